@@ -47,8 +47,8 @@ void tm_buffer_append_format(tm_buffer *buffer, const char *format, ...) __attri
 void tm_buffer_append_json_text(tm_buffer *buffer, tm_slice text);
 /* A quoted JSON string, or null for an absent slice. */
 void tm_buffer_append_json_string(tm_buffer *buffer, tm_slice text);
-/* The shortest decimal that reads back as the same double ("3", "0.1", "1e+22" never: plain digits up to 1e15); null for a
-   value that is not finite. */
+/* The shortest decimal that reads back as the same double ("3", "0.1", "1e+22" never: plain digits up to 1e15); null
+   for a value that is not finite. */
 void tm_buffer_append_json_number(tm_buffer *buffer, double number);
 void tm_buffer_append_base64(tm_buffer *buffer, const void *bytes, size_t length);
 /* Terminates with a NUL that is not counted and returns the text; "" when overflowed or out of memory. */
@@ -77,7 +77,8 @@ uint32_t tm_reader_u32(tm_reader *reader);
 uint64_t tm_reader_u64(tm_reader *reader);
 uint64_t tm_reader_varint(tm_reader *reader); /* refuses more than 10 bytes and bits beyond 64 */
 int64_t tm_reader_signed(tm_reader *reader);
-tm_slice tm_reader_slice(tm_reader *reader, size_t maximum); /* points into the bytes read; longer than `maximum` fails */
+tm_slice tm_reader_slice(tm_reader *reader,
+                         size_t maximum); /* points into the bytes read; longer than `maximum` fails */
 tm_slice tm_reader_bytes(tm_reader *reader, size_t length);
 bool tm_reader_at_end(const tm_reader *reader); /* all read and nothing failed */
 

@@ -1,5 +1,5 @@
-/* Instants, UTC hours and local calendar days. A zone is a table handed in (the bytes of a TZif file); the machine's own
-   zone is never used. */
+/* Instants, UTC hours and local calendar days. A zone is a table handed in (the bytes of a TZif file); the machine's
+   own zone is never used. */
 #ifndef TIDEMARK_BASE_CALENDAR_H
 #define TIDEMARK_BASE_CALENDAR_H
 
@@ -24,8 +24,8 @@ typedef struct tm_zone tm_zone;
 
 /* UTC needs no file. Never NULL, never freed by tm_zone_free. */
 const tm_zone *tm_zone_utc(void);
-/* Parses a TZif file (RFC 8536, version 2 or later, 64-bit data and the POSIX TZ footer for later times). `name` is copied. TM_REJECT with an error
-   when the bytes are no such file. The zone is freed with tm_zone_free. */
+/* Parses a TZif file (RFC 8536, version 2 or later, 64-bit data and the POSIX TZ footer for later times). `name` is
+   copied. TM_REJECT with an error when the bytes are no such file. The zone is freed with tm_zone_free. */
 tm_status tm_zone_parse(tm_slice tzif, const char *name, tm_zone **ret_zone, tm_error *error);
 void tm_zone_free(tm_zone *zone);
 const char *tm_zone_name(const tm_zone *zone);
@@ -50,9 +50,10 @@ typedef struct tm_day_span {
 } tm_day_span;
 int32_t tm_zone_day_cached(const tm_zone *zone, tm_time t, tm_day_span *span);
 
-/* RFC 3339: "2024-05-02T14:37:21.5+02:00", 'T', 't' or a blank between, 'Z' or 'z', any number of fraction digits (cut to
-   milliseconds), any offset -23:59..+23:59, second 60 accepted where a leap second may stand (23:59:60 UTC) and read as the last
-   millisecond of its minute. Dates are checked (2023-02-29 is refused), the year is 1970 to 9999. TM_OK or TM_REJECT. */
+/* RFC 3339: "2024-05-02T14:37:21.5+02:00", 'T', 't' or a blank between, 'Z' or 'z', any number of fraction digits (cut
+   to milliseconds), any offset -23:59..+23:59, second 60 accepted where a leap second may stand (23:59:60 UTC) and read
+   as the last millisecond of its minute. Dates are checked (2023-02-29 is refused), the year is 1970 to 9999. TM_OK or
+   TM_REJECT. */
 tm_status tm_time_parse(tm_slice text, tm_time *ret_time);
 /* "YYYY-MM-DD" as days since 1970. TM_OK or TM_REJECT. */
 tm_status tm_day_parse(tm_slice text, int32_t *ret_day);

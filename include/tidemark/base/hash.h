@@ -1,5 +1,5 @@
-/* Fingerprints and keyed hashes. XXH3 (xxHash) where speed counts and the key is not secret; SipHash-2-4 (libsodium) for
-   user ids, so that who has the state but not the key cannot test whether a person is in it. */
+/* Fingerprints and keyed hashes. XXH3 (xxHash) where speed counts and the key is not secret; SipHash-2-4 (libsodium)
+   for user ids, so that who has the state but not the key cannot test whether a person is in it. */
 #ifndef TIDEMARK_BASE_HASH_H
 #define TIDEMARK_BASE_HASH_H
 

@@ -5,8 +5,8 @@
 
 #include <stddef.h>
 
-/* Blocks up to 4 KiB come from size classes (spaced by at most 1/8th, 16-byte aligned) carved from chunks; greater ones from malloc. Freed blocks are kept
-   in their class for the next allocation. */
+/* Blocks up to 4 KiB come from size classes (spaced by at most 1/8th, 16-byte aligned) carved from chunks; greater ones
+   from malloc. Freed blocks are kept in their class for the next allocation. */
 typedef struct tm_heap tm_heap;
 
 /* A heap that gives out at most `limit` bytes (0 = no limit). NULL when out of memory. */
@@ -19,8 +19,8 @@ void tm_heap_free_all(tm_heap *heap);
 void *tm_heap_take(tm_heap *heap, size_t size);
 /* Gives back a block taken with exactly this `size`. NULL is allowed. */
 void tm_heap_give(tm_heap *heap, void *block, size_t size);
-/* A block of `new_size` with the first min(old, new) bytes kept and the rest zeroed; NULL when it cannot be had (the old
-   block stays valid). May return the same block. */
+/* A block of `new_size` with the first min(old, new) bytes kept and the rest zeroed; NULL when it cannot be had (the
+   old block stays valid). May return the same block. */
 void *tm_heap_resize(tm_heap *heap, void *block, size_t old_size, size_t new_size);
 
 /* Bytes given out now (rounded up to their classes), and bytes reserved from the system. */

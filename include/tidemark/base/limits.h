@@ -19,25 +19,25 @@ enum {
     TM_CHAMPIONS_MAX = 256,     /* user ids of an account record */
 
     /* Packs */
-    TM_NAME_MAX = 64,           /* bytes of a rule's or metric's name */
-    TM_METRICS_MAX = 256,       /* a pack */
-    TM_RULES_MAX = 256,         /* a pack */
-    TM_PATTERNS_MAX = 64,       /* event patterns of a metric */
-    TM_INHIBITORS_MAX = 16,     /* a rule */
-    TM_EXPRESSION_MAX = 4096,   /* bytes of an expression's text */
+    TM_NAME_MAX = 64,         /* bytes of a rule's or metric's name */
+    TM_METRICS_MAX = 256,     /* a pack */
+    TM_RULES_MAX = 256,       /* a pack */
+    TM_PATTERNS_MAX = 64,     /* event patterns of a metric */
+    TM_INHIBITORS_MAX = 16,   /* a rule */
+    TM_EXPRESSION_MAX = 4096, /* bytes of an expression's text */
     TM_EXPRESSION_DEPTH_MAX = 64,
     TM_PROGRAM_NODES_MAX = 16384, /* a pack */
-    TM_ARGUMENTS_MAX = 16,      /* of one function call */
-    TM_SUMMARY_MAX = 512,       /* bytes of a rendered summary */
+    TM_ARGUMENTS_MAX = 16,        /* of one function call */
+    TM_SUMMARY_MAX = 512,         /* bytes of a rendered summary */
     TM_SUMMARY_PARTS_MAX = 32,
     TM_EVIDENCE_MAX = 32,       /* sub-expressions shown in a signal */
     TM_PACK_FILE_MAX = 1 << 20, /* bytes of rules.yaml or tidemark.yaml */
 
     /* Windows */
-    TM_REACH_DAYS_MAX = 400,        /* days a count, sum, last, max or first keeps */
+    TM_REACH_DAYS_MAX = 400, /* days a count, sum, last, max or first keeps */
     TM_REACH_DISTINCT_DAYS_MAX = 62,
     TM_REACH_HOURS_MAX = 62 * 24,
-    TM_DISTINCT_CAP = 4096,         /* members of an account and metric counted exactly */
+    TM_DISTINCT_CAP = 4096, /* members of an account and metric counted exactly */
 
     /* Outputs */
     TM_EPISODE_KEY_MAX = 255, /* bytes; fits a PagerDuty dedup_key */

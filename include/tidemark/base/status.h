@@ -1,4 +1,5 @@
-/* Outcomes: every function that can fail returns one of four classes, and an error record says what, where and what to do. */
+/* Outcomes: every function that can fail returns one of four classes, and an error record says what, where and what to
+ * do. */
 #ifndef TIDEMARK_BASE_STATUS_H
 #define TIDEMARK_BASE_STATUS_H
 

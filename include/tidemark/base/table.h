@@ -1,5 +1,6 @@
-/* An open-addressing table from 64-bit keys to 32-bit values, for indices into arrays. Keys are hashes already: they are
-   used as they are (low bits choose the slot). Deletion shifts back, so there are no tombstones and look-ups stay short. */
+/* An open-addressing table from 64-bit keys to 32-bit values, for indices into arrays. Keys are hashes already: they
+   are used as they are (low bits choose the slot). Deletion shifts back, so there are no tombstones and look-ups stay
+   short. */
 #ifndef TIDEMARK_BASE_TABLE_H
 #define TIDEMARK_BASE_TABLE_H
 
@@ -12,9 +13,9 @@
 
 typedef struct tm_table {
     tm_heap *heap;
-    uint64_t *keys;    /* meaningful where used[] says so */
-    uint32_t *values;  /* TM_TABLE_NONE marks an empty slot */
-    size_t capacity;   /* a power of two */
+    uint64_t *keys;   /* meaningful where used[] says so */
+    uint32_t *values; /* TM_TABLE_NONE marks an empty slot */
+    size_t capacity;  /* a power of two */
     size_t count;
 } tm_table;
 
@@ -27,7 +28,8 @@ void tm_table_done(tm_table *table);
 uint32_t tm_table_find(const tm_table *table, uint64_t key);
 /* Asks the processor to load the slot of `key`; a later find then does not wait for memory. */
 void tm_table_prefetch(const tm_table *table, uint64_t key);
-/* Sets the value of `key`, new or not. `value` is not TM_TABLE_NONE. TM_OK, or TM_FATAL without memory (the table is unchanged). */
+/* Sets the value of `key`, new or not. `value` is not TM_TABLE_NONE. TM_OK, or TM_FATAL without memory (the table is
+ * unchanged). */
 tm_status tm_table_put(tm_table *table, uint64_t key, uint32_t value);
 /* Removes `key`; false when it was not there. */
 bool tm_table_remove(tm_table *table, uint64_t key);

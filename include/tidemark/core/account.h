@@ -1,0 +1,57 @@
+/* One account's state: facts, series, episodes. */
+#ifndef TIDEMARK_CORE_ACCOUNT_H
+#define TIDEMARK_CORE_ACCOUNT_H
+
+#include "tidemark/core/episode.h"
+#include "tidemark/core/facts.h"
+#include "tidemark/core/series.h"
+
+typedef enum tm_input { TM_INPUT_USAGE, TM_INPUT_ACCOUNTS, TM_INPUTS } tm_input;
+
+typedef struct tm_account {
+    uint64_t hash;      /* tm_hash of the key */
+    tm_slice key;       /* owned */
+    tm_facts *facts;    /* NULL before the first account record */
+    tm_series **series; /* one a metric of the pack; NULL entries: nothing counted */
+    uint32_t series_count;
+    tm_episode *episodes; /* only rules that are or were ever other than inactive, ascending by `rule` */
+    uint32_t episode_count, episode_capacity;
+    int64_t input_offset; /* the last applied record: for `input` of signals. -1: none */
+    uint8_t input;        /* tm_input of it */
+    bool changed;         /* differs from what the store holds: to be written by the next commit */
+    tm_time judge_at;     /* where its entry in the agenda stands; TM_TIME_NEVER: nowhere */
+} tm_account;
+
+/* A new, empty account for `pack` in `heap`. NULL without memory. */
+tm_account *tm_account_new(tm_heap *heap, const tm_pack *pack, tm_slice key);
+void tm_account_free(tm_heap *heap, tm_account *account);
+size_t tm_account_memory(const tm_account *account); /* bytes of heap it holds */
+
+/* Statistics of one applied event, over the metrics that took it. */
+typedef struct tm_applied {
+    uint32_t counted, late, beyond;
+} tm_applied;
+
+/* Counts an accepted event: for each metric that selects it, `where` is evaluated with `evaluator` (environment moment
+   = the instant applied), then its series takes the sample. `at_day` is the local day of event->at. TM_OK, or TM_FATAL
+   without memory. */
+tm_status tm_account_apply(tm_account *account, tm_heap *heap, const tm_event *event, int32_t at_day,
+                           const tm_environment *environment, tm_selector *selector, tm_evaluator *evaluator,
+                           tm_applied *ret_applied);
+/* Replaces all facts. TM_OK, or TM_FATAL without memory (the old facts stay). */
+tm_status tm_account_set_facts(tm_account *account, tm_heap *heap, const tm_facts_draft *draft);
+
+/* The episode of a rule, or NULL when it never left inactive. */
+tm_episode *tm_account_episode(const tm_account *account, uint64_t rule_identity);
+/* The same, made inactive when it was not there. NULL without memory. Earlier pointers to episodes become invalid. */
+tm_episode *tm_account_episode_make(tm_account *account, tm_heap *heap, uint64_t rule_identity);
+/* Removes an episode; its rule_name is freed. */
+void tm_account_episode_drop(tm_account *account, tm_heap *heap, uint64_t rule_identity);
+/* Sets or (NULL, 0) frees the owned copy of the rule's name. TM_OK or TM_FATAL without memory. */
+tm_status tm_episode_set_name(tm_episode *episode, tm_heap *heap, tm_slice name);
+
+/* Moves an account to another pack: series are matched by metric identity, those of removed metrics are dropped;
+ * episodes stay (the judge clears those of removed rules). TM_OK or TM_FATAL. */
+tm_status tm_account_adopt(tm_account *account, tm_heap *heap, const tm_pack *from, const tm_pack *to);
+
+#endif

@@ -1,0 +1,107 @@
+/* A compiled set of metrics and rules, with identities and version. Immutable once finished; shared between threads. */
+#ifndef TIDEMARK_CORE_PACK_H
+#define TIDEMARK_CORE_PACK_H
+
+#include "tidemark/core/metric.h"
+#include "tidemark/core/program.h"
+
+typedef enum tm_kind { TM_KIND_CHURN_RISK, TM_KIND_EXPANSION, TM_KIND_ADVISORY, TM_KINDS } tm_kind;
+typedef enum tm_severity {
+    TM_SEVERITY_INFO,
+    TM_SEVERITY_WARN,
+    TM_SEVERITY_HIGH,
+    TM_SEVERITY_CRITICAL,
+    TM_SEVERITIES
+} tm_severity;
+
+const char *tm_kind_name(tm_kind kind);             /* churn_risk, expansion, advisory */
+const char *tm_severity_name(tm_severity severity); /* info, warn, high, critical */
+bool tm_severity_parse(tm_slice text, tm_severity *ret_severity);
+bool tm_kind_parse(tm_slice text, tm_kind *ret_kind);
+
+/* How a summary shows a value. */
+typedef enum tm_format {
+    TM_FORMAT_PLAIN,
+    TM_FORMAT_PERCENT,
+    TM_FORMAT_NUMBER,
+    TM_FORMAT_DURATION,
+    TM_FORMAT_DATE
+} tm_format;
+
+/* A piece of a summary template: fixed text, then a value (node TM_NODE_NONE: none). */
+typedef struct tm_summary_part {
+    tm_slice text;
+    uint32_t node;
+    tm_format format;
+} tm_summary_part;
+
+/* A text by touch tier: the account's tier picks; any other tier, or none, gets `otherwise` (absent: null). */
+typedef struct tm_by_tier {
+    tm_slice otherwise;
+    struct {
+        tm_slice tier, text;
+    } choices[8];
+    uint32_t choice_count;
+} tm_by_tier;
+
+typedef struct tm_rule {
+    tm_slice name;
+    tm_kind kind;
+    uint32_t when;  /* nodes of the pack's program */
+    uint32_t clear; /* `not when` where the file has none */
+    uint32_t scope; /* the rule's own, or the pack's */
+    /* Severity: fixed, or a node that gives a string, or by tier. */
+    tm_severity severity;
+    uint32_t severity_node; /* TM_NODE_NONE: fixed or by tier */
+    tm_by_tier severity_by_tier;
+    bool has_severity_by_tier;
+    uint32_t value, threshold, clear_threshold; /* TM_NODE_NONE: null */
+    int64_t for_ms, clear_for_ms, cooldown_ms, inhibit_tail_ms;
+    bool cooldown_once; /* `cooldown: once`: never again for this account */
+    double update_change;
+    uint16_t *inhibitors; /* indices into the pack's rules */
+    uint32_t inhibitor_count;
+    tm_summary_part *summary;
+    uint32_t summary_count;
+    uint32_t *evidence; /* nodes shown in a signal: the metric, age and fact terms of `when`, and the sides of its
+                           comparisons, in the order written, each once */
+    uint32_t evidence_count;
+    tm_by_tier play;
+    tm_slice route_queue, route_responsible, route_informed; /* absent: null */
+    uint64_t identity;                                       /* hash of the name: an episode belongs to it */
+} tm_rule;
+
+typedef struct tm_pack {
+    tm_arena *arena; /* everything below */
+    int64_t version;
+    uint64_t hash; /* of the file's text: which pack produced a commit */
+    tm_slice text; /* the file, as the journal keeps it */
+    tm_program program;
+    tm_metric *metrics;
+    uint32_t metric_count;
+    tm_rule *rules; /* in the file's order */
+    uint32_t rule_count;
+    uint16_t *order;   /* rule indices in the order they are judged: inhibitors first, then the file's order */
+    bool moves_hourly; /* some expression can change at a UTC hour without a record */
+} tm_pack;
+
+/* Computes what the expressions imply: each metric's reach from the windows in the program (not below a `keep` already
+   in reach_days/reach_hours) and the order of judgement. TM_OK; TM_REJECT with an error naming the metric or the rules
+   of a cycle; TM_FATAL without memory. */
+tm_status tm_pack_finish(tm_pack *pack, tm_error *error);
+/* Frees a pack made by the rules floor. NULL is allowed. */
+void tm_pack_free(tm_pack *pack);
+
+/* Index of a metric or rule by name, or UINT32_MAX. */
+uint32_t tm_pack_metric(const tm_pack *pack, tm_slice name);
+uint32_t tm_pack_rule(const tm_pack *pack, tm_slice name);
+
+/* Which metrics an event name selects, remembered a name: one look-up an event instead of one a pattern. */
+typedef struct tm_selector tm_selector;
+tm_selector *tm_selector_new(tm_heap *heap, const tm_pack *pack); /* NULL without memory */
+void tm_selector_free(tm_selector *selector);
+/* Metric indices in ascending order; valid until the next call. At most 4,096 names are remembered, then it starts
+ * over. */
+const uint16_t *tm_selector_find(tm_selector *selector, tm_slice event_name, uint32_t *ret_count);
+
+#endif
