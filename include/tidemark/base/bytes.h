@@ -47,13 +47,13 @@ void tm_buffer_append_format(tm_buffer *buffer, const char *format, ...) __attri
 void tm_buffer_append_json_text(tm_buffer *buffer, tm_slice text);
 /* A quoted JSON string, or null for an absent slice. */
 void tm_buffer_append_json_string(tm_buffer *buffer, tm_slice text);
-/* The shortest decimal that reads back as the same double ("3", "0.1", "1e+22" never: plain digits up to 1e15); null
-   for a value that is not finite. */
+/* The shortest decimal that reads back as the same number: plain digits from 1e-6 to below 1e16, beyond "1e22",
+   "2.5e-7"; -0 is "0"; null for a value that is not finite. */
 void tm_buffer_append_json_number(tm_buffer *buffer, double number);
 void tm_buffer_append_base64(tm_buffer *buffer, const void *bytes, size_t length);
 /* Terminates with a NUL that is not counted and returns the text; "" when overflowed or out of memory. */
 const char *tm_buffer_text(tm_buffer *buffer);
-tm_slice tm_buffer_slice(const tm_buffer *buffer);
+tm_slice tm_buffer_slice(const tm_buffer *buffer); /* absent when overflowed */
 
 /* Little-endian fixed and variable-length integers for state blobs. Unsigned LEB128; signed values are zigzag-coded. */
 void tm_buffer_put_u8(tm_buffer *buffer, uint8_t value);
