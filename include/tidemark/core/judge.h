@@ -1,0 +1,27 @@
+/* Judges one account at one instant: programs → episodes → signals, and when to look again. */
+#ifndef TIDEMARK_CORE_JUDGE_H
+#define TIDEMARK_CORE_JUDGE_H
+
+#include "tidemark/core/signal.h"
+
+typedef tm_status (*tm_signal_sink)(void *context, const tm_signal *signal);
+
+typedef struct tm_judge {
+    const tm_pack *pack;
+    tm_heap *heap;
+    tm_evaluator *evaluator;
+    void *sink_context;
+    tm_signal_sink sink;    /* called in order of judgement; a return other than TM_OK ends the judgement with it */
+    int64_t open[TM_KINDS]; /* open episodes, kept up to date */
+} tm_judge;
+
+/* Judges every rule of the pack for `account` at environment->now, which is a grid instant. `grid` is evaluate_every in
+   ms. *ret_due is the next grid instant at which anything can differ without a record (TM_TIME_NEVER: none).
+   account->changed is set when an episode changed. TM_OK, TM_FATAL, or what the sink returned. */
+tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, tm_account *account, int64_t grid,
+                           tm_time *ret_due);
+
+/* Ends every open episode (reason erased) at `now`, without facts. */
+tm_status tm_judge_erase(tm_judge *judge, const tm_environment *environment, tm_account *account);
+
+#endif
