@@ -108,6 +108,36 @@ const LAWS = {
   },
 };
 
+// Where a schema states a bound that the program has as a constant: constant, schema, path, keyword.
+const property = (...names) => names.flatMap((n) => ["properties", n]);
+const BOUNDS = [
+  ["TM_EVENT_ID_MAX", "event", property("id"), "maxLength"],
+  ["TM_ACCOUNT_ID_MAX", "event", property("account"), "maxLength"],
+  ["TM_EVENT_NAME_MAX", "event", property("event"), "maxLength"],
+  ["TM_USER_ID_MAX", "event", property("user"), "maxLength"],
+  ["TM_SOURCE_MAX", "event", property("source"), "maxLength"],
+  ["TM_PROPERTIES_MAX", "event", property("properties"), "maxProperties"],
+  ["TM_PROPERTY_NAME_MAX", "event", [...property("properties"), "propertyNames"], "maxLength"],
+  ["TM_PROPERTY_TEXT_MAX", "event", [...property("properties"), "additionalProperties", "anyOf", 0], "maxLength"],
+  ["TM_NUMBER_MAX", "event", ["$defs", "number"], "maximum"],
+  ["TM_ACCOUNT_ID_MAX", "account-record", property("account"), "maxLength"],
+  ["TM_FACT_TEXT_MAX", "account-record", property("plan"), "maxLength"],
+  ["TM_FACT_LIST_MAX", "account-record", property("owners"), "maxProperties"],
+  ["TM_FACT_LIST_MAX", "account-record", property("goals"), "maxProperties"],
+  ["TM_FACT_LIST_MAX", "account-record", property("attributes"), "maxProperties"],
+  ["TM_FACT_LIST_MAX", "account-record", property("products"), "maxItems"],
+  ["TM_CHAMPIONS_MAX", "account-record", property("champions"), "maxItems"],
+  ["TM_NUMBER_MAX", "account-record", ["$defs", "number"], "maximum"],
+  ["TM_EPISODE_KEY_MAX", "signal", property("data", "episode"), "maxLength"],
+  ["TM_SUMMARY_MAX", "signal", property("data", "summary"), "maxLength"],
+  ["TM_EVIDENCE_MAX", "signal", property("data", "evidence"), "maxItems"],
+  ["TM_METRICS_MAX", "rules", property("metrics"), "maxProperties"],
+  ["TM_RULES_MAX", "rules", property("rules"), "maxItems"],
+  ["TM_EXPRESSION_MAX", "rules", ["$defs", "expression", "anyOf", 0], "maxLength"],
+  ["TM_PATTERNS_MAX", "rules", ["$defs", "events", "anyOf", 1], "maxItems"],
+  ["TM_INHIBITORS_MAX", "rules", ["$defs", "rule", ...property("inhibited_by")], "maxItems"],
+];
+
 const describe = (e) => `${e.instancePath || "/"} ${e.message}${detail(e.params)}`;
 function detail(params) {
   const name = params.additionalProperty ?? params.unevaluatedProperty ?? params.propertyName;
@@ -260,6 +290,14 @@ function testSchemas() {
   }
   test("refusals.json names only examples there are", [...unmet]);
 
+  attempt("bounds are those of include/tidemark/base/limits.h", () => {
+    const text = readFileSync(join(ROOT, "include", "tidemark", "base", "limits.h"), "utf8");
+    return BOUNDS.flatMap(([constant, name, path, keyword]) => {
+      const value = text.match(new RegExp(`\\b${constant}(?: =)? ([0-9.e]+)`))?.[1];
+      const found = path.reduce((s, key) => s?.[key], loadSchema(name))?.[keyword];
+      return Number(value) === found ? [] : [`${name} ${path.join("/")}: ${keyword} is ${found}, ${constant} is ${value}`];
+    });
+  });
   for (const { schema, breaks, record } of readJson(join(HERE, "lawless.json"))) attempt(`${schema}: refuses a record that ${breaks}`, () => {
     const valid = newAjv().compile(loadSchema(schema))(record);
     if (!valid) return ["the schema alone refuses it, so it shows nothing"];
