@@ -146,7 +146,7 @@ done
 
 if enabled unit tests/{unit,contract,property}/*_test.c; then
     need dev
-    stage unit timeout -k 30 1200 ctest --preset dev --parallel "$(nproc)" -E '^lint/'
+    stage unit timeout -k 30 1200 ctest --preset dev --parallel "$(nproc)" -E '^(lint|schemas)/'
 fi
 if enabled lint tests/lint/CMakeLists.txt; then
     need dev
