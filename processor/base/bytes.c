@@ -270,7 +270,7 @@ void tm_buffer_append_json_text(tm_buffer *buffer, tm_slice text)
     size_t plain = 0; /* start of what can be copied as it is */
     while (i < text.length) {
         unsigned char c = at[i];
-        size_t bad;
+        size_t bad = 1; /* set whenever the sequence is none, which -O3 cannot see */
         size_t length;
         if (c >= 0x20 && c < 0x80 && c != '"' && c != '\\') {
             i++;
