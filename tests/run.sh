@@ -164,7 +164,7 @@ if enabled integration tests/integration/test_*.py; then
     need release
     stage integration timeout -k 30 1500 "$python" tests/support/pytests.py "${filters[@]}" tests/integration
 fi
-if enabled fuzz tests/fuzz/run.sh; then
+if enabled fuzz tests/fuzz/CMakeLists.txt; then
     need fuzz
     stage fuzz timeout -k 30 1200 bash tests/fuzz/run.sh
 fi
