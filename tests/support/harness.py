@@ -44,6 +44,7 @@ class HarnessError(Exception):
 
 
 def _die_with_parent():
+    """In a new child: be killed when the thread that started it ends (so start servers from the main thread)."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -386,17 +387,21 @@ class Kafka:
         self._log.close()
         atexit.unregister(self.close)
 
-    def call(self, tool, **args):
-        """One command of tests/support/java/Serve.java, and its reply; HarnessError with the client's own words."""
+    def call(self, tool, *, within=300.0, **args):
+        """One command of tests/support/java/Serve.java, and its reply; HarnessError with the client's own words, or
+        when there is none `within` s (the client is killed then)."""
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
                 _java("-cp", f"{CACHE}/java:{CACHE}/kafka/libs/*", "Serve", heap="384m"), stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE, stderr=self._log, text=True, encoding="utf-8", preexec_fn=_die_with_parent)
         self._process.stdin.write(json.dumps({"tool": tool, "bootstrap": self.bootstrap, **args}) + "\n")
         self._process.stdin.flush()
+        watchdog = threading.Timer(within, self._process.kill)
+        watchdog.start()
         line = self._process.stdout.readline()
+        watchdog.cancel()
         if not line:
-            raise HarnessError(f"the Java client ended during {tool} {args}:\n{_tail(self._dir / 'client.log')}")
+            raise HarnessError(f"the Java client gave no answer to {tool} {args}:\n{_tail(self._dir / 'client.log')}")
         reply = json.loads(line)
         if not reply["ok"]:
             raise HarnessError(f"{tool} {args.get('do', '')}: {reply['error']}")
@@ -500,7 +505,7 @@ class Kafka:
         path = self._dir / f"read-{next(self._numbers)}.ndjson"
         extra = {} if records is None else {"records": records}
         try:
-            reply = self.call("read", topics=topics, file=str(path), isolation=isolation,
+            reply = self.call("read", within=timeout + 60, topics=topics, file=str(path), isolation=isolation,
                               timeout_ms=int(timeout * 1000), properties=properties or {}, **extra)
             with open(path, encoding="utf-8") as lines:
                 found = [Record(json.loads(line)) for line in lines]
@@ -805,13 +810,14 @@ class TestCase(unittest.TestCase):
         return names
 
     def write_config(self, topics, rules=None, name="tidemark.yaml", **settings):
-        """Writes tidemark.yaml (and rules.yaml, from text) into self.dir and returns its path. `settings` are laid
-        over the defaults: kafka={"properties": {...}} adds to kafka, workers=3 replaces."""
+        """Writes tidemark.yaml into self.dir and returns its path. rules: the text of a rules.yaml, or the path of
+        one. `settings` are laid over the defaults: kafka={"properties": {...}} adds to kafka, workers=3 replaces."""
         (self.dir / "user.key").write_text("a key for tests, and nothing but tests\n")
         (self.dir / "user.key").chmod(0o600)
-        if rules is not None:
+        if isinstance(rules, str):
             (self.dir / "rules.yaml").write_text(rules)
-        config = {"group": self.prefix, "instance": "one", "rules": "rules.yaml",
+        rules_file = str(rules.resolve()) if isinstance(rules, pathlib.Path) else "rules.yaml"
+        config = {"group": self.prefix, "instance": "one", "rules": rules_file,
                   "kafka": {"brokers": self.broker.bootstrap}, "topics": topics, "redis": {"url": self.redis.url},
                   "user_key": Verbatim("!file user.key")}
         for key, value in settings.items():
