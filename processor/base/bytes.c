@@ -378,7 +378,11 @@ static void append_shortest(tm_buffer *buffer, double magnitude)
         if (i == (size_t)exponent + 1) {
             tm_buffer_append_char(buffer, '.');
         }
-        tm_buffer_append_char(buffer, i < count ? digits[i] : '0');
+        if (i < count) {
+            tm_buffer_append(buffer, &digits[i], 1);
+        } else {
+            tm_buffer_append_char(buffer, '0');
+        }
     }
 }
 
@@ -411,7 +415,8 @@ void tm_buffer_append_json_number(tm_buffer *buffer, double number)
 
 void tm_buffer_append_base64(tm_buffer *buffer, const void *bytes, size_t length)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="; /* the last one pads */
     const unsigned char *at = bytes;
     size_t groups = length / 3 + (length % 3 != 0);
     char *out;
@@ -430,8 +435,8 @@ void tm_buffer_append_base64(tm_buffer *buffer, const void *bytes, size_t length
         group |= left > 2 ? (uint32_t)at[i + 2] : 0;
         *out++ = alphabet[group >> 18];
         *out++ = alphabet[(group >> 12) & 63];
-        *out++ = left > 1 ? alphabet[(group >> 6) & 63] : '=';
-        *out++ = left > 2 ? alphabet[group & 63] : '=';
+        *out++ = alphabet[left > 1 ? (group >> 6) & 63 : 64];
+        *out++ = alphabet[left > 2 ? group & 63 : 64];
     }
     buffer->length += groups * 4;
 }
