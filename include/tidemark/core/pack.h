@@ -85,11 +85,13 @@ typedef struct tm_pack {
     bool moves_hourly; /* some expression can change at a UTC hour without a record */
 } tm_pack;
 
-/* Computes what the expressions imply: each metric's reach from the windows in the program (not below a `keep` already
-   in reach_days/reach_hours) and the order of judgement. TM_OK; TM_REJECT with an error naming the metric or the rules
-   of a cycle; TM_FATAL without memory. */
+/* Computes what the expressions imply: the identities of metrics and rules, each metric's reach from the windows in the
+   program (not below a `keep` already in reach_days/reach_hours) and the order of judgement. TM_OK; TM_REJECT with an
+   error naming the metric or the rules of a cycle; TM_FATAL without memory. */
 tm_status tm_pack_finish(tm_pack *pack, tm_error *error);
-/* Frees a pack made by the rules floor. NULL is allowed. */
+/* The longest window + offset a metric of that kind may be read over, in days or hours. */
+int32_t tm_metric_reach_limit(tm_metric_kind kind, tm_window_unit unit);
+/* Frees a pack made by the rules floor, which lives in its own arena. NULL is allowed. */
 void tm_pack_free(tm_pack *pack);
 
 /* Index of a metric or rule by name, or UINT32_MAX. */

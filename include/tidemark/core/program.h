@@ -80,8 +80,9 @@ typedef struct tm_program {
 void tm_program_init(tm_program *program, tm_arena *arena);
 
 /* Adds a node, or finds the equal one that is there already (text not compared); operations whose arguments are all
-   constants are folded into a constant. `arguments` holds node->argument_count nodes added before. TM_OK; TM_REJECT
-   when the program is full (TM_PROGRAM_NODES_MAX); TM_FATAL without memory. */
+   constants are folded into a constant where the result has a literal (null has none: its type would be forgotten).
+   The text of a constant is written by the program, in its shortest form. `arguments` holds node->argument_count nodes
+   added before. TM_OK; TM_REJECT when the program is full (TM_PROGRAM_NODES_MAX); TM_FATAL without memory. */
 tm_status tm_program_add(tm_program *program, const tm_node *node, const uint32_t *arguments, uint32_t *ret_node);
 
 /* What evaluation knows besides the account. */
