@@ -45,9 +45,10 @@ void tm_facts_draft_init(tm_facts_draft *draft);
 /* Facts packed into one block of a heap. */
 typedef struct tm_facts tm_facts;
 
-/* Copies the draft. NULL without memory. */
+/* Copies the draft. NULL without memory (or when a count or text is beyond what a reader lets through). */
 tm_facts *tm_facts_new(tm_heap *heap, const tm_facts_draft *draft);
 void tm_facts_free(tm_heap *heap, tm_facts *facts); /* NULL is allowed */
+size_t tm_facts_memory(const tm_facts *facts);      /* bytes of heap it holds; 0 for NULL */
 /* Fills a draft whose slices point into `facts`: the inverse of tm_facts_new, for writing state. */
 void tm_facts_read(const tm_facts *facts, tm_facts_draft *ret_draft);
 
