@@ -24,9 +24,20 @@ typedef struct packed_product {
     packed_text name;
 } packed_product;
 
-enum { TEXT_NAME, TEXT_PLAN, TEXT_CURRENCY, TEXT_TIER, TEXT_STATUS, TEXT_SUCCESS_PLAN, TEXT_START, TEXT_RENEWAL, TEXTS };
+enum {
+    TEXT_NAME,
+    TEXT_PLAN,
+    TEXT_CURRENCY,
+    TEXT_TIER,
+    TEXT_STATUS,
+    TEXT_SUCCESS_PLAN,
+    TEXT_START,
+    TEXT_RENEWAL,
+    TEXTS
+};
 
-/* One block: this head, then numbers of the entries, products, champions, entries (owners, goals, attributes), texts. */
+/* One block: this head, then numbers of the entries, products, champions, entries (owners, goals, attributes), texts.
+ */
 struct tm_facts {
     uint32_t size; /* of the block */
     uint8_t owner_count, goal_count, attribute_count, product_count;
@@ -207,8 +218,8 @@ tm_facts *tm_facts_new(tm_heap *heap, const tm_facts_draft *draft)
     pack_entries(&to, draft->goals, draft->goal_count, &entry, &number);
     pack_entries(&to, draft->attributes, draft->attribute_count, &entry, &number);
     for (uint32_t i = 0; i < draft->product_count; i++)
-        product[i] = (packed_product){draft->products[i].seats, draft->products[i].mrr,
-                                      pack_text(&to, draft->products[i].name)};
+        product[i] =
+            (packed_product){draft->products[i].seats, draft->products[i].mrr, pack_text(&to, draft->products[i].name)};
     if (draft->champion_count)
         memcpy(champion, draft->champions, draft->champion_count * sizeof *champion);
     return facts;

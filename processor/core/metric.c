@@ -34,8 +34,8 @@ static uint64_t value_member(tm_value value)
     case TM_TYPE_STRING:
         return member_of(tm_hash_seeded(value.as.string, TM_TYPE_STRING));
     case TM_TYPE_BOOLEAN:
-        return member_of(tm_hash_seeded(value.as.boolean ? TM_SLICE_LITERAL("true") : TM_SLICE_LITERAL("false"),
-                                        TM_TYPE_BOOLEAN));
+        return member_of(
+            tm_hash_seeded(value.as.boolean ? TM_SLICE_LITERAL("true") : TM_SLICE_LITERAL("false"), TM_TYPE_BOOLEAN));
     default:
         return 0;
     }

@@ -1,0 +1,207 @@
+#include "tidemark/core/episode.h"
+
+/* An update that does not raise the severity waits until the episode's last signal is this old (semantics: Rules). */
+#define UPDATE_HOLD TM_DAY
+
+static const char *const signal_states[] = {"none", "raised", "updated", "cleared"};
+static const char *const reasons[] = {NULL, "condition", "rule_removed", "out_of_scope", "erased", "revised"};
+
+const char *tm_signal_state_name(tm_signal_state state)
+{
+    return signal_states[state];
+}
+
+const char *tm_reason_name(tm_reason reason)
+{
+    return reasons[reason];
+}
+
+typedef struct judgement {
+    tm_episode *episode;
+    const tm_rule *rule;
+    tm_time now;
+    const tm_questions *questions;
+    tm_step *step;
+} judgement;
+
+static tm_value ask(const judgement *j, uint32_t node)
+{
+    return node == TM_NODE_NONE ? tm_value_null() : j->questions->value(j->questions->context, node);
+}
+
+static tm_time after(tm_time start, int64_t length)
+{
+    return start > TM_TIME_NEVER - length ? TM_TIME_NEVER : start + length;
+}
+
+/* The severity now; `former` where the rule's answer is null or no severity. */
+static tm_severity severity_now(const judgement *j, tm_severity former)
+{
+    const tm_rule *rule = j->rule;
+    tm_severity severity = former;
+    if (rule->severity_node != TM_NODE_NONE) {
+        tm_value value = ask(j, rule->severity_node);
+        if (value.type == TM_TYPE_STRING)
+            (void)tm_severity_parse(value.as.string, &severity);
+        return severity;
+    }
+    if (!rule->has_severity_by_tier)
+        return rule->severity;
+    tm_slice tier = j->questions->tier(j->questions->context);
+    tm_slice text = rule->severity_by_tier.otherwise;
+    for (uint32_t i = 0; tier.data && i < rule->severity_by_tier.choice_count; i++) {
+        if (tm_slice_equal(rule->severity_by_tier.choices[i].tier, tier))
+            text = rule->severity_by_tier.choices[i].text;
+    }
+    if (text.data)
+        (void)tm_severity_parse(text, &severity);
+    return severity;
+}
+
+static bool is_figure(uint8_t type)
+{
+    return type == TM_TYPE_NUMBER || type == TM_TYPE_DURATION;
+}
+
+static void publish(const judgement *j, tm_signal_state state, tm_reason reason, tm_value value)
+{
+    tm_episode *e = j->episode;
+    e->sequence++;
+    e->signalled_at = j->now;
+    e->published_severity = e->severity;
+    e->published_type = is_figure(value.type) ? value.type : (uint8_t)TM_TYPE_NULL;
+    e->published_value = is_figure(value.type) ? value.as.number : 0;
+    j->step->signal = state;
+    j->step->reason = reason;
+    j->step->value = value;
+    j->step->changed = true;
+}
+
+static void close_episode(const judgement *j, tm_reason reason, tm_value value)
+{
+    publish(j, TM_SIGNAL_CLEARED, reason, value);
+    j->episode->state = TM_EPISODE_INACTIVE;
+    j->episode->cleared_at = j->now;
+}
+
+static void judge_pending(const judgement *j)
+{
+    tm_episode *e = j->episode;
+    const tm_rule *rule = j->rule;
+    tm_time earliest = after(e->since, rule->for_ms);
+    if (e->cleared_at != TM_TIME_NONE) {
+        tm_time cooled = rule->cooldown_once ? TM_TIME_NEVER : after(e->cleared_at, rule->cooldown_ms);
+        earliest = cooled > earliest ? cooled : earliest;
+    }
+    /* Asked only when nothing else holds the raise back, but the due time must know of all three. */
+    tm_time held = rule->inhibitor_count ? j->questions->held_until(j->questions->context, rule) : TM_TIME_NONE;
+    earliest = held > earliest ? held : earliest;
+    if (earliest > j->now) {
+        j->step->due = earliest;
+        return;
+    }
+    e->state = TM_EPISODE_RAISED;
+    e->raised_at = j->now;
+    e->sequence = 0;
+    e->kind = (uint8_t)rule->kind;
+    e->severity = (uint8_t)severity_now(j, TM_SEVERITY_WARN);
+    e->severity_known = true;
+    publish(j, TM_SIGNAL_RAISED, TM_REASON_NONE, ask(j, rule->value));
+    j->step->due = j->now + 1;
+}
+
+static void judge_raised(const judgement *j)
+{
+    tm_episode *e = j->episode;
+    tm_severity severity = severity_now(j, (tm_severity)e->severity);
+    if (severity != (tm_severity)e->severity) {
+        e->severity = (uint8_t)severity;
+        j->step->changed = true;
+    }
+    tm_value value = ask(j, j->rule->value);
+    bool moved = false;
+    if (is_figure(value.type) && value.type == e->published_type && value.as.number != e->published_value) {
+        double from = e->published_value;
+        double distance = value.as.number > from ? value.as.number - from : from - value.as.number;
+        moved = distance >= j->rule->update_change * (from < 0 ? -from : from);
+    }
+    if (e->severity == e->published_severity && !moved)
+        return;
+    if (e->severity > e->published_severity || j->now - e->signalled_at >= UPDATE_HOLD) {
+        publish(j, TM_SIGNAL_UPDATED, TM_REASON_NONE, value);
+        j->step->due = j->now + 1;
+    } else {
+        j->step->due = after(e->signalled_at, UPDATE_HOLD);
+    }
+}
+
+void tm_episode_step(tm_episode *episode, const tm_rule *rule, tm_time now, const tm_questions *questions,
+                     tm_step *ret_step)
+{
+    *ret_step = (tm_step){.due = TM_TIME_NEVER};
+    judgement j = {episode, rule, now, questions, ret_step};
+
+    if (!tm_value_is_true(ask(&j, rule->scope))) {
+        if (tm_episode_open(episode)) {
+            close_episode(&j, TM_REASON_OUT_OF_SCOPE, ask(&j, rule->value));
+            ret_step->due = now + 1;
+        } else if (episode->state == TM_EPISODE_PENDING) {
+            episode->state = TM_EPISODE_INACTIVE;
+            ret_step->changed = true;
+        }
+        return;
+    }
+    switch ((tm_episode_state)episode->state) {
+    case TM_EPISODE_INACTIVE:
+        if (!tm_value_is_true(ask(&j, rule->when)))
+            return;
+        episode->state = TM_EPISODE_PENDING;
+        episode->since = now;
+        ret_step->changed = true;
+        judge_pending(&j);
+        return;
+    case TM_EPISODE_PENDING:
+        if (!tm_value_is_true(ask(&j, rule->when))) {
+            episode->state = TM_EPISODE_INACTIVE;
+            ret_step->changed = true;
+            return;
+        }
+        judge_pending(&j);
+        return;
+    case TM_EPISODE_RAISED:
+        if (!tm_value_is_true(ask(&j, rule->clear))) {
+            judge_raised(&j);
+            return;
+        }
+        episode->state = TM_EPISODE_CLEARING;
+        episode->since = now;
+        ret_step->changed = true;
+        break;
+    case TM_EPISODE_CLEARING:
+        if (!tm_value_is_true(ask(&j, rule->clear))) {
+            episode->state = TM_EPISODE_RAISED;
+            ret_step->changed = true;
+            ret_step->due = now + 1;
+            return;
+        }
+        break;
+    }
+    if (now >= after(episode->since, rule->clear_for_ms)) {
+        close_episode(&j, TM_REASON_CONDITION, ask(&j, rule->value));
+        ret_step->due = now + 1;
+    } else {
+        ret_step->due = after(episode->since, rule->clear_for_ms);
+    }
+}
+
+void tm_episode_end(tm_episode *episode, tm_time now, tm_reason reason, tm_step *ret_step)
+{
+    *ret_step = (tm_step){.due = TM_TIME_NEVER};
+    judgement j = {.episode = episode, .now = now, .step = ret_step};
+    if (tm_episode_open(episode)) {
+        close_episode(&j, reason, tm_value_null());
+    } else if (episode->state == TM_EPISODE_PENDING) {
+        episode->state = TM_EPISODE_INACTIVE;
+        ret_step->changed = true;
+    }
+}

@@ -1,0 +1,203 @@
+#include "tidemark/core/judge.h"
+
+#include <string.h>
+
+typedef struct questions_context {
+    tm_judge *judge;
+    const tm_environment *environment;
+    tm_account *account;
+} questions_context;
+
+static tm_value answer_value(void *context, uint32_t node)
+{
+    questions_context *q = context;
+    return tm_evaluator_value(q->judge->evaluator, node);
+}
+
+static tm_time answer_held_until(void *context, const tm_rule *rule)
+{
+    questions_context *q = context;
+    tm_time until = TM_TIME_NONE;
+    for (uint32_t i = 0; i < rule->inhibitor_count; i++) {
+        const tm_rule *inhibitor = &q->judge->pack->rules[rule->inhibitors[i]];
+        const tm_episode *episode = tm_account_episode(q->account, inhibitor->identity);
+        if (!episode)
+            continue;
+        if (tm_episode_open(episode))
+            return TM_TIME_NEVER;
+        if (episode->cleared_at != TM_TIME_NONE && rule->inhibit_tail_ms > 0) {
+            tm_time end = episode->cleared_at + rule->inhibit_tail_ms;
+            until = end > until ? end : until;
+        }
+    }
+    return until;
+}
+
+static tm_slice tier_of(const tm_account *account, const tm_moment *now)
+{
+    tm_value tier = tm_facts_value(account->facts, TM_FACT_TIER, (tm_slice){0}, now);
+    return tier.type == TM_TYPE_STRING ? tier.as.string : (tm_slice){0};
+}
+
+static tm_slice answer_tier(void *context)
+{
+    questions_context *q = context;
+    return tier_of(q->account, q->environment->now);
+}
+
+/* Fills in a signal and hands it to the sink. Without a rule (removed) or with `bare` (erased) there is nothing to
+ * evaluate. */
+static tm_status hand_over(tm_judge *judge, const tm_environment *environment, const tm_account *account,
+                           const tm_episode *episode, const tm_rule *rule, const tm_step *step, bool bare)
+{
+    tm_signal signal = {.account = account,
+                        .facts = bare ? NULL : account->facts,
+                        .rule = rule,
+                        .rule_name = rule ? rule->name : episode->rule_name,
+                        .kind = (tm_kind)episode->kind,
+                        .state = step->signal,
+                        .reason = step->reason,
+                        .severity = (tm_severity)episode->published_severity,
+                        .time = environment->now->t,
+                        .raised_at = episode->raised_at,
+                        .sequence = episode->sequence,
+                        .value = step->value,
+                        .rules_version = judge->pack->version,
+                        .zone = environment->now->zone};
+    if (rule && !bare) {
+        tm_evaluator *evaluator = judge->evaluator;
+        signal.tier = tier_of(account, environment->now);
+        if (rule->threshold != TM_NODE_NONE)
+            signal.threshold = tm_evaluator_value(evaluator, rule->threshold);
+        if (rule->clear_threshold != TM_NODE_NONE)
+            signal.clear_threshold = tm_evaluator_value(evaluator, rule->clear_threshold);
+        for (uint32_t i = 0; i < rule->evidence_count; i++)
+            signal.evidence[i] = tm_evaluator_value(evaluator, rule->evidence[i]);
+        for (uint32_t i = 0; i < rule->summary_count; i++) {
+            if (rule->summary[i].node != TM_NODE_NONE)
+                signal.summary[i] = tm_evaluator_value(evaluator, rule->summary[i].node);
+        }
+    }
+    if (step->signal == TM_SIGNAL_RAISED)
+        judge->open[signal.kind]++;
+    else if (step->signal == TM_SIGNAL_CLEARED)
+        judge->open[signal.kind]--;
+    return judge->sink ? judge->sink(judge->sink_context, &signal) : TM_OK;
+}
+
+/* Ends and forgets the episodes of rules that the pack no longer has. */
+static tm_status end_removed(tm_judge *judge, const tm_environment *environment, tm_account *account)
+{
+    for (uint32_t i = 0; i < account->episode_count;) {
+        tm_episode *episode = &account->episodes[i];
+        bool known = false;
+        for (uint32_t r = 0; r < judge->pack->rule_count && !known; r++)
+            known = judge->pack->rules[r].identity == episode->rule;
+        if (known) {
+            i++;
+            continue;
+        }
+        tm_step step;
+        tm_episode_end(episode, environment->now->t, TM_REASON_RULE_REMOVED, &step);
+        if (step.signal != TM_SIGNAL_NONE) {
+            tm_status status = hand_over(judge, environment, account, episode, NULL, &step, false);
+            if (status != TM_OK)
+                return status;
+        }
+        tm_account_episode_drop(account, judge->heap, episode->rule);
+        account->changed = true;
+    }
+    return TM_OK;
+}
+
+/* Keeps the outcome of a step: makes the account's episode when there was none, forgets one that says nothing any more.
+ */
+static tm_status keep(tm_judge *judge, tm_account *account, const tm_rule *rule, tm_episode *stepped, bool was_there)
+{
+    account->changed = true;
+    if (stepped->state == TM_EPISODE_INACTIVE && stepped->cleared_at == TM_TIME_NONE) {
+        if (was_there)
+            tm_account_episode_drop(account, judge->heap, rule->identity);
+        return TM_OK;
+    }
+    tm_episode *kept = stepped;
+    if (!was_there) {
+        kept = tm_account_episode_make(account, judge->heap, rule->identity);
+        if (!kept)
+            return TM_FATAL;
+        *kept = *stepped;
+    }
+    if (tm_episode_open(kept) && !kept->rule_name.data)
+        return tm_episode_set_name(kept, judge->heap, rule->name);
+    if (!tm_episode_open(kept) && kept->rule_name.data)
+        return tm_episode_set_name(kept, judge->heap, (tm_slice){0});
+    return TM_OK;
+}
+
+tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, tm_account *account, int64_t grid,
+                           tm_time *ret_due)
+{
+    tm_time now = environment->now->t;
+    tm_time due = TM_TIME_NEVER;
+    questions_context q = {judge, environment, account};
+    tm_questions questions = {&q, answer_value, answer_held_until, answer_tier};
+
+    tm_evaluator_begin(judge->evaluator, environment, account, NULL);
+    if (account->episode_count > 0) {
+        tm_status status = end_removed(judge, environment, account);
+        if (status != TM_OK)
+            return status;
+    }
+    for (uint32_t i = 0; i < judge->pack->rule_count; i++) {
+        const tm_rule *rule = &judge->pack->rules[judge->pack->order[i]];
+        tm_episode fresh = {.rule = rule->identity, .cleared_at = TM_TIME_NONE};
+        tm_episode *episode = account->episode_count ? tm_account_episode(account, rule->identity) : NULL;
+        bool was_there = episode != NULL;
+        if (!episode)
+            episode = &fresh;
+        tm_step step;
+        tm_episode_step(episode, rule, now, &questions, &step);
+        due = step.due < due ? step.due : due;
+        if (step.signal != TM_SIGNAL_NONE) {
+            tm_status status = hand_over(judge, environment, account, episode, rule, &step, false);
+            if (status != TM_OK)
+                return status;
+        }
+        if (step.changed) {
+            tm_status status = keep(judge, account, rule, episode, was_there);
+            if (status != TM_OK)
+                return status;
+        }
+    }
+    tm_time horizon = tm_evaluator_horizon(judge->evaluator);
+    due = horizon < due ? horizon : due;
+    *ret_due = due == TM_TIME_NEVER ? TM_TIME_NEVER : tm_time_ceil(due > now ? due : now + 1, grid);
+    return TM_OK;
+}
+
+tm_status tm_judge_erase(tm_judge *judge, const tm_environment *environment, tm_account *account)
+{
+    /* In the order of judgement; what belongs to rules no longer there comes last. */
+    for (uint32_t i = 0; i < judge->pack->rule_count; i++) {
+        const tm_rule *rule = &judge->pack->rules[judge->pack->order[i]];
+        tm_episode *episode = tm_account_episode(account, rule->identity);
+        if (!episode || !tm_episode_open(episode))
+            continue;
+        tm_step step;
+        tm_episode_end(episode, environment->now->t, TM_REASON_ERASED, &step);
+        tm_status status = hand_over(judge, environment, account, episode, rule, &step, true);
+        if (status != TM_OK)
+            return status;
+    }
+    for (uint32_t i = 0; i < account->episode_count; i++) {
+        tm_episode *episode = &account->episodes[i];
+        if (!tm_episode_open(episode))
+            continue;
+        tm_step step;
+        tm_episode_end(episode, environment->now->t, TM_REASON_ERASED, &step);
+        tm_status status = hand_over(judge, environment, account, episode, NULL, &step, true);
+        if (status != TM_OK)
+            return status;
+    }
+    return TM_OK;
+}
