@@ -1,0 +1,23 @@
+/* A record that could not be used, as JSON (schemas/dead-letter.schema.json). */
+#ifndef TIDEMARK_CODEC_DEADLETTER_H
+#define TIDEMARK_CODEC_DEADLETTER_H
+
+#include "tidemark/base/bytes.h"
+#include "tidemark/base/calendar.h"
+#include "tidemark/codec/deadreason.h"
+
+typedef struct tm_dead_letter {
+    tm_dead_reason reason;
+    tm_slice detail; /* a sentence */
+    tm_slice topic;
+    int32_t partition;
+    int64_t offset;
+    tm_time timestamp; /* TM_TIME_NONE: null */
+    tm_slice key;      /* absent: null; not UTF-8: key_base64 */
+    tm_slice value;    /* absent: null */
+} tm_dead_letter;
+
+/* Appends the JSON object; the value is cut (truncated: true) so that the whole is at most `maximum` bytes. */
+void tm_dead_letter_encode(const tm_dead_letter *letter, size_t maximum, tm_buffer *out);
+
+#endif
