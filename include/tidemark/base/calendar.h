@@ -42,7 +42,8 @@ tm_time tm_zone_day_start(const tm_zone *zone, int32_t day);
 /* UTC hours since 1970 of an instant, floored. */
 int64_t tm_hour_of(tm_time t);
 
-/* Remembers one local day's span, since neighbours in a stream are mostly on the same day. Zero-initialise. */
+/* Remembers (a part of) one local day's span, since neighbours in a stream are mostly on the same day. Zero-initialise.
+ */
 typedef struct tm_day_span {
     tm_time start; /* inclusive */
     tm_time end;   /* exclusive */
@@ -52,20 +53,20 @@ int32_t tm_zone_day_cached(const tm_zone *zone, tm_time t, tm_day_span *span);
 
 /* RFC 3339: "2024-05-02T14:37:21.5+02:00", 'T', 't' or a blank between, 'Z' or 'z', any number of fraction digits (cut
    to milliseconds), any offset -23:59..+23:59, second 60 accepted where a leap second may stand (23:59:60 UTC) and read
-   as the last millisecond of its minute. Dates are checked (2023-02-29 is refused), the year is 1970 to 9999. TM_OK or
-   TM_REJECT. */
+   as the last millisecond of its minute. Dates are checked (2023-02-29 is refused), the instant is a valid one (1970 to
+   9999 in UTC). TM_OK or TM_REJECT. */
 tm_status tm_time_parse(tm_slice text, tm_time *ret_time);
-/* "YYYY-MM-DD" as days since 1970. TM_OK or TM_REJECT. */
+/* "YYYY-MM-DD", 1970 to 9999, as days since 1970. TM_OK or TM_REJECT. */
 tm_status tm_day_parse(tm_slice text, int32_t *ret_day);
 /* RFC 3339 UTC with three decimals, e.g. 2024-05-02T14:37:21.500Z; `text` holds at least TM_TIME_TEXT bytes. */
 enum { TM_TIME_TEXT = 32 };
 void tm_time_format(tm_time t, char text[static TM_TIME_TEXT]);
 void tm_day_format(int32_t day, char text[static TM_TIME_TEXT]); /* YYYY-MM-DD */
 
-/* One whole number and one unit of ms, s, m, h, d, w, as the configuration and expressions write
-   durations; also a decimal fraction ("1.5h"). At most 10,000 d. TM_OK or TM_REJECT. */
+/* One number, whole or with decimals ("1.5h"), and one unit of ms, s, m, h, d, w, as the configuration and expressions
+   write durations; a whole number of milliseconds, at most 10,000 d. TM_OK or TM_REJECT. */
 tm_status tm_duration_parse(tm_slice text, int64_t *ret_ms);
-/* The shortest exact form with one unit ("36h", "7d", "1500ms"); at least 32 bytes. */
+/* The whole number of the largest of d, h, m, s, ms that is exact ("36h", "7d", "1500ms", "0s"). */
 void tm_duration_format(int64_t ms, char text[static TM_TIME_TEXT]);
 
 /* Floored and ceiled to a multiple of `step` ms. */
