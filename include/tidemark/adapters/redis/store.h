@@ -1,0 +1,40 @@
+/* The store port on Redis: all keys of a shard under one hash tag, written in one transaction a commit.
+
+     PREFIX:{GROUP/P}:meta       hash   position "usage:accounts:n", epoch, generation, buckets, meta (opaque bytes)
+     PREFIX:{GROUP/P}:a:BUCKET   hash   account -> state blob; BUCKET = tm_hash(account) mod buckets
+     PREFIX:{GROUP/P}:out        stream outputs, entry id n-index
+     PREFIX:{GROUP/P}:dup        stream fingerprints, entry id n-1
+     PREFIX:{GROUP}:NAME         string a value of the whole group, written once
+
+   A commit is WATCH meta, HMGET meta position epoch buckets, MULTI and the writes in one pipeline; only when the answer
+   has been read, agrees, and every write was queued, EXEC is sent. A foreign change of meta in between makes EXEC
+   answer nil. So nothing can be written unchecked, whatever else goes wrong before EXEC, and an answer that is lost
+   before EXEC was sent is certainly no commit. */
+#ifndef TIDEMARK_ADAPTERS_REDIS_STORE_H
+#define TIDEMARK_ADAPTERS_REDIS_STORE_H
+
+#include "tidemark/adapters/redis/connection.h"
+#include "tidemark/ports/store.h"
+
+enum {
+    TM_REDIS_BUCKETS_DEFAULT = 256,
+    TM_REDIS_BUCKETS_MAX = 65536,
+    TM_REDIS_FIELDS_MAX = 500, /* fields of one HSET: larger ones stall the server without being faster */
+};
+
+typedef struct tm_redis_store_options {
+    tm_redis_options redis;
+    const char *prefix; /* NULL: "tm" */
+    const char *group;  /* the consumer group; not empty, without '{' or '}' */
+    uint32_t buckets;   /* a power of two, at most TM_REDIS_BUCKETS_MAX; 0: TM_REDIS_BUCKETS_DEFAULT. Fixed for a shard
+                           when it is first claimed */
+} tm_redis_store_options;
+
+/* Checks the options; connects at the first call. TM_OK: *ret_store is closed with its close(). TM_REJECT: the options
+   are wrong. TM_FATAL without memory. */
+tm_status tm_redis_store_open(const tm_redis_store_options *options, tm_store *ret_store, tm_error *error);
+
+/* What check() could not verify or advises, one sentence a line, "" when nothing; lives until the next check(). */
+const char *tm_redis_store_warnings(const tm_store *store);
+
+#endif
