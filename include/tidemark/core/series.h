@@ -14,7 +14,7 @@ typedef enum tm_counted {
     TM_COUNTED,        /* in its bucket(s) */
     TM_COUNTED_LATE,   /* in its bucket, which was not the current day's or hour's */
     TM_COUNTED_BEYOND, /* older than the metric's reach: only first/last knowledge was updated */
-    TM_COUNTED_NOT     /* nothing to take from it: no value, no member */
+    TM_COUNTED_NOT     /* nothing to take from it: no value, no member; first and last instant know it all the same */
 } tm_counted;
 
 /* Applies one sample to *series (created when NULL; may move). `now` is the moment the event is applied (its day and
@@ -32,9 +32,14 @@ tm_value tm_series_window(const tm_series *series, const tm_metric *metric, cons
                           const tm_moment *now, bool *ret_quiet);
 /* `last`, `max`, `first` without a window, over every accepted event; null when none had a value. */
 tm_value tm_series_value(const tm_series *series, const tm_metric *metric);
-/* Greatest and least `at` among all events of the metric; TM_TIME_NONE when there was none. */
+/* Greatest and least `at` among all events the metric selected, with a value or member or without; TM_TIME_NONE when
+   there was none. */
 tm_time tm_series_last_at(const tm_series *series);
 tm_time tm_series_first_at(const tm_series *series);
+
+/* Makes a series kept under another pack's reach ready for this one's; NULL in *series is allowed. To be called before
+   anything else when the pack of an account changes. TM_OK, or TM_FATAL without memory (the series is unchanged). */
+tm_status tm_series_fit(tm_series **series, tm_heap *heap, const tm_metric *metric);
 
 /* State form: appended to `out`, read back by tm_series_load under a pack whose reach may differ (buckets beyond it are
    dropped). Written relative to `now`, so that buckets out of reach are not written. tm_series_load: TM_REJECT for

@@ -1,0 +1,21 @@
+/* Numbers of a few bits each, lowest first: how state blobs stay small. */
+#ifndef TIDEMARK_CORE_BITS_H
+#define TIDEMARK_CORE_BITS_H
+
+#include "tidemark/base/bytes.h"
+
+typedef struct tm_bit_writer {
+    tm_buffer *out;
+    unsigned byte, filled; /* of the byte begun */
+} tm_bit_writer;
+
+/* Appends the lowest `bits` (0 to 128) of `value`. */
+void tm_bits_put(tm_bit_writer *writer, unsigned __int128 value, unsigned bits);
+/* Fills the last byte up with zeros. */
+void tm_bits_end(tm_bit_writer *writer);
+/* `bits` (0 to 128) from bit `position` of `bytes`; the caller knows that they are there. */
+unsigned __int128 tm_bits_get(const uint8_t *bytes, size_t position, unsigned bits);
+/* How many bits a value needs; 0 for 0. */
+unsigned tm_bits_of(unsigned __int128 value);
+
+#endif
