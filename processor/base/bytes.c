@@ -335,7 +335,7 @@ static void append_decimal(tm_buffer *buffer, bool negative, uint64_t value, uns
    an exponent. */
 static void append_shortest(tm_buffer *buffer, double magnitude)
 {
-    char text[32]; /* d.ddddde-XXX */
+    char text[32]; /* d.ddddde-308 */
     char digits[20];
     size_t count = 0;
     int exponent = 0;

@@ -62,7 +62,7 @@ struct tm_heap {
 
 static unsigned class_of(size_t size)
 {
-    size_t last = size - 1;
+    size_t last = size > 0 ? size - 1 : 0;
     unsigned exponent;
     if (size <= 128) {
         return (unsigned)(last / 16);
@@ -71,14 +71,15 @@ static unsigned class_of(size_t size)
     return 8 + (exponent - 7) * 8 + (unsigned)((last >> (exponent - 3)) & 7);
 }
 
+/* Bytes of each class: what class_of inverts. */
+static const uint16_t class_sizes[CLASSES] = {16,   32,   48,   64,   80,   96,   112,  128,  144,  160,  176,  192,
+                                              208,  224,  240,  256,  288,  320,  352,  384,  416,  448,  480,  512,
+                                              576,  640,  704,  768,  832,  896,  960,  1024, 1152, 1280, 1408, 1536,
+                                              1664, 1792, 1920, 2048, 2304, 2560, 2816, 3072, 3328, 3584, 3840, 4096};
+
 static size_t class_size(unsigned class)
 {
-    unsigned exponent;
-    if (class < 8) {
-        return (class + 1) * (size_t)16;
-    }
-    exponent = 7 + (class - 8) / 8;
-    return (size_t)(8 + (class - 8) % 8 + 1) << (exponent - 3);
+    return class_sizes[class];
 }
 
 static size_t round_up(size_t size)

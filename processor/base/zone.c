@@ -366,7 +366,7 @@ tm_status tm_zone_parse(tm_slice tzif, const char *name, tm_zone **ret_zone, tm_
     tm_slice block;
     tm_slice footer;
     const char *stop = NULL;
-    rule later;
+    rule later = {0};
     tm_zone *zone = NULL;
     tm_status status = TM_REJECT;
     tm_reader_init(&file, tzif);

@@ -70,7 +70,7 @@ static size_t build_file(unsigned char *file, const int64_t *times, unsigned cou
         memcpy(at, "AAA", 4);
         at += 4;
     }
-    return (size_t)(at - file) + (size_t)sprintf((char *)at, "\n%s\n", footer);
+    return (size_t)(at - file) + (size_t)snprintf((char *)at, 64, "\n%s\n", footer);
 }
 
 static tm_status parse_built(const int64_t *times, unsigned count, int32_t first, int32_t second, const char *footer,
