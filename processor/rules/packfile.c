@@ -1,0 +1,891 @@
+/* One file of more than 600 lines: the keys of a rules file, one function each, are read best in one place. */
+#include "tidemark/rules/packfile.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tidemark/base/hash.h"
+#include "tidemark/rules/expression.h"
+#include "tidemark/rules/template.h"
+#include "tidemark/rules/yaml.h"
+
+enum {
+    ARENA_MAX = 512 << 20, /* hostile files end here; real packs take a few hundred KiB */
+    TEXT_SHOWN = 80,
+    PLAY_MAX = 1024, /* bytes of a play or of a name in a route */
+    UPDATE_CHANGE_MAX = 1000000
+};
+
+#define DEFAULT_SCOPE "coalesce(status, 'active') == 'active'"
+#define DEFAULT_UPDATE_CHANGE 0.2
+
+typedef struct reader {
+    tm_arena *arena;
+    tm_pack *pack;
+    tm_source source;
+    tm_diagnostics *diagnostics;
+    tm_expression_scope scope;
+    uint32_t default_scope;
+    bool out_of_memory;
+    const tm_yaml_node *rules[TM_RULES_MAX];
+} reader;
+
+/* --- errors and small values --- */
+
+static int shown(tm_slice text)
+{
+    return text.length > TEXT_SHOWN ? TEXT_SHOWN : (int)text.length;
+}
+
+#define ERROR_AT(r, node, ...) tm_diagnostics_add((r)->diagnostics, &(r)->source, (node)->start, __VA_ARGS__)
+#define HINT(r, ...) tm_diagnostics_hint((r)->diagnostics, __VA_ARGS__)
+
+static void *take(reader *r, size_t size)
+{
+    void *block = tm_arena_take(r->arena, size);
+    if (!block) {
+        r->out_of_memory = true;
+    }
+    return block;
+}
+
+/* The text of an entry that must be a scalar, without a tag and not empty; absent, with an error, otherwise. */
+static tm_slice text_of(reader *r, const tm_yaml_node *node, size_t maximum)
+{
+    tm_slice key = node->key ? node->key->text : TM_SLICE_LITERAL("an entry");
+    if (node->kind != TM_YAML_SCALAR) {
+        ERROR_AT(r, node, "'%.*s' must be one text, not a %s", shown(key), key.data,
+                 node->kind == TM_YAML_LIST ? "list" : "map");
+    } else if (node->tag.data) {
+        ERROR_AT(r, node, "a rules file knows no tags");
+    } else if (node->text.length == 0) {
+        ERROR_AT(r, node, "'%.*s' is empty", shown(key), key.data);
+    } else if (node->text.length > maximum) {
+        ERROR_AT(r, node, "'%.*s' has %zu bytes, at most %zu are taken", shown(key), key.data, node->text.length,
+                 maximum);
+    } else {
+        return node->text;
+    }
+    return (tm_slice){0};
+}
+
+static bool need_map(reader *r, const tm_yaml_node *node, const char *what)
+{
+    if (node->kind == TM_YAML_MAP) {
+        return true;
+    }
+    ERROR_AT(r, node, "%s must be a map of keys and values", what);
+    return false;
+}
+
+static void check_keys(reader *r, const tm_yaml_node *map, const char *const *known, size_t count)
+{
+    for (const tm_yaml_node *entry = map->first; entry; entry = entry->next) {
+        tm_nearest nearest;
+        tm_nearest_init(&nearest, entry->key->text);
+        bool found = false;
+        for (size_t i = 0; i < count && !found; i++) {
+            found = tm_slice_equal_text(entry->key->text, known[i]);
+            tm_nearest_offer(&nearest, tm_slice_of(known[i]));
+        }
+        if (!found) {
+            ERROR_AT(r, entry->key, "unknown key '%.*s'", shown(entry->key->text), entry->key->text.data);
+            tm_diagnostics_suggest(r->diagnostics, &nearest);
+        }
+    }
+}
+
+static bool read_duration(reader *r, const tm_yaml_node *node, int64_t *ret_ms)
+{
+    tm_slice text = text_of(r, node, TM_NAME_MAX);
+    if (!text.data) {
+        return false;
+    }
+    if (tm_slice_equal_text(text, "0")) {
+        *ret_ms = 0;
+        return true;
+    }
+    if (tm_duration_parse(text, ret_ms) != TM_OK || *ret_ms < 0) {
+        ERROR_AT(r, node, "'%.*s' is no duration", shown(text), text.data);
+        HINT(r, "a duration is a number and one of ms, s, m, h, d, w, at most 10000d: 24h, 7d");
+        return false;
+    }
+    return true;
+}
+
+static bool read_number(reader *r, const tm_yaml_node *node, double *ret_number)
+{
+    tm_slice text = text_of(r, node, TM_NAME_MAX);
+    if (!text.data) {
+        return false;
+    }
+    char *end = NULL;
+    double number = strtod(text.data, &end);
+    bool digits = text.data[0] >= '0' && text.data[0] <= '9' && !memchr(text.data, 'x', text.length) &&
+                  !memchr(text.data, 'X', text.length);
+    if (!digits || end != text.data + text.length || number > UPDATE_CHANGE_MAX) {
+        ERROR_AT(r, node, "'%.*s' is no number from 0 to %d", shown(text), text.data, UPDATE_CHANGE_MAX);
+        return false;
+    }
+    *ret_number = number;
+    return true;
+}
+
+/* --- expressions --- */
+
+static void expression_error(reader *r, const tm_source *source, size_t offset, const tm_expression_error *error)
+{
+    tm_diagnostics_add(r->diagnostics, source, offset, "%s", error->message);
+    tm_diagnostics_hint(r->diagnostics, "%s", error->hint);
+}
+
+/* Compiles the expression of an entry; TM_NODE_NONE with an error when it is none. */
+static uint32_t compile(reader *r, const tm_yaml_node *node, bool where, tm_type wanted,
+                        tm_expression_outline *ret_outline)
+{
+    uint32_t compiled = TM_NODE_NONE;
+    tm_expression_scope scope = r->scope;
+    tm_expression_error error;
+    scope.where = where;
+    tm_slice text = text_of(r, node, TM_EXPRESSION_MAX);
+    if (!text.data) {
+        return TM_NODE_NONE;
+    }
+    tm_status status = tm_expression_compile(&r->pack->program, &scope, text, wanted, &compiled, ret_outline, &error);
+    if (status == TM_FATAL) {
+        r->out_of_memory = true;
+    } else if (status != TM_OK) {
+        expression_error(r, &r->source, tm_yaml_offset(&r->source, node, error.offset), &error);
+    }
+    return status == TM_OK ? compiled : TM_NODE_NONE;
+}
+
+static uint32_t compile_text(reader *r, const char *name, tm_slice text, tm_type wanted)
+{
+    uint32_t compiled = TM_NODE_NONE;
+    tm_expression_error error;
+    tm_source source = {name, text};
+    tm_status status = tm_expression_compile(&r->pack->program, &r->scope, text, wanted, &compiled, NULL, &error);
+    if (status == TM_FATAL) {
+        r->out_of_memory = true;
+    } else if (status != TM_OK) {
+        expression_error(r, &source, error.offset, &error);
+    }
+    return compiled;
+}
+
+/* --- metrics --- */
+
+static const char *const metric_kinds[] = {"count", "sum", "distinct", "last", "max", "first"};
+static const char *const metric_keys[] = {"count", "sum", "distinct", "last", "max", "first", "event", "where", "keep"};
+enum { METRIC_KINDS = 6, METRIC_KEYS = 9 };
+
+static bool read_pattern(reader *r, const tm_yaml_node *node, tm_pattern *ret_pattern)
+{
+    tm_slice text = text_of(r, node, TM_EVENT_NAME_MAX);
+    if (!text.data) {
+        return false;
+    }
+    const char *star = memchr(text.data, '*', text.length);
+    if (star && star != text.data + text.length - 1) {
+        ERROR_AT(r, node, "a '*' stands only at the end of an event pattern");
+        return false;
+    }
+    ret_pattern->prefix = star != NULL;
+    ret_pattern->text = (tm_slice){text.data, text.length - (star ? 1 : 0)};
+    return true;
+}
+
+/* One pattern or a list of them; NULL: every event. */
+static void read_patterns(reader *r, const tm_yaml_node *node, tm_metric *metric)
+{
+    bool list = node && node->kind == TM_YAML_LIST;
+    uint32_t count = list ? node->count : 1;
+    if (list && (count == 0 || count > TM_PATTERNS_MAX)) {
+        ERROR_AT(r, node, "a metric takes 1 to %d event patterns, this has %u", TM_PATTERNS_MAX, count);
+        return;
+    }
+    metric->patterns = take(r, count * sizeof *metric->patterns);
+    if (!metric->patterns) {
+        return;
+    }
+    metric->pattern_count = 1;
+    if (!node) {
+        metric->patterns[0] = (tm_pattern){.text = TM_SLICE_LITERAL(""), .prefix = true};
+    } else if (!list) {
+        read_pattern(r, node, &metric->patterns[0]);
+    } else {
+        metric->pattern_count = 0;
+        for (const tm_yaml_node *entry = node->first; entry; entry = entry->next) {
+            if (read_pattern(r, entry, &metric->patterns[metric->pattern_count])) {
+                metric->pattern_count++;
+            }
+        }
+    }
+}
+
+static void read_of(reader *r, const tm_yaml_node *node, tm_metric *metric)
+{
+    static const char *const prefix = "properties.";
+    tm_slice text = text_of(r, node, strlen(prefix) + TM_PROPERTY_NAME_MAX);
+    if (!text.data) {
+        return;
+    }
+    bool distinct = metric->kind == TM_METRIC_DISTINCT;
+    if (tm_slice_has_prefix(text, tm_slice_of(prefix)) && text.length > strlen(prefix)) {
+        metric->of = TM_OF_PROPERTY;
+        metric->property = (tm_slice){text.data + strlen(prefix), text.length - strlen(prefix)};
+    } else if (!distinct && tm_slice_equal_text(text, "value")) {
+        metric->of = TM_OF_VALUE;
+    } else if (distinct && tm_slice_equal_text(text, "user")) {
+        metric->of = TM_OF_USER;
+    } else if (distinct && tm_slice_equal_text(text, "event")) {
+        metric->of = TM_OF_EVENT;
+    } else if (distinct && tm_slice_equal_text(text, "day")) {
+        metric->of = TM_OF_DAY;
+    } else {
+        ERROR_AT(r, node, "'%s' cannot be taken of '%.*s'", metric_kinds[metric->kind], shown(text), text.data);
+        HINT(r, distinct ? "one of user, event, day, properties.NAME" : "one of value, properties.NAME");
+    }
+}
+
+static void read_keep(reader *r, const tm_yaml_node *node, tm_metric *metric)
+{
+    int64_t ms;
+    if (!read_duration(r, node, &ms)) {
+        return;
+    }
+    /* The unit written decides: 48h keeps hours, 2d keeps days. */
+    bool hours = node->text.data[node->text.length - 1] == 'h';
+    int64_t unit = hours ? TM_HOUR : TM_DAY;
+    int32_t limit = tm_metric_reach_limit(metric->kind, hours ? TM_WINDOW_HOURS : TM_WINDOW_DAYS);
+    if (ms == 0 || ms % unit != 0) {
+        ERROR_AT(r, node, "'keep' must be whole days or hours");
+    } else if (ms / unit > limit) {
+        ERROR_AT(r, node, "'keep' is at most %d%s for this metric", limit, hours ? "h" : "d");
+    } else if (hours) {
+        metric->reach_hours = (int32_t)(ms / unit);
+    } else {
+        metric->reach_days = (int32_t)(ms / unit);
+    }
+}
+
+/* Which of the six keys says what the metric is; its entry, or NULL with an error. */
+static const tm_yaml_node *find_kind(reader *r, const tm_yaml_node *node, tm_metric *metric)
+{
+    const tm_yaml_node *found = NULL;
+    for (int i = 0; i < METRIC_KINDS; i++) {
+        const tm_yaml_node *entry = tm_yaml_get(node, metric_kinds[i]);
+        if (entry && found) {
+            ERROR_AT(r, entry->key,
+                     "a metric is one of count, sum, distinct, last, max, first: '%s' and '%s' are both given",
+                     metric_kinds[metric->kind], metric_kinds[i]);
+            return NULL;
+        }
+        if (entry) {
+            found = entry;
+            metric->kind = (tm_metric_kind)i;
+        }
+    }
+    if (!found) {
+        ERROR_AT(r, node, "a metric needs one of count, sum, distinct, last, max, first");
+    }
+    return found;
+}
+
+static void read_metric(reader *r, const tm_yaml_node *node, tm_metric *metric)
+{
+    if (!need_map(r, node, "a metric")) {
+        return;
+    }
+    check_keys(r, node, metric_keys, METRIC_KEYS);
+    const tm_yaml_node *kind = find_kind(r, node, metric);
+    const tm_yaml_node *event = tm_yaml_get(node, "event");
+    const tm_yaml_node *where = tm_yaml_get(node, "where");
+    const tm_yaml_node *keep = tm_yaml_get(node, "keep");
+    if (!kind) {
+        return;
+    }
+    if (metric->kind == TM_METRIC_COUNT) {
+        if (event) {
+            ERROR_AT(r, event->key, "'count' names its events itself");
+            HINT(r, "count: [name, other_name]");
+        }
+        read_patterns(r, kind, metric);
+    } else {
+        read_of(r, kind, metric);
+        read_patterns(r, event, metric);
+    }
+    if (where) {
+        metric->where = compile(r, where, true, TM_TYPE_BOOLEAN, NULL);
+    }
+    if (keep) {
+        read_keep(r, keep, metric);
+    }
+}
+
+/* Kinds and names first, so that expressions see every metric, then everything else. */
+static void read_metrics(reader *r, const tm_yaml_node *node)
+{
+    tm_pack *pack = r->pack;
+    if (tm_yaml_is_null(node) || !need_map(r, node, "'metrics'")) {
+        return;
+    }
+    if (node->count > TM_METRICS_MAX) {
+        ERROR_AT(r, node, "%u metrics, at most %d are taken", node->count, TM_METRICS_MAX);
+        return;
+    }
+    if (node->count > 0 && !(pack->metrics = take(r, node->count * sizeof *pack->metrics))) {
+        return;
+    }
+    for (const tm_yaml_node *entry = node->first; entry; entry = entry->next) {
+        tm_metric *metric = &pack->metrics[pack->metric_count++];
+        *metric = (tm_metric){.name = entry->key->text, .where = TM_NODE_NONE};
+        if (!tm_expression_is_name(metric->name) || metric->name.length > TM_NAME_MAX) {
+            ERROR_AT(r, entry->key, "a metric's name is letters, digits and '_', at most %d", TM_NAME_MAX);
+        } else if (tm_expression_reserved(metric->name)) {
+            ERROR_AT(r, entry->key, "'%.*s' is a word of the expression language or a fact", shown(metric->name),
+                     metric->name.data);
+            HINT(r, "give the metric another name");
+        }
+    }
+    r->scope.metrics = pack->metrics;
+    r->scope.metric_count = pack->metric_count;
+    tm_metric *metric = pack->metrics;
+    for (const tm_yaml_node *entry = node->first; entry; entry = entry->next) {
+        read_metric(r, entry, metric++);
+    }
+}
+
+/* --- rules --- */
+
+static const char *const rule_keys[] = {"name",  "kind",      "severity",   "when",          "for",
+                                        "clear", "clear_for", "cooldown",   "inhibited_by",  "inhibit_tail",
+                                        "scope", "value",     "threshold",  "update_change", "summary",
+                                        "play",  "route",     "description"};
+enum { RULE_KEYS = sizeof rule_keys / sizeof *rule_keys };
+
+static bool is_rule_name(tm_slice name)
+{
+    bool fine = name.length > 0 && name.length <= TM_NAME_MAX && name.data[0] >= 'a' && name.data[0] <= 'z';
+    for (size_t i = 0; i < name.length && fine; i++) {
+        char c = name.data[i];
+        fine = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+    }
+    return fine;
+}
+
+static void read_name(reader *r, const tm_yaml_node *node, uint32_t index)
+{
+    const tm_yaml_node *entry = tm_yaml_get(node, "name");
+    tm_rule *rule = &r->pack->rules[index];
+    if (!entry) {
+        ERROR_AT(r, node, "a rule needs a 'name'");
+        return;
+    }
+    tm_slice name = text_of(r, entry, SIZE_MAX);
+    if (!name.data) {
+        return;
+    }
+    if (!is_rule_name(name)) {
+        ERROR_AT(r, entry, "a rule's name is lower-case letters, digits and '_', a letter first, at most %d",
+                 TM_NAME_MAX);
+        return;
+    }
+    for (uint32_t i = 0; i < index; i++) {
+        if (tm_slice_equal(r->pack->rules[i].name, name)) {
+            ERROR_AT(r, entry, "two rules are named '%.*s'", shown(name), name.data);
+            return;
+        }
+    }
+    rule->name = name;
+}
+
+static void read_kind(reader *r, const tm_yaml_node *node, tm_rule *rule)
+{
+    const tm_yaml_node *entry = tm_yaml_get(node, "kind");
+    if (!entry) {
+        ERROR_AT(r, node, "a rule needs a 'kind': churn_risk, expansion or advisory");
+        return;
+    }
+    tm_slice text = text_of(r, entry, TM_NAME_MAX);
+    if (text.data && !tm_kind_parse(text, &rule->kind)) {
+        tm_nearest nearest;
+        tm_nearest_init(&nearest, text);
+        for (int i = 0; i < TM_KINDS; i++) {
+            tm_nearest_offer(&nearest, tm_slice_of(tm_kind_name((tm_kind)i)));
+        }
+        ERROR_AT(r, entry, "unknown kind '%.*s': churn_risk, expansion and advisory are known", shown(text), text.data);
+        tm_diagnostics_suggest(r->diagnostics, &nearest);
+    }
+}
+
+/* A map by tier with an optional `default`. */
+static bool read_by_tier(reader *r, const tm_yaml_node *node, size_t maximum, tm_by_tier *ret_texts)
+{
+    uint32_t room = sizeof ret_texts->choices / sizeof *ret_texts->choices;
+    bool fine = true;
+    for (const tm_yaml_node *entry = node->first; entry; entry = entry->next) {
+        tm_slice text = text_of(r, entry, maximum);
+        fine = fine && text.data;
+        if (tm_slice_equal_text(entry->key->text, "default")) {
+            ret_texts->otherwise = text;
+        } else if (entry->key->text.length > TM_FACT_TEXT_MAX) {
+            ERROR_AT(r, entry->key, "a tier has at most %d bytes", TM_FACT_TEXT_MAX);
+        } else if (ret_texts->choice_count == room) {
+            ERROR_AT(r, entry->key, "at most %u tiers are taken", room);
+            return false;
+        } else {
+            ret_texts->choices[ret_texts->choice_count].tier = entry->key->text;
+            ret_texts->choices[ret_texts->choice_count++].text = text;
+        }
+    }
+    return fine;
+}
+
+static void unknown_severity(reader *r, const tm_yaml_node *node)
+{
+    tm_nearest nearest;
+    tm_nearest_init(&nearest, node->text);
+    for (int i = 0; i < TM_SEVERITIES; i++) {
+        tm_nearest_offer(&nearest, tm_slice_of(tm_severity_name((tm_severity)i)));
+    }
+    ERROR_AT(r, node, "unknown severity '%.*s': info, warn, high and critical are known", shown(node->text),
+             node->text.data);
+    tm_diagnostics_suggest(r->diagnostics, &nearest);
+}
+
+static void read_severity(reader *r, const tm_yaml_node *node, tm_rule *rule)
+{
+    tm_severity ignored;
+    if (node->kind == TM_YAML_MAP) {
+        rule->has_severity_by_tier = true;
+        if (read_by_tier(r, node, TM_NAME_MAX, &rule->severity_by_tier)) {
+            for (const tm_yaml_node *entry = node->first; entry; entry = entry->next) {
+                if (!tm_severity_parse(entry->text, &ignored)) {
+                    unknown_severity(r, entry);
+                }
+            }
+        }
+        return;
+    }
+    tm_slice text = text_of(r, node, TM_EXPRESSION_MAX);
+    if (!text.data || tm_severity_parse(text, &rule->severity)) {
+        return;
+    }
+    if (tm_expression_is_name(text) && !tm_expression_reserved(text)) {
+        unknown_severity(r, node);
+        return;
+    }
+    rule->severity_node = compile(r, node, false, TM_TYPE_STRING, NULL);
+}
+
+static void read_play(reader *r, const tm_yaml_node *node, tm_rule *rule)
+{
+    if (node->kind == TM_YAML_MAP) {
+        read_by_tier(r, node, PLAY_MAX, &rule->play);
+    } else {
+        rule->play.otherwise = text_of(r, node, PLAY_MAX);
+    }
+}
+
+static void read_route(reader *r, const tm_yaml_node *node, tm_rule *rule)
+{
+    static const char *const keys[] = {"queue", "responsible", "informed"};
+    tm_slice *texts[] = {&rule->route_queue, &rule->route_responsible, &rule->route_informed};
+    if (!need_map(r, node, "'route'")) {
+        return;
+    }
+    check_keys(r, node, keys, 3);
+    for (int i = 0; i < 3; i++) {
+        const tm_yaml_node *entry = tm_yaml_get(node, keys[i]);
+        if (entry) {
+            *texts[i] = text_of(r, entry, PLAY_MAX);
+        }
+    }
+}
+
+static void read_summary(reader *r, const tm_yaml_node *node, tm_rule *rule)
+{
+    tm_expression_error error;
+    tm_slice text = text_of(r, node, TM_EXPRESSION_MAX);
+    if (!text.data) {
+        return;
+    }
+    tm_status status =
+        tm_template_parse(&r->pack->program, &r->scope, r->arena, text, &rule->summary, &rule->summary_count, &error);
+    if (status == TM_FATAL) {
+        r->out_of_memory = true;
+    } else if (status != TM_OK) {
+        expression_error(r, &r->source, tm_yaml_offset(&r->source, node, error.offset), &error);
+    }
+}
+
+static void read_cooldown(reader *r, const tm_yaml_node *node, tm_rule *rule)
+{
+    if (node->kind == TM_YAML_SCALAR && tm_slice_equal_text(node->text, "once")) {
+        rule->cooldown_once = true;
+    } else {
+        read_duration(r, node, &rule->cooldown_ms);
+    }
+}
+
+static void add_inhibitor(reader *r, const tm_yaml_node *node, tm_rule *rule)
+{
+    tm_slice name = text_of(r, node, TM_NAME_MAX);
+    if (!name.data) {
+        return;
+    }
+    uint32_t index = tm_pack_rule(r->pack, name);
+    if (index == UINT32_MAX) {
+        tm_nearest nearest;
+        tm_nearest_init(&nearest, name);
+        for (uint32_t i = 0; i < r->pack->rule_count; i++) {
+            tm_nearest_offer(&nearest, r->pack->rules[i].name);
+        }
+        ERROR_AT(r, node, "unknown rule '%.*s'", shown(name), name.data);
+        tm_diagnostics_suggest(r->diagnostics, &nearest);
+        return;
+    }
+    for (uint32_t i = 0; i < rule->inhibitor_count; i++) {
+        if (rule->inhibitors[i] == index) {
+            ERROR_AT(r, node, "'%.*s' is named twice", shown(name), name.data);
+            return;
+        }
+    }
+    rule->inhibitors[rule->inhibitor_count++] = (uint16_t)index;
+}
+
+static void read_inhibitors(reader *r, const tm_yaml_node *node, tm_rule *rule)
+{
+    bool list = node->kind == TM_YAML_LIST;
+    uint32_t count = list ? node->count : 1;
+    if (count == 0) {
+        return;
+    }
+    if (count > TM_INHIBITORS_MAX) {
+        ERROR_AT(r, node, "at most %d inhibitors are taken", TM_INHIBITORS_MAX);
+        return;
+    }
+    rule->inhibitors = take(r, count * sizeof *rule->inhibitors);
+    if (!rule->inhibitors) {
+        return;
+    }
+    if (!list) {
+        add_inhibitor(r, node, rule);
+        return;
+    }
+    for (const tm_yaml_node *entry = node->first; entry; entry = entry->next) {
+        add_inhibitor(r, entry, rule);
+    }
+}
+
+/* What moves is on one side of a comparison, its threshold on the other: where just one side is a constant, that is the
+   threshold, else the right one. */
+static void split_sides(const tm_program *program, const tm_expression_outline *outline, uint32_t *ret_value,
+                        uint32_t *ret_threshold)
+{
+    *ret_value = outline->left;
+    *ret_threshold = outline->right;
+    bool left_constant = outline->left != TM_NODE_NONE && program->nodes[outline->left].op == TM_OP_CONSTANT;
+    bool right_constant = outline->right != TM_NODE_NONE && program->nodes[outline->right].op == TM_OP_CONSTANT;
+    if (outline->left == TM_NODE_NONE || (left_constant && outline->right != TM_NODE_NONE && !right_constant)) {
+        *ret_value = outline->right;
+        *ret_threshold = outline->left;
+    }
+}
+
+static void read_clear(reader *r, const tm_yaml_node *node, tm_rule *rule)
+{
+    const tm_yaml_node *clear = tm_yaml_get(node, "clear");
+    rule->clear_threshold = rule->threshold;
+    if (!clear) {
+        if (rule->when != TM_NODE_NONE && tm_expression_not(&r->pack->program, rule->when, &rule->clear) != TM_OK) {
+            ERROR_AT(r, node, "the rules file holds more than %d different sub-expressions", TM_PROGRAM_NODES_MAX);
+        }
+        return;
+    }
+    tm_expression_outline outline;
+    rule->clear = compile(r, clear, false, TM_TYPE_BOOLEAN, &outline);
+    if (rule->clear != TM_NODE_NONE) {
+        uint32_t value;
+        split_sides(&r->pack->program, &outline, &value, &rule->clear_threshold);
+    }
+}
+
+static void read_condition(reader *r, const tm_yaml_node *node, tm_rule *rule)
+{
+    const tm_yaml_node *when = tm_yaml_get(node, "when");
+    const tm_yaml_node *value = tm_yaml_get(node, "value");
+    const tm_yaml_node *threshold = tm_yaml_get(node, "threshold");
+    tm_expression_outline outline = {.left = TM_NODE_NONE, .right = TM_NODE_NONE};
+    if (!when) {
+        ERROR_AT(r, node, "a rule needs a 'when'");
+        return;
+    }
+    rule->when = compile(r, when, false, TM_TYPE_BOOLEAN, &outline);
+    split_sides(&r->pack->program, &outline, &rule->value, &rule->threshold);
+    if (value) {
+        rule->value = compile(r, value, false, TM_TYPE_ANY, NULL);
+    }
+    if (threshold) {
+        rule->threshold = compile(r, threshold, false, TM_TYPE_ANY, NULL);
+    }
+    rule->evidence_count = outline.evidence_count;
+    if (outline.evidence_count > 0) {
+        size_t size = outline.evidence_count * sizeof *rule->evidence;
+        rule->evidence = take(r, size);
+        if (rule->evidence) {
+            memcpy(rule->evidence, outline.evidence, size);
+        }
+    }
+    read_clear(r, node, rule);
+}
+
+static void read_times(reader *r, const tm_yaml_node *node, tm_rule *rule)
+{
+    static const char *const keys[] = {"for", "clear_for", "inhibit_tail"};
+    int64_t *times[] = {&rule->for_ms, &rule->clear_for_ms, &rule->inhibit_tail_ms};
+    for (int i = 0; i < 3; i++) {
+        const tm_yaml_node *entry = tm_yaml_get(node, keys[i]);
+        if (entry) {
+            read_duration(r, entry, times[i]);
+        }
+    }
+    const tm_yaml_node *cooldown = tm_yaml_get(node, "cooldown");
+    if (cooldown) {
+        read_cooldown(r, cooldown, rule);
+    }
+    const tm_yaml_node *change = tm_yaml_get(node, "update_change");
+    if (change) {
+        read_number(r, change, &rule->update_change);
+    }
+}
+
+static void read_rule(reader *r, const tm_yaml_node *node, tm_rule *rule)
+{
+    static const struct {
+        const char *key;
+        void (*read)(reader *, const tm_yaml_node *, tm_rule *);
+    } parts[] = {{"severity", read_severity},
+                 {"summary", read_summary},
+                 {"play", read_play},
+                 {"route", read_route},
+                 {"inhibited_by", read_inhibitors}};
+    check_keys(r, node, rule_keys, RULE_KEYS);
+    read_kind(r, node, rule);
+    read_condition(r, node, rule);
+    read_times(r, node, rule);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const tm_yaml_node *entry = tm_yaml_get(node, parts[i].key);
+        if (entry) {
+            parts[i].read(r, entry, rule);
+        }
+    }
+    const tm_yaml_node *scope = tm_yaml_get(node, "scope");
+    if (scope) {
+        rule->scope = compile(r, scope, false, TM_TYPE_BOOLEAN, NULL);
+    }
+    const tm_yaml_node *description = tm_yaml_get(node, "description");
+    if (description) {
+        text_of(r, description, SIZE_MAX);
+    }
+}
+
+/* All names first, so that inhibitors may be defined further down. */
+static void read_rules(reader *r, const tm_yaml_node *node)
+{
+    tm_pack *pack = r->pack;
+    if (tm_yaml_is_null(node)) {
+        return;
+    }
+    if (node->kind != TM_YAML_LIST) {
+        ERROR_AT(r, node, "'rules' must be a list");
+        HINT(r, "begin each rule with '- name: ...'");
+        return;
+    }
+    if (node->count > TM_RULES_MAX) {
+        ERROR_AT(r, node, "%u rules, at most %d are taken", node->count, TM_RULES_MAX);
+        return;
+    }
+    if (node->count > 0 && !(pack->rules = take(r, node->count * sizeof *pack->rules))) {
+        return;
+    }
+    for (const tm_yaml_node *entry = node->first; entry; entry = entry->next) {
+        uint32_t index = pack->rule_count++;
+        r->rules[index] = entry;
+        pack->rules[index] = (tm_rule){.severity = TM_SEVERITY_WARN,
+                                       .severity_node = TM_NODE_NONE,
+                                       .when = TM_NODE_NONE,
+                                       .clear = TM_NODE_NONE,
+                                       .scope = r->default_scope,
+                                       .value = TM_NODE_NONE,
+                                       .threshold = TM_NODE_NONE,
+                                       .clear_threshold = TM_NODE_NONE,
+                                       .update_change = DEFAULT_UPDATE_CHANGE};
+        if (need_map(r, entry, "a rule")) {
+            read_name(r, entry, index);
+        }
+    }
+    for (uint32_t i = 0; i < pack->rule_count; i++) {
+        if (r->rules[i]->kind == TM_YAML_MAP) {
+            read_rule(r, r->rules[i], &pack->rules[i]);
+        }
+    }
+}
+
+/* --- the file --- */
+
+static void read_version(reader *r, const tm_yaml_node *root)
+{
+    const tm_yaml_node *node = tm_yaml_get(root, "version");
+    if (!node) {
+        ERROR_AT(r, root, "a rules file needs a 'version'");
+        HINT(r, "version: 1, raised with every change");
+        return;
+    }
+    tm_slice text = text_of(r, node, SIZE_MAX);
+    int64_t version = 0;
+    for (size_t i = 0; i < text.length; i++) {
+        bool digit = text.data[i] >= '0' && text.data[i] <= '9';
+        version = digit && i < 15 && version >= 0 ? version * 10 + (text.data[i] - '0') : -1;
+    }
+    if (text.data && version < 1) {
+        ERROR_AT(r, node, "'version' is a whole number from 1");
+    }
+    r->pack->version = version;
+}
+
+static void refuse_later(reader *r, const tm_yaml_node *root)
+{
+    static const char *const keys[] = {"stages", "scorecards", "flapping", "budget"};
+    for (int i = 0; i < 4; i++) {
+        const tm_yaml_node *node = tm_yaml_get(root, keys[i]);
+        if (node && !tm_yaml_is_null(node) && (node->kind == TM_YAML_SCALAR || node->count > 0)) {
+            ERROR_AT(r, node->key, "'%s' is not supported by this version", keys[i]);
+        }
+    }
+}
+
+static void read_extra(reader *r, const tm_packfile_options *options)
+{
+    for (uint32_t i = 0; i < options->expression_count; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "expression %u", i + 1);
+        options->ret_nodes[i] = compile_text(r, name, options->expressions[i], TM_TYPE_ANY);
+    }
+}
+
+static void read_root(reader *r, const tm_yaml_node *root, const tm_packfile_options *options)
+{
+    static const char *const keys[] = {"version", "scope",      "metrics",  "rules",
+                                       "stages",  "scorecards", "flapping", "budget"};
+    if (!root) {
+        tm_diagnostics_add(r->diagnostics, &r->source, 0, "the file is empty");
+        HINT(r, "the least is 'version: 1'");
+        return;
+    }
+    if (!need_map(r, root, "a rules file")) {
+        return;
+    }
+    check_keys(r, root, keys, sizeof keys / sizeof *keys);
+    read_version(r, root);
+    refuse_later(r, root);
+    const tm_yaml_node *metrics = tm_yaml_get(root, "metrics");
+    read_metrics(r, metrics);
+    const tm_yaml_node *scope = tm_yaml_get(root, "scope");
+    if (scope) {
+        r->default_scope = compile(r, scope, false, TM_TYPE_BOOLEAN, NULL);
+    } else {
+        r->default_scope = compile_text(r, "scope", TM_SLICE_LITERAL(DEFAULT_SCOPE), TM_TYPE_BOOLEAN);
+    }
+    read_rules(r, tm_yaml_get(root, "rules"));
+    if (options) {
+        read_extra(r, options);
+    }
+}
+
+/* Points the pack's own error (a circle of inhibitors names one of its rules) at the file. */
+static void place_error(reader *r, const tm_error *error)
+{
+    size_t offset = 0;
+    uint32_t index = tm_pack_rule(r->pack, tm_slice_of(error->where));
+    if (index != UINT32_MAX) {
+        const tm_yaml_node *inhibitors = tm_yaml_get(r->rules[index], "inhibited_by");
+        offset = inhibitors ? inhibitors->start : r->rules[index]->start;
+    }
+    tm_diagnostics_add(r->diagnostics, &r->source, offset, "%s", error->what);
+    tm_diagnostics_hint(r->diagnostics, "%s", error->hint);
+}
+
+static tm_status read_pack(reader *r, const tm_packfile_options *options, tm_error *error)
+{
+    tm_yaml_node *root;
+    tm_status status = tm_yaml_parse(r->arena, &r->source, r->diagnostics, &root);
+    if (status == TM_OK) {
+        read_root(r, root, options);
+        status = r->out_of_memory ? TM_FATAL : TM_OK;
+    }
+    if (status == TM_OK && r->diagnostics->count == 0) {
+        tm_error local;
+        status = tm_pack_finish(r->pack, &local);
+        if (status == TM_REJECT) {
+            place_error(r, &local);
+        }
+    }
+    if (status == TM_FATAL) {
+        return tm_fail(error, TM_FATAL, "out of memory while reading %s", r->source.name);
+    }
+    tm_diagnostics_sort(r->diagnostics);
+    return tm_diagnostics_status(r->diagnostics, error);
+}
+
+static tm_pack *new_pack(tm_slice text)
+{
+    tm_arena *arena = tm_arena_new(ARENA_MAX);
+    tm_pack *pack = arena ? tm_arena_take(arena, sizeof *pack) : NULL;
+    char *copy = pack ? tm_arena_copy(arena, text.data ? text.data : "", text.length) : NULL;
+    if (!copy) {
+        tm_arena_free_all(arena);
+        return NULL;
+    }
+    pack->arena = arena;
+    pack->text = (tm_slice){copy, text.length};
+    pack->hash = tm_hash(pack->text);
+    tm_program_init(&pack->program, arena);
+    return pack;
+}
+
+tm_status tm_packfile_parse(tm_slice text, const char *file_name, const tm_packfile_options *options,
+                            tm_pack **ret_pack, tm_error *error)
+{
+    *ret_pack = NULL;
+    tm_error_clear(error);
+    reader *r = calloc(1, sizeof *r);
+    tm_diagnostics *own = options && options->diagnostics ? NULL : calloc(1, sizeof *own);
+    /* A file too long is cut behind the limit: the reader of YAML then says that it is. */
+    text.length = text.length > TM_PACK_FILE_MAX ? TM_PACK_FILE_MAX + 1 : text.length;
+    tm_pack *pack = new_pack(text);
+    tm_status status;
+    if (!r || !pack || !(own || (options && options->diagnostics))) {
+        status = tm_fail(error, TM_FATAL, "out of memory while reading %s", file_name);
+        goto out;
+    }
+    r->arena = pack->arena;
+    r->pack = pack;
+    r->source = (tm_source){file_name, pack->text};
+    r->diagnostics = own ? own : options->diagnostics;
+    r->default_scope = TM_NODE_NONE;
+    status = read_pack(r, options, error);
+    if (status == TM_OK) {
+        *ret_pack = pack;
+        pack = NULL;
+    }
+out:
+    tm_pack_free(pack);
+    free(own);
+    free(r);
+    return status;
+}
