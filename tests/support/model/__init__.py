@@ -1,0 +1,1 @@
+"""The independent brute-force model of tidemark (see README.md)."""
