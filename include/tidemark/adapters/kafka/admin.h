@@ -41,8 +41,8 @@ tm_status tm_kafka_admin_describe(tm_kafka_admin *admin, const char *const *name
 typedef struct tm_kafka_topic_plan {
     const char *name;
     uint32_t partitions;
-    int32_t replication; /* -1: the broker's default */
-    bool compacted;      /* cleanup.policy: compact, else delete */
+    int32_t replication;           /* -1: the broker's default */
+    bool compacted;                /* cleanup.policy: compact, else delete */
     int64_t retention_ms;          /* -1: unlimited; or TM_KAFKA_UNSAID */
     int64_t min_compaction_lag_ms; /* or TM_KAFKA_UNSAID */
 } tm_kafka_topic_plan;

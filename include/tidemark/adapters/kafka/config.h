@@ -13,12 +13,12 @@ typedef struct tm_kafka_property {
 
 /* Borrowed as a whole: everything it points at must outlive the objects made with it. */
 typedef struct tm_kafka_config {
-    const char *brokers;             /* host:port, several separated by commas */
-    const char *group;               /* consumer group */
-    const char *instance;            /* unique and stable per process */
-    uint32_t worker;                 /* number of the worker in its process, from 0 */
-    const char *inputs[TM_INPUTS];   /* topic names; inputs[TM_INPUT_ACCOUNTS] NULL: accounts are switched off */
-    const char *outputs[TM_TOPICS];  /* topic names; NULL: this worker publishes nothing there */
+    const char *brokers;                 /* host:port, several separated by commas */
+    const char *group;                   /* consumer group */
+    const char *instance;                /* unique and stable per process */
+    uint32_t worker;                     /* number of the worker in its process, from 0 */
+    const char *inputs[TM_INPUTS];       /* topic names; inputs[TM_INPUT_ACCOUNTS] NULL: accounts are switched off */
+    const char *outputs[TM_TOPICS];      /* topic names; NULL: this worker publishes nothing there */
     const tm_kafka_property *properties; /* passed through; applied before the ones the protocol needs */
     uint32_t property_count;
     const tm_log *log; /* NULL: silent. Receives librdkafka's own lines too, without secrets */

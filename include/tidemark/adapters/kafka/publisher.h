@@ -2,8 +2,8 @@
 
    What it adds to the port:
    - nothing of a commit is guessed: a commit that failed, timed out, saw a socket close or took so long that the end of
-     the transaction may have been sent twice gives TM_RETRY although it may well have succeeded; `initialise` then takes
-     a new producer, which fences whatever of the old one is still on its way, and C says what happened;
+     the transaction may have been sent twice gives TM_RETRY although it may well have succeeded; `initialise` then
+   takes a new producer, which fences whatever of the old one is still on its way, and C says what happened;
    - every call returns within its time-out (10 s at most each step), broker or no broker;
    - a transaction that the broker ended because it was open too long gives TM_RETRY: nothing of it is visible. */
 #ifndef TIDEMARK_ADAPTERS_KAFKA_PUBLISHER_H

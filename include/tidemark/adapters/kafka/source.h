@@ -24,7 +24,12 @@ tm_status tm_kafka_source_new(const tm_kafka_config *config, tm_kafka_source **r
 tm_source tm_kafka_source_port(tm_kafka_source *source);
 
 /* Generation of the group as this member last knew it, for the store's claim; it grows with every rebalance and stays
-   the same over a restart of a static member. -1: not a member, or this librdkafka tells it in a form not known here. */
+   the same over a restart of a static member. -1: not a member, or this librdkafka tells it in a form not known here.
+ */
 int64_t tm_kafka_source_generation(const tm_kafka_source *source);
+
+/* For the publisher: the membership as librdkafka's own object, to be freed with
+   rd_kafka_consumer_group_metadata_destroy; NULL when the source has not joined. */
+struct rd_kafka_consumer_group_metadata_s *tm_kafka_source_membership(const tm_kafka_source *source);
 
 #endif

@@ -1,0 +1,66 @@
+/* What source, publisher and admin have in common inside this adapter: one librdkafka handle with its settings, its log
+   lines without secrets, and what it has noticed about its sockets and brokers. Not for use outside adapters/kafka. */
+#ifndef TIDEMARK_ADAPTERS_KAFKA_CONNECTION_H
+#define TIDEMARK_ADAPTERS_KAFKA_CONNECTION_H
+
+#include <librdkafka/rdkafka.h>
+#include <stdatomic.h>
+
+#include "tidemark/adapters/kafka/config.h"
+
+/* Calls that wait, each with its own end. */
+enum {
+    TM_KAFKA_ASK_MS = 5000,         /* a question to a broker: metadata, offsets */
+    TM_KAFKA_SETTLE_MS = 10000,     /* committed offsets, init_transactions, flush, send_offsets */
+    TM_KAFKA_FINISH_MS = 8000,      /* commit and abort of a transaction */
+    TM_KAFKA_LEAVE_MS = 10000,      /* leaving the group and freeing the handle, together */
+    TM_KAFKA_BACKOFF_MS = 100,      /* retry.backoff.ms: after this long librdkafka repeats a request by itself */
+    TM_KAFKA_TRANSACTION_MS = 10000 /* transaction.timeout.ms */
+};
+
+typedef struct tm_kafka_connection {
+    const tm_kafka_config *config;
+    const char *role; /* "source", "publisher" or "admin"; in log lines */
+    char id[TM_KAFKA_ID_MAX + 1];
+    rd_kafka_t *handle; /* NULL while closed */
+    atomic_ullong sockets_closed;
+    bool down;        /* no broker answers, as far as this handle was told */
+    char reason[256]; /* the last error it was told of */
+} tm_kafka_connection;
+
+/* `optional`: left out where the librdkafka in use has no such property. */
+typedef struct tm_kafka_setting {
+    const char *name;
+    const char *value;
+    bool optional;
+} tm_kafka_setting;
+
+/* Makes a configuration: `defaults`, over them the user's properties, over them `fixed`. Each list ends with a NULL
+   name. The connection is the opaque of its callbacks. TM_OK, or TM_REJECT naming the property. The caller owns
+   ret_conf until it has given it to rd_kafka_new. */
+tm_status tm_kafka_conf_new(tm_kafka_connection *connection, const tm_kafka_setting *defaults,
+                            const tm_kafka_setting *fixed, rd_kafka_conf_t **ret_conf, tm_error *error);
+
+/* Takes `conf` (freed when it fails) and opens connection->handle. TM_OK, or TM_REJECT (librdkafka refuses the
+   combination of settings). */
+tm_status tm_kafka_connection_open(tm_kafka_connection *connection, rd_kafka_type_t type, rd_kafka_conf_t *conf,
+                                   tm_error *error);
+
+/* Destroys the handle in a thread of its own, since that may hang; waits at most `wait_ms`. False: it still hangs, and
+   what the connection points at, itself too, must be left in memory for it. */
+bool tm_kafka_connection_close(tm_kafka_connection *connection, int64_t wait_ms);
+
+/* Number of partitions of a topic, 0 when there is no such topic. TM_OK; TM_RETRY: no answer; TM_REJECT: refused. */
+tm_status tm_kafka_partitions(rd_kafka_t *handle, const char *topic, int timeout_ms, uint32_t *ret_count,
+                              tm_error *error);
+
+/* A log line through the port; a NULL log is silent. */
+void tm_kafka_log(const tm_kafka_connection *connection, tm_log_level level, const char *event, const char *message);
+
+/* Overwrites the values of secret properties in a text with stars. */
+void tm_kafka_redact(const tm_kafka_config *config, char *text);
+
+/* Milliseconds of a clock that never goes backwards. */
+int64_t tm_kafka_steady_ms(void);
+
+#endif

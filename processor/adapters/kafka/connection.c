@@ -1,0 +1,289 @@
+#include "tidemark/adapters/kafka/connection.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+int64_t tm_kafka_steady_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- Secrets and log lines ---- */
+
+static bool is_secret(const char *name)
+{
+    static const char *const parts[] = {"password", "secret", ".pem", "oauthbearer.config", "jwt", "token"};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (strstr(name, parts[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void tm_kafka_redact(const tm_kafka_config *config, char *text)
+{
+    for (uint32_t i = 0; i < config->property_count; i++) {
+        const tm_kafka_property *property = &config->properties[i];
+        size_t length;
+        char *at = text;
+        if (!is_secret(property->name) || property->value == NULL || property->value[0] == '\0') {
+            continue;
+        }
+        length = strlen(property->value);
+        while ((at = strstr(at, property->value)) != NULL) {
+            memset(at, '*', length);
+            at += length;
+        }
+    }
+}
+
+void tm_kafka_log(const tm_kafka_connection *connection, tm_log_level level, const char *event, const char *message)
+{
+    const tm_log *log = connection->config->log;
+    if (log != NULL) {
+        tm_log_field fields[] = {tm_log_text("role", connection->role),
+                                 tm_log_integer("worker", (int64_t)connection->config->worker)};
+        log->write(log->context, level, event, message, fields, 2);
+    }
+}
+
+/* Called in librdkafka's threads too. */
+static void on_log(const rd_kafka_t *handle, int level, const char *facility, const char *text)
+{
+    const tm_kafka_connection *connection = rd_kafka_opaque(handle);
+    char line[1024];
+    if (connection == NULL || connection->config->log == NULL) {
+        return;
+    }
+    if (strcmp(facility, "CONFWARN") == 0 && strstr(text, "will be ignored by this") != NULL) {
+        return; /* one list of properties serves consumer and producer: each is told of the other's */
+    }
+    (void)snprintf(line, sizeof(line), "%s: %s", facility, text);
+    tm_kafka_redact(connection->config, line);
+    tm_kafka_log(connection,
+                 level <= 3   ? TM_LOG_ERROR
+                 : level == 4 ? TM_LOG_WARNING
+                 : level <= 6 ? TM_LOG_INFO
+                              : TM_LOG_DEBUG,
+                 "librdkafka", line);
+}
+
+/* Called while the worker's own thread polls. Repeats are held back by librdkafka for 30 s: an error that is told is
+   true, silence says nothing. */
+static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opaque)
+{
+    tm_kafka_connection *connection = opaque;
+    (void)handle;
+    (void)snprintf(connection->reason, sizeof(connection->reason), "%s", reason);
+    tm_kafka_redact(connection->config, connection->reason);
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !connection->down) {
+        connection->down = true;
+        tm_kafka_log(connection, TM_LOG_WARNING, "kafka_unreachable", connection->reason);
+    }
+}
+
+static int on_close_socket(int socket, void *opaque)
+{
+    tm_kafka_connection *connection = opaque;
+    (void)atomic_fetch_add_explicit(&connection->sockets_closed, 1, memory_order_seq_cst);
+    return close(socket);
+}
+
+/* ---- Settings ---- */
+
+/* True when this librdkafka has the property. */
+static bool is_known(const rd_kafka_conf_t *conf, const char *name)
+{
+    size_t size = 0;
+    return rd_kafka_conf_get(conf, name, NULL, &size) != RD_KAFKA_CONF_UNKNOWN;
+}
+
+static tm_status set(tm_kafka_connection *connection, rd_kafka_conf_t *conf, const char *name, const char *value,
+                     tm_error *error)
+{
+    char text[512] = "";
+    rd_kafka_conf_res_t result = rd_kafka_conf_set(conf, name, value, text, sizeof(text));
+    tm_status status;
+    if (result == RD_KAFKA_CONF_OK) {
+        return TM_OK;
+    }
+    tm_kafka_redact(connection->config, text);
+    if (result == RD_KAFKA_CONF_UNKNOWN) {
+        status = tm_fail(error, TM_REJECT, "librdkafka %s has no property '%s'", rd_kafka_version_str(), name);
+    } else {
+        status = tm_fail(error, TM_REJECT, "property '%s': %s", name, is_secret(name) ? "value not accepted" : text);
+    }
+    tm_error_where(error, "kafka.properties");
+    return status;
+}
+
+static tm_status set_list(tm_kafka_connection *connection, rd_kafka_conf_t *conf, const tm_kafka_setting *list,
+                          tm_error *error)
+{
+    for (; list->name != NULL; list++) {
+        if (!list->optional || is_known(conf, list->name)) {
+            tm_status status = set(connection, conf, list->name, list->value, error);
+            if (status != TM_OK) {
+                return status;
+            }
+        }
+    }
+    return TM_OK;
+}
+
+static tm_status set_properties(tm_kafka_connection *connection, rd_kafka_conf_t *conf, tm_error *error)
+{
+    const tm_kafka_config *config = connection->config;
+    for (uint32_t i = 0; i < config->property_count; i++) {
+        const tm_kafka_property *property = &config->properties[i];
+        tm_status status;
+        if (tm_kafka_property_reserved(property->name)) {
+            status = tm_fail(error, TM_REJECT, "property '%s' cannot be set here", property->name);
+            tm_error_where(error, "kafka.properties");
+            tm_error_hint(error, "remove it: exactly-once rests on it, or it has a key of its own in the "
+                                 "configuration");
+            return status;
+        }
+        status = set(connection, conf, property->name, property->value, error);
+        if (status != TM_OK) {
+            return status;
+        }
+    }
+    return TM_OK;
+}
+
+tm_status tm_kafka_conf_new(tm_kafka_connection *connection, const tm_kafka_setting *defaults,
+                            const tm_kafka_setting *fixed, rd_kafka_conf_t **ret_conf, tm_error *error)
+{
+    /* Reaching a broker again soon after it came back is worth more than sparing it a few connections. */
+    const tm_kafka_setting common[] = {
+        {"client.id", connection->id[0] != '\0' ? connection->id : "tidemark", false},
+        {"reconnect.backoff.max.ms", "2000", false},
+        {"enable.metrics.push", "false", true}, /* librdkafka issue 5577 */
+        {NULL, NULL, false},
+    };
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    tm_status status;
+    if (conf == NULL) {
+        return tm_fail(error, TM_FATAL, "out of memory");
+    }
+    status = set_list(connection, conf, common, error);
+    if (status == TM_OK) {
+        status = set_list(connection, conf, defaults, error);
+    }
+    if (status == TM_OK) {
+        status = set_properties(connection, conf, error);
+    }
+    if (status == TM_OK) {
+        status = set(connection, conf, "bootstrap.servers", connection->config->brokers, error);
+    }
+    if (status == TM_OK) {
+        status = set_list(connection, conf, fixed, error);
+    }
+    if (status != TM_OK) {
+        rd_kafka_conf_destroy(conf);
+        return status;
+    }
+    rd_kafka_conf_set_opaque(conf, connection);
+    rd_kafka_conf_set_log_cb(conf, on_log);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_closesocket_cb(conf, on_close_socket);
+    *ret_conf = conf;
+    return TM_OK;
+}
+
+tm_status tm_kafka_connection_open(tm_kafka_connection *connection, rd_kafka_type_t type, rd_kafka_conf_t *conf,
+                                   tm_error *error)
+{
+    char text[512] = "";
+    connection->down = false;
+    connection->reason[0] = '\0';
+    connection->handle = rd_kafka_new(type, conf, text, sizeof(text));
+    if (connection->handle == NULL) {
+        rd_kafka_conf_destroy(conf);
+        tm_kafka_redact(connection->config, text);
+        return tm_fail(error, TM_REJECT, "librdkafka refuses the settings of the %s: %s", connection->role, text);
+    }
+    return TM_OK;
+}
+
+static void *destroy_handle(void *handle)
+{
+    rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    return NULL;
+}
+
+bool tm_kafka_connection_close(tm_kafka_connection *connection, int64_t wait_ms)
+{
+    pthread_t thread;
+    struct timespec until;
+    rd_kafka_t *handle = connection->handle;
+    if (handle == NULL) {
+        return true;
+    }
+    connection->handle = NULL;
+    if (pthread_create(&thread, NULL, destroy_handle, handle) != 0) {
+        (void)destroy_handle(handle);
+        return true;
+    }
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    wait_ms += until.tv_nsec / 1000000;
+    until.tv_sec += (time_t)(wait_ms / 1000);
+    until.tv_nsec = until.tv_nsec % 1000000 + (long)(wait_ms % 1000) * 1000000;
+    if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0) {
+        return true;
+    }
+    (void)pthread_detach(thread);
+    tm_kafka_log(connection, TM_LOG_WARNING, "kafka_close_hangs", "librdkafka did not end in time; it is left behind");
+    return false;
+}
+
+/* ---- Questions ---- */
+
+tm_status tm_kafka_partitions(rd_kafka_t *handle, const char *topic, int timeout_ms, uint32_t *ret_count,
+                              tm_error *error)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_topic_t *of = rd_kafka_topic_new(handle, topic, NULL);
+    rd_kafka_resp_err_t code;
+    tm_status status = TM_OK;
+    *ret_count = 0;
+    if (of == NULL) {
+        code = rd_kafka_last_error();
+        status = tm_fail(error, TM_REJECT, "topic '%s': %s", topic, rd_kafka_err2str(code));
+        return status;
+    }
+    code = rd_kafka_metadata(handle, 0, of, &metadata, timeout_ms);
+    rd_kafka_topic_destroy(of);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && metadata->topic_cnt == 1) {
+        *ret_count = metadata->topics[0].partition_cnt > 0 ? (uint32_t)metadata->topics[0].partition_cnt : 0;
+        code = metadata->topics[0].err;
+    }
+    if (metadata != NULL) {
+        rd_kafka_metadata_destroy(metadata);
+    }
+    switch (code) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR:
+        break;
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+        *ret_count = 0;
+        break;
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+        status = tm_fail(error, TM_REJECT, "topic '%s': %s", topic, rd_kafka_err2str(code));
+        tm_error_hint(error, "check the name, and that this user may describe the topic");
+        break;
+    default:
+        status = tm_fail(error, TM_RETRY, "no answer about topic '%s': %s", topic, rd_kafka_err2str(code));
+        tm_error_hint(error, "are the brokers reachable?");
+        break;
+    }
+    return status;
+}

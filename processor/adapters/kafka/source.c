@@ -1,0 +1,594 @@
+#include "tidemark/adapters/kafka/source.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tidemark/adapters/kafka/lanes.h"
+#include "tidemark/adapters/kafka/membership.h"
+
+enum {
+    BATCH = 1000,          /* messages taken from librdkafka at a time */
+    PROBE_EVERY_MS = 1000, /* how often an unreachable broker is asked again */
+    PROBE_MS = 500
+};
+
+struct tm_kafka_source {
+    tm_kafka_connection connection;
+    tm_source_listener listener;
+    rd_kafka_queue_t *queue;
+    rd_kafka_topic_t *topics[TM_INPUTS];
+    tm_kafka_lanes lanes;
+    uint64_t rebalances;
+    int64_t probed_at;
+    tm_status pending; /* what the next poll has to return before anything else */
+    tm_error pending_error;
+    int64_t generation_place;
+    rd_kafka_message_t *batch[BATCH];
+};
+
+rd_kafka_consumer_group_metadata_t *tm_kafka_source_membership(const tm_kafka_source *source)
+{
+    return source->connection.handle != NULL ? rd_kafka_consumer_group_metadata(source->connection.handle) : NULL;
+}
+
+int64_t tm_kafka_source_generation(const tm_kafka_source *source)
+{
+    rd_kafka_consumer_group_metadata_t *membership = tm_kafka_source_membership(source);
+    int64_t generation = -1;
+    if (membership != NULL) {
+        generation = tm_kafka_generation_read(membership, source->generation_place);
+        rd_kafka_consumer_group_metadata_destroy(membership);
+    }
+    return generation;
+}
+
+/* ---- Rebalances ---- */
+
+static void on_assigned(tm_kafka_source *source, const rd_kafka_topic_partition_list_t *list)
+{
+    tm_error error;
+    if (tm_kafka_lanes_take(&source->lanes, list, &error) != TM_OK) {
+        source->pending = TM_FATAL;
+        source->pending_error = error;
+    } else if (source->lanes.owned_count > 0) {
+        source->listener.assigned(source->listener.context, source->lanes.owned, source->lanes.owned_count);
+    }
+    tm_kafka_lanes_assign(&source->lanes);
+}
+
+static void on_revoked(tm_kafka_source *source, bool lost)
+{
+    if (source->lanes.owned_count > 0) {
+        source->listener.revoked(source->listener.context, source->lanes.owned, source->lanes.owned_count, lost);
+    }
+    tm_kafka_lanes_drop(&source->lanes);
+}
+
+static void on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code, rd_kafka_topic_partition_list_t *list,
+                         void *opaque)
+{
+    tm_kafka_source *source = (tm_kafka_source *)opaque; /* the connection is its first member */
+    source->rebalances++;
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        source->connection.down = false;
+        on_assigned(source, list);
+    } else {
+        if (code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
+            tm_kafka_log(&source->connection, TM_LOG_WARNING, "rebalance_failed", rd_kafka_err2str(code));
+        }
+        on_revoked(source, rd_kafka_assignment_lost(handle) != 0);
+    }
+}
+
+/* ---- Joining ---- */
+
+static tm_status check_partitions(tm_kafka_source *source, tm_error *error)
+{
+    uint32_t counts[TM_INPUTS] = {0, 0};
+    const tm_kafka_config *config = source->connection.config;
+    for (uint32_t input = 0; input < source->lanes.inputs; input++) {
+        tm_status status = tm_kafka_partitions(source->connection.handle, config->inputs[input], TM_KAFKA_ASK_MS,
+                                               &counts[input], error);
+        if (status != TM_OK) {
+            return status == TM_REJECT ? TM_FATAL : status;
+        }
+        if (counts[input] == 0) {
+            (void)tm_fail(error, TM_RETRY, "there is no topic '%s'", config->inputs[input]);
+            tm_error_hint(error, "create it, or correct its name in the configuration");
+            return TM_RETRY;
+        }
+    }
+    if (source->lanes.inputs == TM_INPUTS && counts[0] != counts[1]) {
+        (void)tm_fail(error, TM_FATAL, "topic '%s' has %u partitions, '%s' has %u", config->inputs[TM_INPUT_USAGE],
+                      counts[0], config->inputs[TM_INPUT_ACCOUNTS], counts[1]);
+        tm_error_hint(error, "give both as many partitions as each other, keyed alike");
+        return TM_FATAL;
+    }
+    return tm_kafka_lanes_grow(&source->lanes, counts[TM_INPUT_USAGE], error);
+}
+
+/* Frees what join took. False: librdkafka hangs, and the source must stay in memory. */
+static bool close_handle(tm_kafka_source *source)
+{
+    for (int input = 0; input < TM_INPUTS; input++) {
+        if (source->topics[input] != NULL) {
+            rd_kafka_topic_destroy(source->topics[input]);
+            source->topics[input] = NULL;
+        }
+    }
+    if (source->queue != NULL) {
+        rd_kafka_queue_destroy(source->queue);
+        source->queue = NULL;
+    }
+    return tm_kafka_connection_close(&source->connection, TM_KAFKA_LEAVE_MS / 2);
+}
+
+static tm_status open_consumer(tm_kafka_source *source, tm_error *error)
+{
+    const tm_kafka_setting defaults[] = {
+        {"session.timeout.ms", "6000", false},
+        {"heartbeat.interval.ms", "1000", false},
+        /* Over a dead worker's transaction, the broker's sweep, and settling one's own. */
+        {"max.poll.interval.ms", "120000", false},
+        {"socket.timeout.ms", "10000", false},
+        /* Going over the queue's bound makes librdkafka sleep up to a second: room for a second of peak. */
+        {"queued.min.messages", "400000", false},
+        {"queued.max.messages.kbytes", "131072", false},
+        {"fetch.queue.backoff.ms", "10", true},
+        {"fetch.min.bytes", "100000", false},
+        {"fetch.wait.max.ms", "50", false},
+        {NULL, NULL, false},
+    };
+    const tm_kafka_setting fixed[] = {
+        {"group.id", source->connection.config->group, false},
+        {"group.instance.id", source->connection.id, false},
+        {"group.protocol", "classic", true},
+        {"partition.assignment.strategy", "range", false},
+        {"enable.auto.commit", "false", false},
+        {"enable.auto.offset.store", "false", false},
+        {"auto.offset.reset", "error", false},   /* a position that is gone is an error, never another position */
+        {"enable.partition.eof", "true", false}, /* how far reading has come past the last record */
+        {"isolation.level", "read_committed", false},
+        {NULL, NULL, false},
+    };
+    rd_kafka_conf_t *conf = NULL;
+    tm_status status = tm_kafka_conf_new(&source->connection, defaults, fixed, &conf, error);
+    if (status == TM_OK) {
+        rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+        status = tm_kafka_connection_open(&source->connection, RD_KAFKA_CONSUMER, conf, error);
+    }
+    return status == TM_REJECT ? TM_FATAL : status;
+}
+
+static tm_status source_join(void *context, const tm_source_listener *listener, tm_error *error)
+{
+    tm_kafka_source *source = context;
+    rd_kafka_topic_partition_list_t *topics = NULL;
+    rd_kafka_resp_err_t code;
+    tm_status status;
+    source->listener = *listener;
+    status = open_consumer(source, error);
+    if (status != TM_OK) {
+        return status;
+    }
+    (void)rd_kafka_poll_set_consumer(source->connection.handle);
+    source->queue = rd_kafka_queue_get_consumer(source->connection.handle);
+    status = check_partitions(source, error);
+    if (status != TM_OK) {
+        goto out;
+    }
+    topics = rd_kafka_topic_partition_list_new(TM_INPUTS);
+    for (uint32_t input = 0; input < source->lanes.inputs; input++) {
+        const char *name = source->connection.config->inputs[input];
+        source->topics[input] = rd_kafka_topic_new(source->connection.handle, name, NULL);
+        (void)rd_kafka_topic_partition_list_add(topics, name, RD_KAFKA_PARTITION_UA);
+    }
+    code = rd_kafka_subscribe(source->connection.handle, topics);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        status = tm_fail(error, TM_FATAL, "cannot subscribe: %s", rd_kafka_err2str(code));
+    }
+out:
+    if (topics != NULL) {
+        rd_kafka_topic_partition_list_destroy(topics);
+    }
+    if (status != TM_OK && !close_handle(source)) {
+        status = TM_FATAL; /* it may not be opened again on top of what hangs */
+    }
+    return status;
+}
+
+/* ---- Polling ---- */
+
+/* Keeps what went wrong for the next poll, so that records already taken are delivered first. The gravest wins. */
+static void postpone(tm_kafka_source *source, tm_status status, const tm_error *error)
+{
+    if (status > source->pending) {
+        source->pending = status;
+        source->pending_error = *error;
+    }
+}
+
+/* The lane that a message belongs to; NULL where it is none of ours. */
+static tm_kafka_lane *lane_of(const tm_kafka_source *source, const rd_kafka_message_t *message, tm_input *ret_input)
+{
+    const char *const *names = source->connection.config->inputs;
+    for (uint32_t input = 0; input < source->lanes.inputs && message->rkt != NULL; input++) {
+        if (message->rkt == source->topics[input] || strcmp(rd_kafka_topic_name(message->rkt), names[input]) == 0) {
+            *ret_input = (tm_input)input;
+            return tm_kafka_lanes_find(&source->lanes, (tm_input)input, message->partition);
+        }
+    }
+    return NULL;
+}
+
+static bool is_open(const tm_kafka_lane *lane)
+{
+    return lane != NULL && lane->started && !lane->paused && !lane->seek;
+}
+
+/* A message that carries an error instead of a record. */
+static void take_error(tm_kafka_source *source, const rd_kafka_message_t *message, tm_kafka_lane *lane)
+{
+    const tm_kafka_config *config = source->connection.config;
+    tm_error error;
+    char text[512];
+    const char *reason = rd_kafka_message_errstr(message);
+    (void)snprintf(text, sizeof(text), "%s", reason != NULL ? reason : rd_kafka_err2str(message->err));
+    tm_kafka_redact(config, text);
+    tm_error_clear(&error);
+    switch (message->err) {
+    case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
+        tm_kafka_log(&source->connection, TM_LOG_WARNING, "poll_too_late", text);
+        return; /* the group took everything away; a revocation follows, then a new assignment */
+    case RD_KAFKA_RESP_ERR__FATAL:
+    case RD_KAFKA_RESP_ERR__FENCED:
+    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID: {
+        char fatal[512] = "";
+        (void)rd_kafka_fatal_error(source->connection.handle, fatal, sizeof(fatal));
+        (void)tm_fail(&error, TM_FATAL, "member '%s' of group '%s' was fenced: %.250s", source->connection.id,
+                      config->group, fatal[0] != '\0' ? fatal : text);
+        tm_error_hint(&error, "another process runs with the same instance name; give each its own");
+        postpone(source, TM_FATAL, &error);
+        return;
+    }
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+        (void)tm_fail(&error, TM_FATAL, "the brokers refuse: %s", text);
+        tm_error_hint(&error, "this user needs READ on the group and on both input topics");
+        postpone(source, TM_FATAL, &error);
+        return;
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+        if (lane != NULL) { /* this partition stands until it is started anew */
+            lane->started = false;
+        }
+        tm_kafka_log(&source->connection, TM_LOG_ERROR, "offset_gone", text);
+        return;
+    default:
+        if (lane != NULL) { /* nothing is skipped: the same offset again */
+            lane->seek = true;
+            source->lanes.changed = true;
+        }
+        (void)tm_fail(&error, TM_RETRY, "reading failed: %s", text);
+        if (message->rkt != NULL) {
+            tm_error_where(&error, "%s:%" PRId32 ":%" PRId64, rd_kafka_topic_name(message->rkt), message->partition,
+                           message->offset);
+        }
+        postpone(source, TM_RETRY, &error);
+        return;
+    }
+}
+
+/* Turns a message into a record, or destroys it. */
+static bool take_message(tm_kafka_source *source, rd_kafka_message_t *message, tm_source_record *ret_record)
+{
+    tm_input input = TM_INPUT_USAGE;
+    tm_kafka_lane *lane = lane_of(source, message, &input);
+    rd_kafka_timestamp_type_t type;
+    int64_t timestamp;
+    if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        /* The end was reached at this offset: what lies before it and was not delivered are transaction markers and
+           records that were aborted or compacted. */
+        if (is_open(lane) && message->offset > lane->next) {
+            lane->next = message->offset;
+        }
+        goto drop;
+    }
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        take_error(source, message, lane);
+        goto drop;
+    }
+    if (!is_open(lane) || message->offset < lane->next) {
+        goto drop;
+    }
+    lane->next = message->offset + 1;
+    timestamp = rd_kafka_message_timestamp(message, &type);
+    *ret_record = (tm_source_record){
+        .input = input,
+        .partition = message->partition,
+        .offset = message->offset,
+        .timestamp = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE || timestamp < 0 ? TM_TIME_NONE : timestamp,
+        .key = {message->key, message->key != NULL ? message->key_len : 0},
+        .value = {message->payload, message->payload != NULL ? message->len : 0},
+        .handle = message,
+    };
+    return true;
+drop:
+    rd_kafka_message_destroy(message);
+    return false;
+}
+
+/* Takes what is waiting. Messages that came in the same call as a rebalance may be from before it or after it: they are
+   dropped, and everything is assigned anew at the offsets expected, so that none is lost. */
+static uint32_t take_waiting(tm_kafka_source *source, tm_source_record *records, uint32_t capacity)
+{
+    uint32_t count = 0;
+    while (count < capacity) {
+        uint32_t wanted = capacity - count < BATCH ? capacity - count : BATCH;
+        uint64_t rebalances = source->rebalances;
+        ssize_t got = rd_kafka_consume_batch_queue(source->queue, 0, source->batch, wanted);
+        if (got <= 0) {
+            break;
+        }
+        if (source->rebalances != rebalances) {
+            for (ssize_t i = 0; i < got; i++) {
+                rd_kafka_message_destroy(source->batch[i]);
+            }
+            source->lanes.reassign = source->lanes.owned_count > 0;
+            break;
+        }
+        for (ssize_t i = 0; i < got; i++) {
+            count += take_message(source, source->batch[i], &records[count]) ? 1 : 0;
+        }
+        if ((uint32_t)got < wanted) {
+            break;
+        }
+    }
+    return count;
+}
+
+/* While no broker is known to answer: asks again now and then. */
+static tm_status check_reachable(tm_kafka_source *source, tm_error *error)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    int64_t now = tm_kafka_steady_ms();
+    if (!source->connection.down) {
+        return TM_OK;
+    }
+    if (now - source->probed_at >= PROBE_EVERY_MS) {
+        rd_kafka_resp_err_t code = rd_kafka_metadata(source->connection.handle, 0, NULL, &metadata, PROBE_MS);
+        source->probed_at = tm_kafka_steady_ms();
+        if (metadata != NULL) {
+            rd_kafka_metadata_destroy(metadata);
+        }
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            source->connection.down = false;
+            tm_kafka_log(&source->connection, TM_LOG_INFO, "kafka_reachable", "a broker answers again");
+            return TM_OK;
+        }
+    }
+    (void)tm_fail(error, TM_RETRY, "no Kafka broker answers: %s", source->connection.reason);
+    tm_error_where(error, "%s", source->connection.config->brokers);
+    return TM_RETRY;
+}
+
+static tm_status source_poll(void *context, int64_t wait_ms, tm_source_record *records, uint32_t capacity,
+                             uint32_t *ret_count, tm_error *error)
+{
+    tm_kafka_source *source = context;
+    rd_kafka_message_t *first;
+    uint32_t count = 0;
+    *ret_count = 0;
+    if (source->connection.handle == NULL) {
+        return tm_fail(error, TM_FATAL, "poll before join");
+    }
+    if (source->pending == TM_OK && capacity > 0) {
+        tm_kafka_lanes_arrange(&source->lanes);
+        wait_ms = wait_ms < 0 ? 0 : wait_ms;
+        first = rd_kafka_consumer_poll(source->connection.handle, wait_ms > 60000 ? 60000 : (int)wait_ms);
+        if (first != NULL) {
+            count = take_message(source, first, &records[0]) ? 1 : 0;
+            if (source->pending == TM_OK && !source->lanes.reassign) {
+                count += take_waiting(source, records + count, capacity - count);
+            }
+        }
+    }
+    *ret_count = count;
+    if (count > 0) {
+        source->connection.down = false;
+        return TM_OK;
+    }
+    if (source->pending != TM_OK) {
+        tm_status status = source->pending;
+        if (error != NULL) {
+            *error = source->pending_error;
+        }
+        if (status != TM_FATAL) { /* what is fatal stays so */
+            source->pending = TM_OK;
+        }
+        return status;
+    }
+    return check_reachable(source, error);
+}
+
+static void source_release(void *context, tm_source_record *record)
+{
+    (void)context;
+    if (record->handle != NULL) {
+        rd_kafka_message_destroy(record->handle);
+        record->handle = NULL;
+    }
+}
+
+static uint32_t source_headers(void *context, const tm_source_record *record,
+                               tm_source_header headers[TM_SOURCE_HEADERS_MAX])
+{
+    rd_kafka_headers_t *list = NULL;
+    uint32_t count = 0;
+    (void)context;
+    if (rd_kafka_message_headers(record->handle, &list) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return 0;
+    }
+    while (count < TM_SOURCE_HEADERS_MAX) {
+        const char *name = NULL;
+        const void *value = NULL;
+        size_t length = 0;
+        if (rd_kafka_header_get_all(list, count, &name, &value, &length) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+            break;
+        }
+        headers[count].name = tm_slice_of(name);
+        headers[count].value = (tm_slice){value, value != NULL ? length : 0};
+        count++;
+    }
+    return count;
+}
+
+/* ---- Positions ---- */
+
+static tm_status find_lane(const tm_kafka_source *source, tm_input input, int32_t partition, tm_kafka_lane **ret_lane,
+                           tm_error *error)
+{
+    *ret_lane = tm_kafka_lanes_find(&source->lanes, input, partition);
+    if (*ret_lane == NULL) {
+        (void)tm_fail(error, TM_REJECT, "this partition is not this member's");
+        tm_error_where(error, "%s:%" PRId32, input == TM_INPUT_USAGE ? "usage" : "accounts", partition);
+        return TM_REJECT;
+    }
+    return TM_OK;
+}
+
+static tm_status source_start(void *context, tm_input input, int32_t partition, int64_t offset, tm_error *error)
+{
+    tm_kafka_source *source = context;
+    tm_kafka_lane *lane = NULL;
+    tm_status status = find_lane(source, input, partition, &lane, error);
+    if (status == TM_OK && offset < 0) {
+        status = tm_fail(error, TM_REJECT, "%" PRId64 " is no offset to start at", offset);
+    }
+    if (status == TM_OK) {
+        lane->started = true;
+        lane->next = offset;
+        lane->seek = true; /* until the seek, or the assignment, nothing of this lane is taken */
+        source->lanes.changed = true;
+    }
+    return status;
+}
+
+static tm_status source_pause(void *context, tm_input input, int32_t partition, bool paused, tm_error *error)
+{
+    tm_kafka_source *source = context;
+    tm_kafka_lane *lane = NULL;
+    tm_status status = find_lane(source, input, partition, &lane, error);
+    if (status == TM_OK && lane->paused != paused) {
+        lane->paused = paused;
+        source->lanes.changed = true;
+    }
+    return status;
+}
+
+static tm_status source_bounds(void *context, tm_input input, int32_t partition, int64_t *ret_first, int64_t *ret_end,
+                               int64_t *ret_reached, tm_error *error)
+{
+    tm_kafka_source *source = context;
+    const tm_kafka_lane *lane = tm_kafka_lanes_find(&source->lanes, input, partition);
+    rd_kafka_resp_err_t code;
+    if (source->connection.handle == NULL || (uint32_t)input >= source->lanes.inputs) {
+        return tm_fail(error, TM_FATAL, "bounds of an input that is not read");
+    }
+    code = rd_kafka_query_watermark_offsets(source->connection.handle, source->connection.config->inputs[input],
+                                            partition, ret_first, ret_end, TM_KAFKA_ASK_MS);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        (void)tm_fail(error, TM_RETRY, "the broker did not say where the partition ends: %s", rd_kafka_err2str(code));
+        tm_error_where(error, "%s:%" PRId32, source->connection.config->inputs[input], partition);
+        return TM_RETRY;
+    }
+    source->connection.down = false;
+    *ret_reached = lane != NULL && lane->started ? lane->next : -1;
+    return TM_OK;
+}
+
+static tm_status source_committed(void *context, const int32_t *partitions, uint32_t count, tm_position *ret_positions,
+                                  tm_error *error)
+{
+    tm_kafka_source *source = context;
+    return tm_kafka_committed(&source->connection, partitions, count, ret_positions, error);
+}
+
+/* ---- Leaving ---- */
+
+/* Closing can hang inside librdkafka, so it is started and watched rather than called. */
+static void close_consumer(tm_kafka_source *source, int64_t until)
+{
+    rd_kafka_queue_t *events = rd_kafka_queue_new(source->connection.handle);
+    rd_kafka_error_t *failure = rd_kafka_consumer_close_queue(source->connection.handle, events);
+    if (failure != NULL) {
+        rd_kafka_error_destroy(failure);
+    } else {
+        while (!rd_kafka_consumer_closed(source->connection.handle) && tm_kafka_steady_ms() < until) {
+            rd_kafka_event_t *event = rd_kafka_queue_poll(events, 20);
+            if (event != NULL && rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE) {
+                (void)rd_kafka_assign(source->connection.handle, NULL);
+            }
+            rd_kafka_event_destroy(event);
+        }
+    }
+    rd_kafka_queue_destroy(events);
+}
+
+static void source_leave(void *context)
+{
+    tm_kafka_source *source = context;
+    bool ended = true;
+    if (source->connection.handle != NULL) {
+        int64_t until;
+        on_revoked(source, rd_kafka_assignment_lost(source->connection.handle) != 0);
+        until = tm_kafka_steady_ms() + TM_KAFKA_LEAVE_MS / 2;
+        close_consumer(source, until);
+        ended = close_handle(source);
+    }
+    if (!ended) {
+        return;
+    }
+    tm_kafka_lanes_done(&source->lanes);
+    free(source);
+}
+
+/* ---- The object ---- */
+
+tm_status tm_kafka_source_new(const tm_kafka_config *config, tm_kafka_source **ret_source, tm_error *error)
+{
+    tm_kafka_source *source;
+    tm_status status = tm_kafka_config_check(config, error);
+    if (status != TM_OK) {
+        return status;
+    }
+    source = calloc(1, sizeof(*source));
+    if (source == NULL) {
+        return tm_fail(error, TM_FATAL, "out of memory");
+    }
+    source->connection.config = config;
+    source->connection.role = "source";
+    tm_kafka_lanes_init(&source->lanes, &source->connection);
+    (void)tm_kafka_worker_id(config, source->connection.id, NULL);
+    source->generation_place = tm_kafka_generation_place();
+    *ret_source = source;
+    return TM_OK;
+}
+
+tm_source tm_kafka_source_port(tm_kafka_source *source)
+{
+    return (tm_source){
+        .context = source,
+        .join = source_join,
+        .poll = source_poll,
+        .release = source_release,
+        .headers = source_headers,
+        .start = source_start,
+        .pause = source_pause,
+        .bounds = source_bounds,
+        .committed = source_committed,
+        .leave = source_leave,
+    };
+}
