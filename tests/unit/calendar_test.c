@@ -191,6 +191,9 @@ Test(calendar, a_day_may_come_back)
     cr_assert_eq(tm_zone_day_cached(zone, (back + 60) * 1000, &span), day - 1);
     cr_assert_eq(tm_zone_day_cached(zone, (back + 3599) * 1000, &span), day - 1);
     cr_assert_eq(tm_zone_day_cached(zone, (back + 3600) * 1000, &span), day);
+    cr_assert_eq(tm_zone_day_cached(zone, (back + 3599) * 1000, &span), day - 1); /* and backwards */
+    cr_assert_eq(tm_zone_day_cached(zone, (back + 59) * 1000, &span), day);
+    cr_assert_eq(tm_zone_day_cached(zone, (back - 1) * 1000, &span), day - 1);
     cr_assert_eq(tm_zone_day_start(zone, day), back * 1000);
     tm_zone_free(zone);
 }
@@ -234,6 +237,48 @@ Test(calendar, changes_far_outside_are_dropped)
     cr_assert_eq(parse_built(times, 5, 100, 200, "AAA0BBB,M3.5.0,M10.5.0", &zone), TM_OK);
     cr_assert_eq(tm_zone_offset(zone, -TM_DAY), 100);
     cr_assert_eq(tm_zone_offset(zone, 0), 200);
+    tm_zone_free(zone);
+}
+
+/* The last change of the file lies at a year's beginning: the rule takes over at once. */
+Test(calendar, the_rule_follows_the_last_change)
+{
+    const int64_t times[] = {INT64_C(365) * 86400}; /* 1971-01-01 */
+    tm_zone *zone;
+    cr_assert_eq(parse_built(times, 1, 3600, 0, "AAA0BBB,J91/0,J274/0", &zone), TM_OK);
+    cr_assert_eq(tm_zone_offset(zone, 365 * TM_DAY - 1), 3600);
+    cr_assert_eq(tm_zone_offset(zone, 365 * TM_DAY), 0);
+    cr_assert_eq(tm_zone_offset(zone, (365 + 90) * TM_DAY - 1), 0); /* 1971-04-01 */
+    cr_assert_eq(tm_zone_offset(zone, (365 + 90) * TM_DAY), 3600);
+    cr_assert_eq(tm_zone_offset(zone, (365 + 273) * TM_DAY - TM_HOUR - 1), 3600); /* 1971-10-01 */
+    cr_assert_eq(tm_zone_offset(zone, (365 + 273) * TM_DAY - TM_HOUR), 0);
+    tm_zone_free(zone);
+}
+
+/* A year's end that falls after the next year's start: the changes are still in order. */
+Test(calendar, a_rule_may_reach_over_the_new_year)
+{
+    tm_zone *zone;
+    cr_assert_eq(parse_built(NULL, 0, 0, 0, "AAA0BBB,M1.1.1/-160,M12.5.6/160", &zone), TM_OK);
+    static const struct {
+        const char *at;
+        int32_t offset;
+    } cases[] = {
+        {"2024-01-05T14:59:59Z", 3600}, /* 2024's start was 2023-12-25T08:00Z, */
+        {"2024-01-05T15:00:00Z", 0},    /* 2023's end comes after it */
+        {"2024-12-30T07:59:59Z", 0},
+        {"2024-12-30T08:00:00Z", 3600},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        tm_time t;
+        cr_assert_eq(tm_time_parse(tm_slice_of(cases[i].at), &t), TM_OK);
+        cr_assert_eq(tm_zone_offset(zone, t), cases[i].offset, "%s", cases[i].at);
+    }
+    for (tm_time t = 0; t < 4000 * TM_DAY; t += TM_HOUR) {
+        int32_t day = tm_zone_day(zone, t);
+        cr_assert_leq(tm_zone_day_start(zone, day), t);
+        cr_assert_geq(tm_zone_day(zone, tm_zone_day_start(zone, day)), day);
+    }
     tm_zone_free(zone);
 }
 
@@ -284,6 +329,11 @@ Test(calendar, refuses_what_is_no_zone)
     tm_slice slice = {(const char *)file, length};
     file[44 + 16 + 44 + 8] = 2; /* a type there is not */
     cr_assert_eq(tm_zone_parse(slice, "x", &zone, &error), TM_REJECT);
+    length = build_file(file, one, 1, 0, 3600, "");
+    file[44 + 16 + 39] = 0; /* no type at all; the twelve bytes are names then */
+    file[44 + 16 + 43] = 16;
+    cr_assert_eq(tm_zone_parse(slice, "no types", &zone, &error), TM_REJECT);
+    cr_assert_str_eq(error.what, "0 types and 1 changes of local time");
     length = build_file(file, one, 1, 0, 3600, "");
     file[4] = 0;
     cr_assert_eq(tm_zone_parse(slice, "version 1", &zone, &error), TM_REJECT);

@@ -28,6 +28,10 @@ Test(hash, users_are_hashed_with_siphash)
     cr_assert_eq(tm_hash_user((tm_slice){(const char *)text, 15}, &key), 0xa129ca6149be45e5u);
     cr_assert_eq(tm_hash_user((tm_slice){(const char *)text, 0}, &key), 0x726fdb47dd0e0e31u);
     cr_assert_eq(tm_hash_user((tm_slice){NULL, 0}, &key), 0x726fdb47dd0e0e31u);
+    cr_assert_eq(tm_hash_user((tm_slice){(const char *)text, 1}, &key), 0x74f839c593dc67fdu);
+    cr_assert_eq(tm_hash_user((tm_slice){(const char *)text, 3}, &key), 0x85676696d7fb7e2du);
+    cr_assert_eq(tm_hash_user((tm_slice){(const char *)text, 4}, &key), 0xcf2794e0277187b7u);
+    cr_assert_eq(tm_hash_user((tm_slice){(const char *)text, 6}, &key), 0xcbc9466e58fee3ceu);
     key.bytes[0] = 1;
     cr_assert_neq(tm_hash_user((tm_slice){(const char *)text, 15}, &key), 0xa129ca6149be45e5u);
 }

@@ -1,7 +1,6 @@
 #include "tidemark/base/heap.h"
 
 #include <criterion/criterion.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -161,6 +160,22 @@ Test(heap, random_use)
     cr_assert_eq(tm_heap_used(heap), 0);
     tm_heap_free_all(heap);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) /* it speaks up about a malloc that fails */
+Test(heap, the_machines_end_is_no_crash)
+{
+    tm_heap *heap = tm_heap_new(0);
+    tm_arena *arena = tm_arena_new(0);
+    char *block = tm_heap_take(heap, 5000);
+    block[4999] = 'x';
+    cr_assert_null(tm_heap_take(heap, SIZE_MAX / 4));
+    cr_assert_null(tm_heap_resize(heap, block, 5000, SIZE_MAX / 4));
+    cr_assert_eq(block[4999], 'x');
+    cr_assert_null(tm_arena_take(arena, SIZE_MAX / 4));
+    tm_arena_free_all(arena);
+    tm_heap_free_all(heap);
+}
+#endif
 
 #if defined(__SANITIZE_ADDRESS__)
 Test(heap, address_sanitizer_sees_overruns_and_late_uses)
