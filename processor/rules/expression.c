@@ -1,6 +1,6 @@
-/* A recursive-descent parser that types and emits as it reads: every sub-expression is a node of the program as soon as
-   it is complete, its canonical text written from the texts of its arguments. One file of more than 600 lines, since
-   grammar, types and texts of an operator are one thing. */
+/* Long because: one grammar, top to bottom. A recursive-descent parser that types and emits as it reads: every
+   sub-expression is a node of the program as soon as it is complete, its text written from the texts of its arguments.
+ */
 #include "tidemark/rules/expression.h"
 
 #include <stdarg.h>
@@ -9,16 +9,16 @@
 #include <string.h>
 
 #include "tidemark/core/pack.h"
+#include "tidemark/rules/canonical.h"
 #include "tidemark/rules/lexer.h"
+#include "tidemark/rules/typing.h"
+#include "tidemark/rules/vocabulary.h"
 
 enum {
     TEXT_MAX = 4 * TM_EXPRESSION_MAX, /* bytes of one canonical text: `in` writes its left side once an element */
     TERMS_MAX = 512,                  /* candidates for evidence; only the first of them can be shown */
     OPERANDS_MAX = TM_EXPRESSION_MAX
 };
-
-/* How tightly an operation binds, loosest first. */
-enum { BIND_OR = 1, BIND_AND, BIND_NOT, BIND_COMPARE, BIND_SUM, BIND_PRODUCT, BIND_UNARY, BIND_PRIMARY };
 
 typedef struct operand {
     uint32_t node;
@@ -50,86 +50,14 @@ typedef struct parser {
     uint32_t operand_count;
 } parser;
 
-static const struct {
-    const char *name;
-    tm_fact_field field;
-} facts[] = {
-    {"name", TM_FACT_NAME},
-    {"plan", TM_FACT_PLAN},
-    {"currency", TM_FACT_CURRENCY},
-    {"tier", TM_FACT_TIER},
-    {"status", TM_FACT_STATUS},
-    {"success_plan", TM_FACT_SUCCESS_PLAN},
-    {"seats", TM_FACT_SEATS},
-    {"mrr", TM_FACT_MRR},
-    {"term_months", TM_FACT_TERM_MONTHS},
-    {"contract_start", TM_FACT_CONTRACT_START},
-    {"renewal_at", TM_FACT_RENEWAL_AT},
-    {"first_term", TM_FACT_FIRST_TERM},
-    {"contract_age", TM_FACT_CONTRACT_AGE},
-    {"days_to_renewal", TM_FACT_DAYS_TO_RENEWAL},
-    {"owners", TM_FACT_OWNER},
-    {"goals", TM_FACT_GOAL},
-    {"attributes", TM_FACT_ATTRIBUTE},
-    {"products", TM_FACT_PRODUCT_SEATS},
-};
-
-static const struct {
-    const char *name;
-    tm_op op;
-    uint32_t least, most;
-} functions[] = {
-    {"ratio", TM_OP_RATIO, 2, 2},  {"min", TM_OP_MINIMUM, 2, TM_ARGUMENTS_MAX},
-    {"abs", TM_OP_ABSOLUTE, 1, 1}, {"max", TM_OP_MAXIMUM, 2, TM_ARGUMENTS_MAX},
-    {"clamp", TM_OP_CLAMP, 3, 3},  {"coalesce", TM_OP_COALESCE, 1, TM_ARGUMENTS_MAX},
-    {"if", TM_OP_IF, 3, 3},        {"log", TM_OP_LOG, 1, 1},
-    {"age", TM_OP_AGE, 1, 1},      {"first", TM_OP_FIRST, 1, 1},
-};
-
-static const struct {
-    const char *name;
-    tm_op op;
-    tm_type type;
-} event_fields[] = {
-    {"event", TM_OP_EVENT_NAME, TM_TYPE_STRING},       {"user", TM_OP_EVENT_USER, TM_TYPE_STRING},
-    {"source", TM_OP_EVENT_SOURCE, TM_TYPE_STRING},    {"value", TM_OP_EVENT_VALUE, TM_TYPE_NUMBER},
-    {"properties", TM_OP_EVENT_PROPERTY, TM_TYPE_ANY},
-};
-
-static const char *const words[] = {"and", "or", "not", "in", "true", "false", "null", "offset"};
-
-enum {
-    FACTS = sizeof facts / sizeof *facts,
-    FUNCTIONS = sizeof functions / sizeof *functions,
-    EVENT_FIELDS = sizeof event_fields / sizeof *event_fields,
-    WORDS = sizeof words / sizeof *words
-};
-
 bool tm_expression_is_name(tm_slice name)
 {
-    for (size_t i = 0; i < name.length; i++) {
-        char c = name.data[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-        if (!letter && (i == 0 || c < '0' || c > '9')) {
-            return false;
-        }
-    }
-    return name.length > 0;
+    return tm_canonical_is_name(name);
 }
 
 bool tm_expression_reserved(tm_slice name)
 {
-    for (size_t i = 0; i < WORDS; i++) {
-        if (tm_slice_equal_text(name, words[i])) {
-            return true;
-        }
-    }
-    for (size_t i = 0; i < FACTS; i++) {
-        if (tm_slice_equal_text(name, facts[i].name)) {
-            return true;
-        }
-    }
-    return false;
+    return tm_grammar_word(name) || tm_fact_word_find(name) != NULL;
 }
 
 /* --- errors --- */
@@ -219,124 +147,6 @@ static bool expect_sign(parser *p, const char *sign, const char *expected)
     return take_sign(p, sign) || fail_token(p, expected);
 }
 
-/* --- canonical text --- */
-
-static int binding(const tm_node *node)
-{
-    switch ((tm_op)node->op) {
-    case TM_OP_OR:
-        return BIND_OR;
-    case TM_OP_AND:
-        return BIND_AND;
-    case TM_OP_NOT:
-        return BIND_NOT;
-    case TM_OP_EQUAL:
-    case TM_OP_NOT_EQUAL:
-    case TM_OP_LESS:
-    case TM_OP_LESS_EQUAL:
-    case TM_OP_GREATER:
-    case TM_OP_GREATER_EQUAL:
-    case TM_OP_IS_NULL:
-    case TM_OP_IS_NOT_NULL:
-    case TM_OP_USER_IS_CHAMPION:
-        return BIND_COMPARE;
-    case TM_OP_ADD:
-    case TM_OP_SUBTRACT:
-        return BIND_SUM;
-    case TM_OP_MULTIPLY:
-    case TM_OP_DIVIDE:
-        return BIND_PRODUCT;
-    case TM_OP_NEGATE:
-        return BIND_UNARY;
-    case TM_OP_CONSTANT:
-        return node->text.length > 0 && node->text.data[0] == '-' ? BIND_UNARY : BIND_PRIMARY;
-    default:
-        return BIND_PRIMARY;
-    }
-}
-
-static void put_argument(tm_buffer *text, const tm_program *program, uint32_t node, int least)
-{
-    bool brackets = binding(&program->nodes[node]) < least;
-    tm_buffer_append_text(text, brackets ? "(" : "");
-    tm_buffer_append_slice(text, program->nodes[node].text);
-    tm_buffer_append_text(text, brackets ? ")" : "");
-}
-
-static const char *infix(tm_op op)
-{
-    switch (op) {
-    case TM_OP_AND:
-        return " and ";
-    case TM_OP_OR:
-        return " or ";
-    case TM_OP_EQUAL:
-        return " == ";
-    case TM_OP_NOT_EQUAL:
-        return " != ";
-    case TM_OP_LESS:
-        return " < ";
-    case TM_OP_LESS_EQUAL:
-        return " <= ";
-    case TM_OP_GREATER:
-        return " > ";
-    case TM_OP_GREATER_EQUAL:
-        return " >= ";
-    case TM_OP_ADD:
-        return " + ";
-    case TM_OP_SUBTRACT:
-        return " - ";
-    case TM_OP_MULTIPLY:
-        return " * ";
-    default:
-        return " / ";
-    }
-}
-
-static void put_call(tm_buffer *text, const tm_program *program, tm_op op, const uint32_t *arguments, uint32_t count)
-{
-    for (size_t i = 0; i < FUNCTIONS; i++) {
-        if (functions[i].op == op) {
-            tm_buffer_append_text(text, functions[i].name);
-        }
-    }
-    tm_buffer_append_char(text, '(');
-    for (uint32_t i = 0; i < count; i++) {
-        tm_buffer_append_text(text, i > 0 ? ", " : "");
-        tm_buffer_append_slice(text, program->nodes[arguments[i]].text);
-    }
-    tm_buffer_append_char(text, ')');
-}
-
-static void put_operation(tm_buffer *text, const tm_program *program, tm_op op, const uint32_t *arguments,
-                          uint32_t count)
-{
-    int own = binding(&(tm_node){.op = (uint8_t)op});
-    switch (own) {
-    case BIND_NOT:
-        tm_buffer_append_text(text, "not ");
-        put_argument(text, program, arguments[0], BIND_NOT);
-        break;
-    case BIND_UNARY:
-        tm_buffer_append_char(text, '-');
-        put_argument(text, program, arguments[0], BIND_UNARY);
-        break;
-    case BIND_PRIMARY:
-        put_call(text, program, op, arguments, count);
-        break;
-    default:
-        /* Comparisons do not chain; sums and products group to the left; connectives have no groups of their own. */
-        put_argument(text, program, arguments[0], own == BIND_COMPARE ? own + 1 : own);
-        if (op == TM_OP_IS_NULL || op == TM_OP_IS_NOT_NULL) {
-            tm_buffer_append_text(text, op == TM_OP_IS_NULL ? " == null" : " != null");
-        }
-        for (uint32_t i = 1; i < count; i++) {
-            tm_buffer_append_text(text, infix(op));
-            put_argument(text, program, arguments[i], own + 1);
-        }
-    }
-}
-
 /* --- emitting --- */
 
 static bool add_node(parser *p, const tm_node *node, const uint32_t *arguments, operand *out)
@@ -371,7 +181,7 @@ static bool emit(parser *p, tm_op op, tm_type type, const operand *arguments, ui
         return fail(p, out->start, out->end, "the expression is nested more than %d deep", TM_EXPRESSION_DEPTH_MAX);
     }
     tm_buffer_reset(&p->text);
-    put_operation(&p->text, p->program, op, nodes, count);
+    tm_canonical_operation(&p->text, p->program, op, nodes, count);
     return add_node(p, &(tm_node){.op = (uint8_t)op, .type = (uint8_t)type, .argument_count = (uint16_t)count}, nodes,
                     out);
 }
@@ -419,150 +229,21 @@ static void note_comparison(parser *p, size_t at, const operand *left, const ope
     }
 }
 
-/* --- types --- */
-
-static bool is_boolean(tm_type type)
+/* Types the operation, then emits it. */
+static bool emit_typed(parser *p, tm_op op, const operand *arguments, uint32_t count, operand *out)
 {
-    return type == TM_TYPE_BOOLEAN || type == TM_TYPE_ANY || type == TM_TYPE_NULL;
-}
-
-static bool is_quantity(tm_type type)
-{
-    return type == TM_TYPE_NUMBER || type == TM_TYPE_DURATION || type == TM_TYPE_ANY;
-}
-
-static const char *phrase(tm_type type)
-{
-    switch (type) {
-    case TM_TYPE_NUMBER:
-        return "a number";
-    case TM_TYPE_DURATION:
-        return "a duration";
-    case TM_TYPE_STRING:
-        return "a string";
-    case TM_TYPE_BOOLEAN:
-        return "true or false";
-    case TM_TYPE_NULL:
-        return "null";
-    default:
-        return "of a type not known before it is read";
-    }
-}
-
-static bool need_boolean(parser *p, const operand *o, const char *where)
-{
-    if (is_boolean(o->type)) {
-        return true;
-    }
-    fail(p, o->start, o->end, "%s needs a condition, this is %s", where, phrase(o->type));
-    return hint(p, "compare it with something");
-}
-
-static bool need_quantity(parser *p, const operand *o, const char *where)
-{
-    if (is_quantity(o->type)) {
-        return true;
-    }
-    return fail(p, o->start, o->end, "%s needs numbers or durations, this is %s", where, phrase(o->type));
-}
-
-static bool mismatch(parser *p, const char *what, const operand *a, const operand *b)
-{
-    fail(p, b->start, b->end, "%s: %s and %s do not go together", what, phrase(a->type), phrase(b->type));
-    if ((a->type == TM_TYPE_NUMBER && b->type == TM_TYPE_DURATION) ||
-        (a->type == TM_TYPE_DURATION && b->type == TM_TYPE_NUMBER)) {
-        return hint(p, "a duration has a unit: 7d, 24h, 90m");
-    }
-    return false;
-}
-
-/* One type for all of them: null fits any; what is not known before it is read fits too and leaves `loose` the type. */
-static bool unify(parser *p, const char *what, const operand *arguments, uint32_t count, bool quantities,
-                  tm_type *ret_type)
-{
-    const operand *known = NULL;
-    bool any = false;
+    tm_type types[OPERANDS_MAX];
+    tm_type type;
+    tm_typing_problem problem;
     for (uint32_t i = 0; i < count; i++) {
-        const operand *o = &arguments[i];
-        if (o->type == TM_TYPE_NULL) {
-            continue;
-        }
-        if (quantities && !need_quantity(p, o, what)) {
-            return false;
-        }
-        if (o->type == TM_TYPE_ANY) {
-            any = true;
-        } else if (!known) {
-            known = o;
-        } else if (known->type != o->type) {
-            return mismatch(p, what, known, o);
-        }
+        types[i] = arguments[i].type;
     }
-    *ret_type = known && !(any && !quantities) ? known->type : TM_TYPE_ANY;
-    return true;
-}
-
-static bool arithmetic_type(parser *p, tm_op op, const operand *a, const operand *b, tm_type *ret_type)
-{
-    static const char *const names[] = {"'+'", "'-'", "'*'", "'/'"};
-    const char *what = names[op - TM_OP_ADD];
-    if (!need_quantity(p, a, what) || !need_quantity(p, b, what)) {
-        return false;
+    if (tm_typing_operation(op, types, count, &type, &problem)) {
+        return emit(p, op, type, arguments, count, out);
     }
-    bool any = a->type == TM_TYPE_ANY || b->type == TM_TYPE_ANY;
-    bool same = a->type == b->type;
-    tm_type other = a->type == TM_TYPE_ANY ? b->type : a->type;
-    switch (op) {
-    case TM_OP_ADD:
-    case TM_OP_SUBTRACT:
-        *ret_type = other;
-        return same || any || mismatch(p, what, a, b);
-    case TM_OP_MULTIPLY:
-        if (same && a->type == TM_TYPE_DURATION) {
-            return mismatch(p, what, a, b);
-        }
-        if (a->type == TM_TYPE_DURATION || b->type == TM_TYPE_DURATION) {
-            *ret_type = TM_TYPE_DURATION;
-        } else {
-            *ret_type = any ? TM_TYPE_ANY : TM_TYPE_NUMBER;
-        }
-        return true;
-    default:
-        if (a->type == TM_TYPE_NUMBER && b->type == TM_TYPE_DURATION) {
-            return mismatch(p, what, a, b);
-        }
-        if (b->type == TM_TYPE_DURATION || (same && !any)) {
-            *ret_type = TM_TYPE_NUMBER;
-        } else {
-            *ret_type = any ? (a->type == TM_TYPE_NUMBER ? TM_TYPE_NUMBER : TM_TYPE_ANY) : TM_TYPE_DURATION;
-        }
-        return true;
-    }
-}
-
-static bool call_type(parser *p, tm_op op, const char *name, const operand *arguments, uint32_t count,
-                      tm_type *ret_type)
-{
-    switch (op) {
-    case TM_OP_RATIO:
-        *ret_type = TM_TYPE_NUMBER;
-        tm_type pair;
-        return unify(p, name, arguments, count, true, &pair);
-    case TM_OP_IF:
-        return need_boolean(p, &arguments[0], "the first argument of 'if'") &&
-               unify(p, name, arguments + 1, count - 1, false, ret_type);
-    case TM_OP_COALESCE:
-        return unify(p, name, arguments, count, false, ret_type);
-    case TM_OP_LOG:
-        *ret_type = TM_TYPE_NUMBER;
-        if (arguments[0].type == TM_TYPE_NUMBER || arguments[0].type == TM_TYPE_ANY) {
-            return true;
-        }
-        return fail(p, arguments[0].start, arguments[0].end, "log needs a number, this is %s",
-                    phrase(arguments[0].type));
-    default:
-        return unify(p, name, arguments, count, true, ret_type);
-    }
+    const operand *faulty = &arguments[problem.argument];
+    fail(p, faulty->start, faulty->end, "%s", problem.message);
+    return problem.hint ? hint(p, "%s", problem.hint) : false;
 }
 
 /* --- grammar --- */
@@ -597,11 +278,11 @@ static bool unknown_name(parser *p, const tm_token *name, const char *what, bool
     for (uint32_t i = 0; i < p->scope->metric_count && !p->scope->where; i++) {
         tm_nearest_offer(&nearest, p->scope->metrics[i].name);
     }
-    for (size_t i = 0; i < EVENT_FIELDS && p->scope->where; i++) {
-        tm_nearest_offer(&nearest, tm_slice_of(event_fields[i].name));
+    for (size_t i = 0; tm_event_word_at(i) && p->scope->where; i++) {
+        tm_nearest_offer(&nearest, tm_slice_of(tm_event_word_at(i)->name));
     }
-    for (size_t i = 0; i < FACTS && !metrics_only; i++) {
-        tm_nearest_offer(&nearest, tm_slice_of(facts[i].name));
+    for (size_t i = 0; tm_fact_word_at(i) && !metrics_only; i++) {
+        tm_nearest_offer(&nearest, tm_slice_of(tm_fact_word_at(i)->name));
     }
     return suggest(p, &nearest);
 }
@@ -702,7 +383,7 @@ static bool parse_metric(parser *p, uint32_t metric, const tm_token *name, opera
 }
 
 /* age(m) and first(m), after the opening bracket. */
-static bool parse_age(parser *p, tm_op op, const char *function, operand *out)
+static bool parse_age(parser *p, const tm_function_word *function, operand *out)
 {
     tm_token name = p->token;
     if (name.kind != TM_TOKEN_NAME) {
@@ -717,16 +398,16 @@ static bool parse_age(parser *p, tm_op op, const char *function, operand *out)
     }
     advance(p);
     if (at_sign(p, "[")) {
-        fail(p, p->token.start, p->token.end, "%s takes a metric without a window", function);
-        return hint(p, "%s(%.*s)", function, shown(name.text), name.text.data);
+        fail(p, p->token.start, p->token.end, "%s takes a metric without a window", function->name);
+        return hint(p, "%s(%.*s)", function->name, shown(name.text), name.text.data);
     }
     if (!expect_sign(p, ")", "')'")) {
         return false;
     }
     out->end = p->last_end;
     tm_buffer_reset(&p->text);
-    tm_buffer_append_format(&p->text, "%s(%.*s)", function, shown(name.text), name.text.data);
-    if (!emit_leaf(p, &(tm_node){.op = (uint8_t)op, .type = TM_TYPE_DURATION, .metric = metric}, out)) {
+    tm_buffer_append_format(&p->text, "%s(%.*s)", function->name, shown(name.text), name.text.data);
+    if (!emit_leaf(p, &(tm_node){.op = (uint8_t)function->op, .type = TM_TYPE_DURATION, .metric = metric}, out)) {
         return false;
     }
     note_term(p, out);
@@ -741,32 +422,28 @@ static bool unknown_function(parser *p, const tm_token *name)
     }
     tm_nearest nearest;
     tm_nearest_init(&nearest, name->text);
-    for (size_t i = 0; i < FUNCTIONS; i++) {
-        tm_nearest_offer(&nearest, tm_slice_of(functions[i].name));
+    for (size_t i = 0; tm_function_word_at(i); i++) {
+        tm_nearest_offer(&nearest, tm_slice_of(tm_function_word_at(i)->name));
     }
     return suggest(p, &nearest);
 }
 
 static bool parse_call(parser *p, const tm_token *name, operand *out)
 {
-    size_t f = 0;
-    while (f < FUNCTIONS && !tm_slice_equal_text(name->text, functions[f].name)) {
-        f++;
-    }
-    if (f == FUNCTIONS) {
+    const tm_function_word *function = tm_function_word_find(name->text);
+    if (!function) {
         return unknown_function(p, name);
     }
     advance(p);
-    tm_op op = functions[f].op;
-    if (op == TM_OP_AGE || op == TM_OP_FIRST) {
-        return parse_age(p, op, functions[f].name, out);
+    if (function->op == TM_OP_AGE || function->op == TM_OP_FIRST) {
+        return parse_age(p, function, out);
     }
     operand arguments[TM_ARGUMENTS_MAX];
     uint32_t count = 0;
     while (count == 0 || take_sign(p, ",")) {
-        if (count == functions[f].most) {
-            return fail(p, p->token.start, p->token.end, "%s takes at most %u argument%s", functions[f].name,
-                        functions[f].most, functions[f].most == 1 ? "" : "s");
+        if (count == function->most) {
+            return fail(p, p->token.start, p->token.end, "%s takes at most %u argument%s", function->name,
+                        function->most, function->most == 1 ? "" : "s");
         }
         if (!parse_or(p, &arguments[count++])) {
             return false;
@@ -776,13 +453,11 @@ static bool parse_call(parser *p, const tm_token *name, operand *out)
         return false;
     }
     out->end = p->last_end;
-    if (count < functions[f].least) {
-        return fail(p, out->start, out->end, "%s takes %s%u argument%s, this has %u", functions[f].name,
-                    functions[f].least == functions[f].most ? "" : "at least ", functions[f].least,
-                    functions[f].least == 1 ? "" : "s", count);
+    if (count < function->least) {
+        return fail(p, out->start, out->end, "%s takes %s%u arguments, this has %u", function->name,
+                    function->least == function->most ? "" : "at least ", function->least, count);
     }
-    tm_type type;
-    return call_type(p, op, functions[f].name, arguments, count, &type) && emit(p, op, type, arguments, count, out);
+    return emit_typed(p, function->op, arguments, count, out);
 }
 
 /* `.name` or `['any text']` after owners, goals, attributes, products or properties. */
@@ -808,31 +483,9 @@ static bool parse_member(parser *p, const tm_token *of, tm_slice *ret_name)
     return hint(p, "%.*s.x or %.*s['x y']", shown(of->text), of->text.data, shown(of->text), of->text.data);
 }
 
-static void put_member(tm_buffer *text, tm_slice name)
+static bool parse_fact(parser *p, const tm_fact_word *fact, const tm_token *name, operand *out)
 {
-    if (tm_expression_is_name(name)) {
-        tm_buffer_append_char(text, '.');
-        tm_buffer_append_slice(text, name);
-        return;
-    }
-    tm_buffer_append_text(text, "['");
-    for (size_t i = 0; i < name.length; i++) {
-        char c = name.data[i];
-        if (c == '\'' || c == '\\') {
-            tm_buffer_append_char(text, '\\');
-        }
-        if (c == '\n' || c == '\t') {
-            tm_buffer_append_text(text, c == '\n' ? "\\n" : "\\t");
-        } else {
-            tm_buffer_append_char(text, c);
-        }
-    }
-    tm_buffer_append_text(text, "']");
-}
-
-static bool parse_fact(parser *p, size_t fact, const tm_token *name, operand *out)
-{
-    tm_node node = {.op = TM_OP_FACT, .field = facts[fact].field};
+    tm_node node = {.op = TM_OP_FACT, .field = fact->field};
     bool member = node.field >= TM_FACT_OWNER;
     if (member && !parse_member(p, name, &node.name)) {
         return false;
@@ -853,7 +506,7 @@ static bool parse_fact(parser *p, size_t fact, const tm_token *name, operand *ou
     tm_buffer_reset(&p->text);
     tm_buffer_append_slice(&p->text, name->text);
     if (member) {
-        put_member(&p->text, node.name);
+        tm_canonical_member(&p->text, node.name);
     }
     tm_buffer_append_text(&p->text, ending);
     if (!emit_leaf(p, &node, out)) {
@@ -863,9 +516,9 @@ static bool parse_fact(parser *p, size_t fact, const tm_token *name, operand *ou
     return true;
 }
 
-static bool parse_event_field(parser *p, size_t field, const tm_token *name, operand *out)
+static bool parse_event_field(parser *p, const tm_event_word *field, const tm_token *name, operand *out)
 {
-    tm_node node = {.op = (uint8_t)event_fields[field].op, .type = (uint8_t)event_fields[field].type};
+    tm_node node = {.op = (uint8_t)field->op, .type = (uint8_t)field->type};
     bool property = node.op == TM_OP_EVENT_PROPERTY;
     if (property && !parse_member(p, name, &node.name)) {
         return false;
@@ -874,7 +527,7 @@ static bool parse_event_field(parser *p, size_t field, const tm_token *name, ope
     tm_buffer_reset(&p->text);
     tm_buffer_append_slice(&p->text, name->text);
     if (property) {
-        put_member(&p->text, node.name);
+        tm_canonical_member(&p->text, node.name);
     }
     return emit_leaf(p, &node, out);
 }
@@ -893,24 +546,20 @@ static bool parse_name(parser *p, operand *out)
     if (tm_slice_equal_text(name.text, "null")) {
         return emit_constant(p, tm_value_null(), out);
     }
-    for (size_t i = 0; i < EVENT_FIELDS && p->scope->where; i++) {
-        if (tm_slice_equal_text(name.text, event_fields[i].name)) {
-            return parse_event_field(p, i, &name, out);
-        }
+    const tm_event_word *field = p->scope->where ? tm_event_word_find(name.text) : NULL;
+    if (field) {
+        return parse_event_field(p, field, &name, out);
     }
-    for (size_t i = 0; i < FACTS; i++) {
-        if (tm_slice_equal_text(name.text, facts[i].name)) {
-            return parse_fact(p, i, &name, out);
-        }
+    const tm_fact_word *fact = tm_fact_word_find(name.text);
+    if (fact) {
+        return parse_fact(p, fact, &name, out);
     }
     uint32_t metric = find_metric(p, name.text);
     if (metric != UINT32_MAX) {
         return parse_metric(p, metric, &name, out);
     }
-    for (size_t i = 0; i < WORDS; i++) {
-        if (tm_slice_equal_text(name.text, words[i])) {
-            return fail(p, name.start, name.end, "'%s' stands where a value should", words[i]);
-        }
+    if (tm_grammar_word(name.text)) {
+        return fail(p, name.start, name.end, "'%.*s' stands where a value should", shown(name.text), name.text.data);
     }
     return unknown_name(p, &name, at_sign(p, "[") ? "metric" : "name", at_sign(p, "["));
 }
@@ -965,7 +614,7 @@ static bool parse_unary(parser *p, operand *out)
     }
     p->depth--;
     out->end = inner.end;
-    return need_quantity(p, &inner, "'-'") && emit(p, TM_OP_NEGATE, inner.type, &inner, 1, out);
+    return emit_typed(p, TM_OP_NEGATE, &inner, 1, out);
 }
 
 /* A run of operators of one strength, grouped to the left. */
@@ -979,12 +628,11 @@ static bool parse_run(parser *p, bool (*next)(parser *, operand *), const char *
         tm_op op = at_sign(p, first) ? first_op : second_op;
         operand sides[2] = {*out};
         advance(p);
-        tm_type type;
-        if (!next(p, &sides[1]) || !arithmetic_type(p, op, &sides[0], &sides[1], &type)) {
+        if (!next(p, &sides[1])) {
             return false;
         }
         *out = (operand){.start = sides[0].start, .end = sides[1].end};
-        if (!emit(p, op, type, sides, 2, out)) {
+        if (!emit_typed(p, op, sides, 2, out)) {
             return false;
         }
     }
@@ -1007,28 +655,7 @@ static bool emit_equality(parser *p, tm_op op, const operand *sides, operand *ou
         const operand *tested = sides[1].type == TM_TYPE_NULL ? &sides[0] : &sides[1];
         return emit(p, op == TM_OP_EQUAL ? TM_OP_IS_NULL : TM_OP_IS_NOT_NULL, TM_TYPE_BOOLEAN, tested, 1, out);
     }
-    if (sides[0].type != sides[1].type && sides[0].type != TM_TYPE_ANY && sides[1].type != TM_TYPE_ANY) {
-        return mismatch(p, "a comparison", &sides[0], &sides[1]);
-    }
-    return emit(p, op, TM_TYPE_BOOLEAN, sides, 2, out);
-}
-
-static bool emit_ordering(parser *p, tm_op op, const operand *sides, operand *out)
-{
-    for (int i = 0; i < 2; i++) {
-        if (sides[i].type == TM_TYPE_NULL) {
-            fail(p, sides[i].start, sides[i].end, "null has no order");
-            return hint(p, "test for it with '== null' or '!= null'");
-        }
-        if (!is_quantity(sides[i].type)) {
-            return fail(p, sides[i].start, sides[i].end, "'<' and '>' need numbers or durations, this is %s",
-                        phrase(sides[i].type));
-        }
-    }
-    if (sides[0].type != sides[1].type && sides[0].type != TM_TYPE_ANY && sides[1].type != TM_TYPE_ANY) {
-        return mismatch(p, "a comparison", &sides[0], &sides[1]);
-    }
-    return emit(p, op, TM_TYPE_BOOLEAN, sides, 2, out);
+    return emit_typed(p, op, sides, 2, out);
 }
 
 static bool push_operand(parser *p, const operand *o)
@@ -1043,7 +670,7 @@ static bool push_operand(parser *p, const operand *o)
 /* Joins the operands pushed since `base` into one node and takes them off again. */
 static bool emit_connective(parser *p, tm_op op, uint32_t base, operand *out)
 {
-    bool emitted = emit(p, op, TM_TYPE_BOOLEAN, p->operands + base, p->operand_count - base, out);
+    bool emitted = emit_typed(p, op, p->operands + base, p->operand_count - base, out);
     p->operand_count = base;
     return emitted;
 }
@@ -1141,7 +768,7 @@ static bool parse_comparison(parser *p, operand *out)
         }
         *out = (operand){.start = sides[0].start, .end = sides[1].end};
         bool equality = op == TM_OP_EQUAL || op == TM_OP_NOT_EQUAL;
-        if (!(equality ? emit_equality(p, op, sides, out) : emit_ordering(p, op, sides, out))) {
+        if (!(equality ? emit_equality(p, op, sides, out) : emit_typed(p, op, sides, 2, out))) {
             return false;
         }
         note_comparison(p, at, &sides[0], &sides[1]);
@@ -1169,7 +796,7 @@ static bool parse_not(parser *p, operand *out)
     }
     p->depth--;
     out->end = inner.end;
-    return need_boolean(p, &inner, "'not'") && emit(p, TM_OP_NOT, TM_TYPE_BOOLEAN, &inner, 1, out);
+    return emit_typed(p, TM_OP_NOT, &inner, 1, out);
 }
 
 /* An operand of `and` that is itself an `and` gives its own operands: grouping means nothing to them. */
@@ -1198,13 +825,11 @@ static bool parse_connective(parser *p, tm_op op, const char *word, bool (*next)
     if (!at_word(p, word)) {
         return true;
     }
-    char quoted[8];
-    snprintf(quoted, sizeof quoted, "'%s'", word);
     uint32_t base = p->operand_count;
     size_t start = out->start;
     operand part = *out;
     for (;;) {
-        if (!need_boolean(p, &part, quoted) || !push_flattened(p, op, &part)) {
+        if (!push_flattened(p, op, &part)) {
             return false;
         }
         if (!at_word(p, word)) {
@@ -1269,7 +894,8 @@ static bool parse_all(parser *p, tm_type wanted, operand *out)
         return fail_token(p, "an operator or the end");
     }
     if (wanted != TM_TYPE_ANY && out->type != TM_TYPE_ANY && out->type != TM_TYPE_NULL && out->type != wanted) {
-        return fail(p, out->start, out->end, "this should be %s, it is %s", phrase(wanted), phrase(out->type));
+        return fail(p, out->start, out->end, "this should be %s, it is %s", tm_type_phrase(wanted),
+                    tm_type_phrase(out->type));
     }
     return true;
 }
@@ -1318,7 +944,7 @@ tm_status tm_expression_not(tm_program *program, uint32_t node, uint32_t *ret_no
 {
     tm_buffer text;
     tm_buffer_init(&text, 2 * TEXT_MAX);
-    put_operation(&text, program, TM_OP_NOT, &node, 1);
+    tm_canonical_operation(&text, program, TM_OP_NOT, &node, 1);
     tm_node negation = {.op = TM_OP_NOT, .type = TM_TYPE_BOOLEAN, .argument_count = 1, .text = tm_buffer_slice(&text)};
     tm_status status = text.overflowed ? TM_FATAL : tm_program_add(program, &negation, &node, ret_node);
     tm_buffer_done(&text);

@@ -1,4 +1,4 @@
-/* One file of more than 600 lines: the keys of a rules file, one function each, are read best in one place. */
+/* Long because: the keys of a rules file, one function each, are read best in one place. */
 #include "tidemark/rules/packfile.h"
 
 #include <math.h>
