@@ -3,11 +3,26 @@
 #include <criterion/criterion.h>
 #include <math.h>
 
-#define N(x) tm_value_number(x)
-#define D(x) tm_value_duration(x)
-#define B(x) tm_value_boolean(x)
-#define S(x) tm_value_string(TM_SLICE_LITERAL(x))
-#define NIL tm_value_null()
+#define N(x)                                                                                                           \
+    {                                                                                                                  \
+        .type = TM_TYPE_NUMBER, .as.number = (x)                                                                       \
+    }
+#define D(x)                                                                                                           \
+    {                                                                                                                  \
+        .type = TM_TYPE_DURATION, .as.number = (x)                                                                     \
+    }
+#define B(x)                                                                                                           \
+    {                                                                                                                  \
+        .type = TM_TYPE_BOOLEAN, .as.boolean = (x)                                                                     \
+    }
+#define S(x)                                                                                                           \
+    {                                                                                                                  \
+        .type = TM_TYPE_STRING, .as.string = {(x), sizeof(x) - 1 }                                                     \
+    }
+#define NIL                                                                                                            \
+    {                                                                                                                  \
+        .type = TM_TYPE_NULL                                                                                           \
+    }
 
 typedef struct line {
     tm_op op;
@@ -106,15 +121,15 @@ Test(operation, table)
 
 Test(operation, minus_zero_and_approximation)
 {
-    tm_value zero = N(0);
+    tm_value zero = tm_value_number(0);
     tm_value negative = tm_operation_apply(TM_OP_NEGATE, &zero, 1);
     cr_assert_not(signbit(negative.as.number));
-    tm_value sides[2] = {N(1), N(2)};
+    tm_value sides[2] = {tm_value_number(1), tm_value_number(2)};
     sides[1].approximate = true;
     cr_assert(tm_operation_apply(TM_OP_ADD, sides, 2).approximate);
     sides[1].approximate = false;
     cr_assert_not(tm_operation_apply(TM_OP_ADD, sides, 2).approximate);
-    cr_assert_eq(tm_operation_truth(N(1)), -1);
-    cr_assert_eq(tm_operation_truth(B(true)), 1);
-    cr_assert_eq(tm_operation_truth(B(false)), 0);
+    cr_assert_eq(tm_operation_truth(tm_value_number(1)), -1);
+    cr_assert_eq(tm_operation_truth(tm_value_boolean(true)), 1);
+    cr_assert_eq(tm_operation_truth(tm_value_boolean(false)), 0);
 }

@@ -139,8 +139,7 @@ Test(pack, identity_is_the_definition)
 
 static void rule(const char *name, uint16_t *inhibitors, uint32_t count)
 {
-    rules[pack.rule_count++] =
-        (tm_rule){.name = tm_slice_of(name), .inhibitors = inhibitors, .inhibitor_count = count};
+    rules[pack.rule_count++] = (tm_rule){.name = tm_slice_of(name), .inhibitors = inhibitors, .inhibitor_count = count};
 }
 
 Test(pack, inhibitors_are_judged_first_then_the_file)
