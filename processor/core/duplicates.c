@@ -154,3 +154,10 @@ tm_time tm_duplicates_oldest(const tm_duplicates *d)
 {
     return d->count ? d->ring[d->head].at : TM_TIME_NEVER;
 }
+
+void tm_duplicates_at(const tm_duplicates *d, uint32_t index, tm_fingerprint *ret_fingerprint, tm_time *ret_at)
+{
+    const accepted *entry = &d->ring[(d->head + index) & (d->capacity - 1)];
+    *ret_fingerprint = entry->fingerprint;
+    *ret_at = entry->at;
+}

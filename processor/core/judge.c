@@ -78,6 +78,8 @@ static tm_status hand_over(tm_judge *judge, const tm_environment *environment, c
                 signal.summary[i] = tm_evaluator_value(evaluator, rule->summary[i].node);
         }
     }
+    if (judge->signals)
+        judge->signals[signal.kind][step->signal]++;
     if (step->signal == TM_SIGNAL_RAISED)
         judge->open[signal.kind]++;
     else if (step->signal == TM_SIGNAL_CLEARED)

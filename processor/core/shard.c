@@ -34,7 +34,7 @@ struct tm_shard {
     tm_table by_hash;  /* account hash → index; when two keys share a hash, the first */
     uint32_t collided; /* accounts that by_hash cannot find because another has their hash */
 
-    bool started, judged;
+    bool started, judged, muted;
     tm_time now;  /* T */
     tm_time wall; /* of the commit; TM_TIME_NEVER: none */
     tm_day_span now_span, at_span, any_span;
@@ -116,6 +116,7 @@ tm_shard *tm_shard_new(const tm_shard_settings *settings, const tm_pack *pack, t
         goto out;
     }
     shard->pack = pack;
+    shard->judge.signals = shard->counts.signals;
     return shard;
 out:
     tm_heap_free_all(heap);
@@ -326,6 +327,8 @@ tm_time tm_shard_next_due(const tm_shard *shard)
 
 static tm_status judge_one(tm_shard *shard, tm_account *account, tm_time instant)
 {
+    if (shard->muted)
+        return tm_agenda_put(shard->agenda, account, instant + shard->settings.evaluate_every);
     tm_moment moment;
     tm_moment_at(&moment, shard->settings.zone, instant, &shard->now_span);
     tm_environment environment = {shard->pack, &moment, shard->counting_days};
@@ -553,6 +556,70 @@ void tm_shard_settled(tm_shard *shard)
         tm_heap_give(shard->heap, shard->erased[i].key, shard->erased[i].length);
     shard->erased_count = 0;
     shard->accepted_count = 0;
+}
+
+/* --- rebuilding --- */
+
+void tm_shard_mute(tm_shard *shard, bool muted)
+{
+    shard->muted = muted;
+}
+
+tm_status tm_shard_impose(tm_shard *shard, tm_slice key, tm_slice rule, tm_kind kind, tm_severity severity,
+                          tm_signal_state state, tm_time raised_at, tm_time time, uint32_t sequence)
+{
+    tm_account *account;
+    tm_status status = account_for_change(shard, key, &account);
+    if (status != TM_OK)
+        return status;
+    uint64_t identity = tm_hash(rule);
+    tm_episode *episode = tm_account_episode_make(account, shard->heap, identity);
+    if (!episode)
+        return TM_FATAL;
+    shard->judge.open[kind] += (state != TM_SIGNAL_CLEARED) - tm_episode_open(episode);
+    episode->kind = (uint8_t)kind;
+    episode->severity = episode->published_severity = (uint8_t)severity;
+    episode->severity_known = true;
+    episode->published_type = TM_TYPE_NULL; /* the journal does not keep it: the next update waits for the severity */
+    episode->raised_at = raised_at;
+    episode->signalled_at = time;
+    episode->sequence = sequence;
+    episode->state = state == TM_SIGNAL_CLEARED ? TM_EPISODE_INACTIVE : TM_EPISODE_RAISED;
+    if (state == TM_SIGNAL_CLEARED)
+        episode->cleared_at = time;
+    status = tm_episode_set_name(episode, shard->heap, state == TM_SIGNAL_CLEARED ? (tm_slice){0} : rule);
+    return status == TM_OK ? tm_agenda_put(shard->agenda, account, next_instant(shard)) : status;
+}
+
+void tm_shard_count_from(tm_shard *shard, tm_time t)
+{
+    int32_t day = tm_zone_day(shard->settings.zone, t);
+    for (uint32_t m = 0; m < shard->pack->metric_count; m++) {
+        if (shard->counting_starts[m] != TM_TIME_NONE && shard->counting_starts[m] >= t)
+            continue;
+        shard->counting_starts[m] = t;
+        shard->counting_days[m] = day;
+    }
+}
+
+tm_status tm_shard_touch_all(tm_shard *shard)
+{
+    for (uint32_t i = 0; i < shard->account_count; i++) {
+        tm_status status = shard->accounts[i]->changed ? TM_OK : note_changed(shard, shard->accounts[i]);
+        if (status != TM_OK)
+            return status;
+    }
+    shard->accepted_count = 0;
+    uint32_t count = tm_duplicates_count(shard->duplicates);
+    for (uint32_t i = 0; i < count; i++) {
+        tm_status status =
+            grow(shard->heap, (void **)&shard->accepted, sizeof *shard->accepted, i, &shard->accepted_capacity);
+        if (status != TM_OK)
+            return status;
+        tm_duplicates_at(shard->duplicates, i, &shard->accepted[i].fingerprint, &shard->accepted[i].at);
+        shard->accepted_count++;
+    }
+    return TM_OK;
 }
 
 /* --- looking --- */

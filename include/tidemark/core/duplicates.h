@@ -21,4 +21,8 @@ uint32_t tm_duplicates_count(const tm_duplicates *duplicates);
 /* Time of the oldest still kept; TM_TIME_NEVER when empty. */
 tm_time tm_duplicates_oldest(const tm_duplicates *duplicates);
 
+/* The index-th kept, oldest first; index < count. */
+void tm_duplicates_at(const tm_duplicates *duplicates, uint32_t index, tm_fingerprint *ret_fingerprint,
+                      tm_time *ret_at);
+
 #endif

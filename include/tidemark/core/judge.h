@@ -13,6 +13,7 @@ typedef struct tm_judge {
     void *sink_context;
     tm_signal_sink sink;    /* called in order of judgement; a return other than TM_OK ends the judgement with it */
     int64_t open[TM_KINDS]; /* open episodes, kept up to date */
+    uint64_t (*signals)[4]; /* counted by kind and tm_signal_state; NULL: not counted */
 } tm_judge;
 
 /* Judges every rule of the pack for `account` at environment->now, which is a grid instant. `grid` is evaluate_every in

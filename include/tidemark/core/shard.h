@@ -102,6 +102,19 @@ void tm_shard_accepted(const tm_shard *shard, uint32_t index, tm_fingerprint *re
 /* Everything above was written: the lists are emptied. */
 void tm_shard_settled(tm_shard *shard);
 
+/* --- rebuilding --- */
+/* Muted, nothing is judged: records are applied for what they count, signals come from the journal by `impose`. */
+void tm_shard_mute(tm_shard *shard, bool muted);
+/* Sets the episode of a signal that was made before: an account not known is made. `rule` is its name. TM_OK or
+ * TM_FATAL. */
+tm_status tm_shard_impose(tm_shard *shard, tm_slice account, tm_slice rule, tm_kind kind, tm_severity severity,
+                          tm_signal_state state, tm_time raised_at, tm_time time, uint32_t sequence);
+/* What was counted before `t` is not complete: windows that begin before its day are null from now on. */
+void tm_shard_count_from(tm_shard *shard, tm_time t);
+/* Marks every account as changed and every remembered fingerprint as accepted: all of it is to be written. TM_OK or
+ * TM_FATAL. */
+tm_status tm_shard_touch_all(tm_shard *shard);
+
 /* --- looking --- */
 const tm_shard_counts *tm_shard_counted(const tm_shard *shard);
 int64_t tm_shard_open(const tm_shard *shard, tm_kind kind); /* open episodes */

@@ -1,0 +1,107 @@
+/* A shard that this worker holds: the pure machine, what has arrived for it, where both ledgers stand, and the commit
+   under way.
+
+   unowned ──assigned──> claiming ──clean──────────────> live ──revoked──> settling ──> unowned
+                            │  └──store empty──> replaying ──┘
+                            └──what must not be guessed──> halted (this shard alone, until an operator chooses) */
+#ifndef TIDEMARK_PIPELINE_HOLDING_H
+#define TIDEMARK_PIPELINE_HOLDING_H
+
+#include "tidemark/codec/journal.h"
+#include "tidemark/pipeline/intake.h"
+#include "tidemark/pipeline/meta.h"
+#include "tidemark/pipeline/outbox.h"
+#include "tidemark/pipeline/settings.h"
+
+typedef enum tm_holding_state {
+    TM_HOLDING_CLAIMING,
+    TM_HOLDING_REPLAYING,
+    TM_HOLDING_LIVE,
+    TM_HOLDING_HALTED,
+    TM_HOLDING_LOST
+} tm_holding_state;
+
+const char *tm_holding_state_name(tm_holding_state state);
+
+/* What a worker's holdings share: the readers and buffers of one thread. */
+typedef struct tm_reading {
+    tm_event_reader *events;
+    tm_account_record_reader *accounts;
+    tm_account_record *record; /* room for one decoded account record */
+    tm_event *event;
+    tm_buffer text; /* of one output */
+} tm_reading;
+
+tm_status tm_reading_init(tm_reading *reading, const tm_event_options *options);
+void tm_reading_done(tm_reading *reading);
+
+/* Commits and their last accepted fingerprint, so that old ones are forgotten in the store too. */
+typedef struct tm_fingerprint_span {
+    int64_t commit;
+    tm_time last;
+} tm_fingerprint_span;
+
+typedef struct tm_holding {
+    const tm_pipeline_settings *settings;
+    tm_reading *reading;
+    int32_t partition;
+    tm_holding_state state;
+    tm_error halted; /* why, when it is */
+    int64_t epoch;
+    tm_position stored;    /* R and n */
+    tm_position published; /* C and n */
+    tm_shard *shard;
+    tm_intake intake;
+    tm_outbox outbox; /* outputs beyond `published` */
+    tm_record_mark marks[TM_INPUTS];
+    tm_record_mark expected[TM_INPUTS]; /* the record at R - 1 as the store remembers it, until it was seen again;
+                                           offset -1: nothing to see */
+    tm_time counting_start;
+    bool configuration_told; /* the journal has the pack and configuration in force */
+    tm_fingerprint_span *spans;
+    uint32_t span_count, span_capacity;
+
+    /* The commit under way. */
+    bool open;
+    int64_t from[TM_INPUTS];
+    tm_time clock_begin, t_before;
+    uint32_t records; /* applied in it */
+    tm_arena *arena;  /* texts of the two lists below */
+    tm_journal_signal *signals;
+    uint32_t signal_count, signal_capacity;
+    tm_journal_erasure *erasures;
+    uint32_t erasure_count, erasure_capacity;
+    bool sealed;      /* its end is decided: journal line, positions and fingerprints stand; only the write is left */
+    tm_position next; /* R after it */
+    bool publishing;  /* false while a past commit is replayed: nothing goes to the outbox */
+    bool done;        /* a run with an end came to it, and all is committed */
+} tm_holding;
+
+tm_holding *tm_holding_new(const tm_pipeline_settings *settings, tm_reading *reading, const tm_source *source,
+                           int32_t partition);
+void tm_holding_free(tm_holding *holding); /* releases what waits; NULL is allowed */
+
+/* Makes the shard afresh (no accounts). `counting_start` and `meta` (NULL: none kept) say from when its metrics count.
+ */
+tm_status tm_holding_make_shard(tm_holding *holding, tm_time counting_start, const tm_shard_meta *meta);
+/* Drops everything resident: the next step is a claim. */
+void tm_holding_drop(tm_holding *holding);
+/* Stops this shard alone with a reason. */
+void tm_holding_halt(tm_holding *holding, const tm_error *why);
+
+/* Begins a commit unless one is open: `wall` is the clock's reading. */
+void tm_holding_begin(tm_holding *holding, tm_time wall);
+/* Applies what may be taken, at most `limit` records; *ret_count says how many, *ret_answer why it stopped
+ * (TM_INTAKE_RECORD: the limit). TM_OK; TM_FATAL: the shard has to be halted. */
+tm_status tm_holding_apply(tm_holding *holding, uint32_t limit, uint32_t *ret_count, tm_intake_answer *ret_answer,
+                           tm_error *error);
+/* One record that was taken already; `headers` is read from the source. */
+tm_status tm_holding_apply_record(tm_holding *holding, const tm_source_record *record, tm_error *error);
+/* Remembers that commit `commit` accepted fingerprints, the last of them at `last`. TM_OK or TM_FATAL. */
+tm_status tm_holding_note_span(tm_holding *holding, int64_t commit, tm_time last);
+/* True when the commit is as large as it may get. */
+bool tm_holding_full(const tm_holding *holding);
+/* The meta as of now, for the store. */
+void tm_holding_meta(const tm_holding *holding, tm_shard_meta *ret_meta);
+
+#endif

@@ -1,0 +1,47 @@
+/* The protocol: commit, publication, take-over and settlement of the two ledgers, and nothing else.
+
+   The store has R and n, Kafka has C and n. A commit moves R; a publication moves C up to R together with the outputs.
+   C.n <= R.n always, unless the store lost what it had promised. */
+#ifndef TIDEMARK_PIPELINE_LEDGER_H
+#define TIDEMARK_PIPELINE_LEDGER_H
+
+#include "tidemark/pipeline/holding.h"
+
+typedef struct tm_ledger {
+    const tm_store *store;
+    const tm_publisher *publisher;
+    const tm_source *source;
+    const tm_log *log;
+    const tm_clock *clock;
+    tm_buffer blobs, meta, fingerprints; /* room for one commit */
+    tm_store_write *writes;
+    uint32_t write_capacity;
+    bool must_initialise; /* the producer is to be made anew before the next publication */
+} tm_ledger;
+
+void tm_ledger_init(tm_ledger *ledger, const tm_store *store, const tm_publisher *publisher, const tm_source *source,
+                    const tm_log *log, const tm_clock *clock);
+void tm_ledger_done(tm_ledger *ledger);
+
+/* Takes over a shard, as the table of ARCHITECTURE.md: after TM_OK the holding is live (what has to be published is in
+   its outbox), replaying, or halted with a reason. TM_RETRY: an outside thing did not answer; try again. `generation`
+   of the group. */
+tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t generation, tm_error *error);
+
+/* Ends the open commit: journal line, state, outputs, in one atomic write. `advance_to` is T after the idle advance or
+   end, TM_TIME_NONE when there is none. `clock_end` is the second reading. TM_OK: R moved. TM_RETRY: not written as far
+   as is known; call again with the same arguments (the commit stays as it was). TM_REJECT: the shard is another's, or
+   must be claimed anew: drop it. TM_FATAL: halt it. */
+tm_status tm_ledger_commit(tm_ledger *ledger, tm_holding *holding, tm_time clock_end, tm_time advance_to,
+                           tm_error *error);
+
+/* Writes a rebuilt shard as a whole at `position` (C): nothing to publish, no journal line. Statuses as
+ * tm_ledger_commit. */
+tm_status tm_ledger_install(tm_ledger *ledger, tm_holding *holding, tm_position position, tm_error *error);
+
+/* Publishes what the holdings' outboxes have beyond C, in one transaction with the positions. TM_OK: C = R for every
+   live holding. TM_RETRY: not settled; call again. TM_REJECT: membership was lost: drop the holdings. TM_FATAL: this
+   worker was fenced. */
+tm_status tm_ledger_publish(tm_ledger *ledger, tm_holding *const *holdings, uint32_t count, tm_error *error);
+
+#endif

@@ -1,0 +1,404 @@
+#include "tidemark/pipeline/holding.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tidemark/codec/deadletter.h"
+#include "tidemark/codec/signal.h"
+
+/* Outputs that may wait between the ledgers; beyond it the commit is ended and published before more is read. */
+#define OUTBOX_MAX ((size_t)256 << 20)
+#define OUTBOX_FULL ((size_t)32 << 20)
+#define ARENA_MAX ((size_t)256 << 20)
+
+static const char *const state_names[] = {"claiming", "replaying", "live", "halted", "lost"};
+
+const char *tm_holding_state_name(tm_holding_state state)
+{
+    return state_names[state];
+}
+
+tm_status tm_reading_init(tm_reading *reading, const tm_event_options *options)
+{
+    *reading = (tm_reading){0};
+    tm_buffer_init(&reading->text, OUTBOX_MAX);
+    reading->events = tm_event_reader_new(options);
+    reading->accounts = tm_account_record_reader_new(&options->user_key);
+    reading->record = calloc(1, sizeof *reading->record);
+    reading->event = calloc(1, sizeof *reading->event);
+    if (reading->events && reading->accounts && reading->record && reading->event)
+        return TM_OK;
+    tm_reading_done(reading);
+    return TM_FATAL;
+}
+
+void tm_reading_done(tm_reading *reading)
+{
+    tm_event_reader_free(reading->events);
+    tm_account_record_reader_free(reading->accounts);
+    free(reading->record);
+    free(reading->event);
+    tm_buffer_done(&reading->text);
+    *reading = (tm_reading){0};
+}
+
+tm_holding *tm_holding_new(const tm_pipeline_settings *settings, tm_reading *reading, const tm_source *source,
+                           int32_t partition)
+{
+    tm_holding *holding = calloc(1, sizeof *holding);
+    if (!holding)
+        return NULL;
+    holding->settings = settings;
+    holding->reading = reading;
+    holding->partition = partition;
+    holding->state = TM_HOLDING_CLAIMING;
+    holding->publishing = true;
+    tm_intake_init(&holding->intake, source, partition, settings->accounts_on);
+    tm_outbox_init(&holding->outbox, OUTBOX_MAX);
+    holding->arena = tm_arena_new(ARENA_MAX);
+    if (!holding->arena) {
+        tm_holding_free(holding);
+        return NULL;
+    }
+    return holding;
+}
+
+void tm_holding_free(tm_holding *holding)
+{
+    if (!holding)
+        return;
+    tm_intake_done(&holding->intake);
+    tm_outbox_done(&holding->outbox);
+    tm_shard_free(holding->shard);
+    tm_arena_free_all(holding->arena);
+    free(holding->signals);
+    free(holding->erasures);
+    free(holding->spans);
+    free(holding);
+}
+
+void tm_holding_drop(tm_holding *holding)
+{
+    tm_intake_done(&holding->intake);
+    tm_intake_init(&holding->intake, holding->intake.source, holding->partition, holding->settings->accounts_on);
+    tm_outbox_done(&holding->outbox);
+    tm_outbox_init(&holding->outbox, OUTBOX_MAX);
+    tm_shard_free(holding->shard);
+    holding->shard = NULL;
+    tm_arena_reset(holding->arena);
+    holding->signal_count = holding->erasure_count = holding->span_count = 0;
+    holding->open = holding->done = holding->sealed = false;
+    holding->records = 0;
+    holding->publishing = true;
+    holding->configuration_told = false;
+    if (holding->state != TM_HOLDING_HALTED)
+        holding->state = TM_HOLDING_CLAIMING;
+}
+
+void tm_holding_halt(tm_holding *holding, const tm_error *why)
+{
+    holding->state = TM_HOLDING_HALTED;
+    holding->halted = *why;
+    tm_holding_drop(holding);
+}
+
+/* --- outputs of the commit under way --- */
+
+static tm_status add_output(tm_holding *holding, const tm_output *output)
+{
+    return holding->publishing ? tm_outbox_add(&holding->outbox, holding->stored.commit + 1, output) : TM_OK;
+}
+
+static tm_slice keep_text(tm_holding *holding, tm_slice text)
+{
+    return (tm_slice){tm_arena_copy(holding->arena, text.data, text.length), text.length};
+}
+
+static tm_status note_signal(tm_holding *holding, const tm_signal *signal)
+{
+    if (holding->signal_count == holding->signal_capacity) {
+        uint32_t capacity = holding->signal_capacity ? holding->signal_capacity * 2 : 64;
+        tm_journal_signal *bigger = realloc(holding->signals, sizeof *bigger * capacity);
+        if (!bigger)
+            return TM_FATAL;
+        holding->signals = bigger;
+        holding->signal_capacity = capacity;
+    }
+    tm_journal_signal noted = {.account = keep_text(holding, signal->account->key),
+                               .rule = keep_text(holding, signal->rule_name),
+                               .raised_at = signal->raised_at,
+                               .state = signal->state,
+                               .sequence = signal->sequence,
+                               .kind = signal->kind,
+                               .severity = signal->severity,
+                               .time = signal->time};
+    if (!noted.account.data || !noted.rule.data)
+        return TM_FATAL;
+    holding->signals[holding->signal_count++] = noted;
+    return TM_OK;
+}
+
+static tm_status note_erasure(tm_holding *holding, tm_slice account, tm_time at)
+{
+    if (holding->erasure_count == holding->erasure_capacity) {
+        uint32_t capacity = holding->erasure_capacity ? holding->erasure_capacity * 2 : 16;
+        tm_journal_erasure *bigger = realloc(holding->erasures, sizeof *bigger * capacity);
+        if (!bigger)
+            return TM_FATAL;
+        holding->erasures = bigger;
+        holding->erasure_capacity = capacity;
+    }
+    tm_slice kept = keep_text(holding, account);
+    if (!kept.data)
+        return TM_FATAL;
+    holding->erasures[holding->erasure_count++] = (tm_journal_erasure){kept, at};
+    return TM_OK;
+}
+
+static tm_status take_signal(void *context, const tm_signal *signal)
+{
+    static const tm_topic topics[TM_KINDS] = {TM_TOPIC_CHURN_RISK, TM_TOPIC_EXPANSION, TM_TOPIC_ADVISORIES};
+    tm_holding *holding = context;
+    const tm_pipeline_settings *settings = holding->settings;
+    tm_signal_origin origin = {settings->group, holding->partition, {settings->topics[0], settings->topics[1]}};
+    tm_buffer *text = &holding->reading->text;
+    tm_buffer_reset(text);
+    tm_signal_encode(signal, &origin, text);
+    if (text->overflowed)
+        return TM_FATAL;
+    tm_output output = {.topic = topics[signal->kind],
+                        .partition = -1,
+                        .key = signal->account->key,
+                        .value = tm_buffer_slice(text),
+                        .timestamp = signal->time,
+                        .headers = {{"tidemark-kind", tm_slice_of(tm_kind_name(signal->kind))},
+                                    {"tidemark-rule", signal->rule_name},
+                                    {"tidemark-state", tm_slice_of(tm_signal_state_name(signal->state))},
+                                    {"tidemark-severity", tm_slice_of(tm_severity_name(signal->severity))},
+                                    {"content-type", TM_SLICE_LITERAL("application/cloudevents+json")}},
+                        .header_count = 5};
+    tm_status status = add_output(holding, &output);
+    return status == TM_OK ? note_signal(holding, signal) : status;
+}
+
+static tm_status add_dead_letter(tm_holding *holding, const tm_source_record *record, tm_dead_reason reason,
+                                 const char *detail)
+{
+    tm_dead_letter letter = {.reason = reason,
+                             .detail = tm_slice_of(detail),
+                             .topic = holding->settings->topics[record->input],
+                             .partition = record->partition,
+                             .offset = record->offset,
+                             .timestamp = record->timestamp,
+                             .key = record->key,
+                             .value = record->value};
+    tm_buffer *text = &holding->reading->text;
+    tm_buffer_reset(text);
+    tm_dead_letter_encode(&letter, holding->settings->message_max, text);
+    if (text->overflowed)
+        return TM_FATAL;
+    tm_output output = {.topic = TM_TOPIC_DEAD_LETTERS,
+                        .partition = -1,
+                        .key = record->key,
+                        .value = tm_buffer_slice(text),
+                        .timestamp = tm_shard_time(holding->shard)};
+    return add_output(holding, &output);
+}
+
+/* --- the shard --- */
+
+tm_status tm_holding_make_shard(tm_holding *holding, tm_time counting_start, const tm_shard_meta *meta)
+{
+    tm_shard_free(holding->shard);
+    holding->counting_start = counting_start;
+    /* A metric that the kept state does not know counts from now on, that is from the T at which it was kept. */
+    tm_time others = meta && meta->time != TM_TIME_NONE ? meta->time : counting_start;
+    holding->shard = tm_shard_new(&holding->settings->shard, holding->settings->pack, others,
+                                  meta ? meta->counting : NULL, meta ? meta->counting_count : 0);
+    if (!holding->shard)
+        return TM_FATAL;
+    tm_shard_set_sink(holding->shard, take_signal, holding);
+    if (meta)
+        tm_shard_restore_time(holding->shard, meta->time, meta->judged);
+    return TM_OK;
+}
+
+void tm_holding_begin(tm_holding *holding, tm_time wall)
+{
+    if (holding->open)
+        return;
+    holding->open = true;
+    holding->clock_begin = wall;
+    holding->t_before = tm_shard_time(holding->shard);
+    holding->records = 0;
+    holding->signal_count = holding->erasure_count = 0;
+    tm_arena_reset(holding->arena);
+    for (int i = 0; i < TM_INPUTS; i++)
+        holding->from[i] = holding->intake.lanes[i].next;
+    tm_shard_begin(holding->shard, wall == TM_TIME_NONE ? TM_TIME_NEVER : wall);
+    tm_intake_begin(&holding->intake);
+}
+
+bool tm_holding_full(const tm_holding *holding)
+{
+    if (!holding->publishing)
+        return false; /* a past commit is as large as it was */
+    return holding->records >= holding->settings->commit_records ||
+           tm_shard_changed_count(holding->shard) >= holding->settings->commit_accounts ||
+           holding->outbox.bytes.length >= OUTBOX_FULL;
+}
+
+/* Decodes a record; TM_REJECT: it is unusable, with a reason. */
+static tm_status decode(tm_holding *holding, const tm_source_record *record, tm_record *ret_record,
+                        tm_dead_reason *ret_reason, char detail[TM_DEAD_DETAIL])
+{
+    tm_reading *reading = holding->reading;
+    if (record->input == TM_INPUT_USAGE) {
+        tm_header items[TM_SOURCE_HEADERS_MAX];
+        tm_headers headers = {items, 0};
+        if (holding->settings->reading.mapping->needs_headers) {
+            tm_source_header found[TM_SOURCE_HEADERS_MAX];
+            const tm_source *source = holding->intake.source;
+            headers.count = source->headers(source->context, record, found);
+            for (size_t i = 0; i < headers.count; i++)
+                items[i] = (tm_header){found[i].name, found[i].value};
+        }
+        ret_record->kind = TM_RECORD_EVENT;
+        ret_record->event = reading->event;
+        return tm_event_read(reading->events, record->value, &headers, record->key, reading->event, ret_reason, detail);
+    }
+    if (!record->value.data && record->key.data && record->key.length > 0 && record->key.length <= TM_ACCOUNT_ID_MAX &&
+        tm_utf8_valid(record->key)) {
+        ret_record->kind = TM_RECORD_ERASE;
+        ret_record->account = record->key;
+        return TM_OK;
+    }
+    tm_status status = tm_account_record_read(reading->accounts, record->value, record->key, false, reading->record,
+                                              ret_reason, detail);
+    ret_record->kind = TM_RECORD_FACTS;
+    ret_record->facts = &reading->record->facts;
+    ret_record->account = reading->record->account;
+    return status;
+}
+
+tm_status tm_holding_apply_record(tm_holding *holding, const tm_source_record *record, tm_error *error)
+{
+    char detail[TM_DEAD_DETAIL];
+    tm_dead_reason reason = TM_DEAD_NONE;
+    tm_record decoded = {.input = record->input, .offset = record->offset, .timestamp = record->timestamp};
+    tm_status status = decode(holding, record, &decoded, &reason, detail);
+    if (status == TM_FATAL)
+        return tm_fail(error, TM_FATAL, "no memory to read a record of %zu bytes", record->value.length);
+    if (status == TM_REJECT)
+        decoded.kind = TM_RECORD_UNUSABLE;
+    tm_outcome outcome;
+    status = tm_shard_apply(holding->shard, &decoded, &outcome);
+    if (status == TM_OK && outcome == TM_OUTCOME_FUTURE) {
+        reason = TM_DEAD_FUTURE;
+        char at[TM_TIME_TEXT], now[TM_TIME_TEXT];
+        tm_time_format(decoded.event->at, at);
+        tm_time_format(tm_shard_time(holding->shard), now);
+        tm_buffer *text = &holding->reading->text;
+        tm_buffer_reset(text);
+        tm_buffer_append_format(text, "at %s is later than stream time %s by more than max_skew", at, now);
+        size_t length = text->length < sizeof detail ? text->length : sizeof detail - 1;
+        memcpy(detail, text->data, length);
+        detail[length] = 0;
+    }
+    if (status == TM_OK && reason != TM_DEAD_NONE)
+        status = add_dead_letter(holding, record, reason, detail);
+    if (status == TM_OK && decoded.kind == TM_RECORD_ERASE) {
+        status = note_erasure(holding, decoded.account, tm_shard_time(holding->shard));
+        /* What subscribers of the compacted health topic keep of the account goes with it. */
+        tm_output tombstone = {.topic = TM_TOPIC_HEALTH,
+                               .partition = -1,
+                               .key = decoded.account,
+                               .timestamp = tm_shard_time(holding->shard)};
+        if (status == TM_OK)
+            status = add_output(holding, &tombstone);
+    }
+    if (status != TM_OK) {
+        tm_fail(error, TM_FATAL, "a record could not be applied: no memory is left for this shard");
+        tm_error_where(error, "%.*s:%d:%lld", (int)holding->settings->topics[record->input].length,
+                       holding->settings->topics[record->input].data, (int)record->partition,
+                       (long long)record->offset);
+        tm_error_hint(error, "raise memory_limit, or spread the partitions over more processes");
+        return TM_FATAL;
+    }
+    holding->marks[record->input] = (tm_record_mark){record->offset, record->timestamp, tm_hash(record->key)};
+    holding->records++;
+    return TM_OK;
+}
+
+tm_status tm_holding_apply(tm_holding *holding, uint32_t limit, uint32_t *ret_count, tm_intake_answer *ret_answer,
+                           tm_error *error)
+{
+    const tm_source *source = holding->intake.source;
+    *ret_count = 0;
+    *ret_answer = TM_INTAKE_RECORD;
+    if (tm_shard_time(holding->shard) == TM_TIME_NONE) {
+        /* T begins at the least timestamp of the first records of both inputs: both have to show one, or be empty. */
+        for (int i = 0; i < TM_INPUTS; i++) {
+            const tm_lane *lane = &holding->intake.lanes[i];
+            if (lane->on && lane->count == 0 && !lane->drained && !lane->finished) {
+                *ret_answer = TM_INTAKE_UNKNOWN;
+                return TM_OK;
+            }
+        }
+        tm_time first = tm_intake_first_time(&holding->intake);
+        bool waiting = holding->intake.lanes[0].count + holding->intake.lanes[1].count > 0;
+        if (first == TM_TIME_NONE && waiting)
+            first = holding->clock_begin;
+        if (first != TM_TIME_NONE)
+            tm_shard_start(holding->shard, first < holding->clock_begin ? first : holding->clock_begin);
+        else {
+            *ret_answer = TM_INTAKE_EMPTY;
+            return TM_OK;
+        }
+    }
+    while (*ret_count < limit && !tm_holding_full(holding)) {
+        tm_source_record record;
+        tm_intake_answer answer = tm_intake_take(&holding->intake, holding->shard, &record);
+        if (answer != TM_INTAKE_RECORD) {
+            *ret_answer = answer;
+            return TM_OK;
+        }
+        tm_status status = tm_holding_apply_record(holding, &record, error);
+        source->release(source->context, &record);
+        if (status != TM_OK)
+            return status;
+        ++*ret_count;
+    }
+    return TM_OK;
+}
+
+tm_status tm_holding_note_span(tm_holding *holding, int64_t commit, tm_time last)
+{
+    if (holding->span_count == holding->span_capacity) {
+        uint32_t capacity = holding->span_capacity ? holding->span_capacity * 2 : 256;
+        tm_fingerprint_span *spans = realloc(holding->spans, sizeof *spans * capacity);
+        if (!spans)
+            return TM_FATAL;
+        holding->spans = spans;
+        holding->span_capacity = capacity;
+    }
+    holding->spans[holding->span_count++] = (tm_fingerprint_span){commit, last};
+    return TM_OK;
+}
+
+void tm_holding_meta(const tm_holding *holding, tm_shard_meta *ret_meta)
+{
+    const tm_pipeline_settings *settings = holding->settings;
+    *ret_meta = (tm_shard_meta){.time = tm_shard_time(holding->shard),
+                                .judged = tm_shard_judged(holding->shard),
+                                .partitions = settings->partitions,
+                                .rules_version = settings->pack->version,
+                                .pack_hash = settings->pack->hash,
+                                .configuration_hash = settings->configuration_hash,
+                                .counting_start = holding->counting_start,
+                                .marks = {holding->marks[0], holding->marks[1]},
+                                .fingerprints_from = holding->span_count ? holding->spans[0].commit : 0,
+                                .counting_count = tm_shard_counting_count(holding->shard)};
+    for (uint32_t i = 0; i < ret_meta->counting_count; i++)
+        ret_meta->counting[i] = tm_shard_counting(holding->shard, i);
+}

@@ -1,0 +1,287 @@
+#include "tidemark/pipeline/rebuild.h"
+
+#include <stdlib.h>
+
+struct tm_rebuild {
+    tm_ledger *ledger;
+    const tm_journal_source *journal;
+    tm_holding *holding;
+    tm_position target; /* C: where the journal has to lead */
+    tm_journal_line *line;
+    int64_t first[TM_INPUTS]; /* least offset the log still has */
+    int64_t commit;           /* the last line replayed */
+    bool begun;               /* the current line's records are being applied */
+    bool partial;             /* the log no longer had the records of the lines so far */
+    bool at_end;
+};
+
+enum { APPLY_AT_ONCE = 20000 };
+
+static tm_status halt(tm_rebuild *r, const char *what, const char *hint, tm_error *error)
+{
+    tm_fail(error, TM_FATAL, "%s", what);
+    tm_error_where(error, "shard %d", (int)r->holding->partition);
+    tm_error_hint(error, "%s", hint);
+    char text[1200];
+    tm_error_text(error, text, sizeof text);
+    tm_log_field fields[] = {tm_log_integer("partition", r->holding->partition), tm_log_text("reason", text)};
+    r->ledger->log->write(r->ledger->log->context, TM_LOG_ERROR, "shard_halted",
+                          "This shard is halted; the others go on", fields, 2);
+    tm_holding_halt(r->holding, error);
+    return TM_FATAL;
+}
+
+tm_status tm_rebuild_new(tm_ledger *ledger, const tm_journal_source *journal, tm_holding *holding,
+                         tm_rebuild **ret_rebuild, tm_error *error)
+{
+    *ret_rebuild = NULL;
+    tm_rebuild *r = calloc(1, sizeof *r);
+    if (!r)
+        return tm_fail(error, TM_FATAL, "no memory for a rebuild");
+    *r = (tm_rebuild){.ledger = ledger, .journal = journal, .holding = holding, .target = holding->published};
+    tm_status status = journal->open(journal->context, holding->partition, error);
+    const tm_source *source = ledger->source;
+    for (int i = 0; i < TM_INPUTS && status == TM_OK; i++) {
+        tm_lane *lane = &holding->intake.lanes[i];
+        if (!lane->on)
+            continue;
+        int64_t end, reached;
+        status = source->bounds(source->context, (tm_input)i, holding->partition, &r->first[i], &end, &reached, error);
+        if (status == TM_OK)
+            status = source->start(source->context, (tm_input)i, holding->partition, r->first[i], error);
+        lane->next = r->first[i];
+    }
+    if (status != TM_OK) {
+        tm_rebuild_free(r);
+        return status;
+    }
+    holding->publishing = false;
+    tm_log_field fields[] = {tm_log_integer("partition", holding->partition),
+                             tm_log_integer("commit", r->target.commit)};
+    ledger->log->write(ledger->log->context, TM_LOG_WARNING, "rebuilding",
+                       "The store has nothing of this shard: it is rebuilt from the journal", fields, 2);
+    *ret_rebuild = r;
+    return TM_OK;
+}
+
+void tm_rebuild_free(tm_rebuild *r)
+{
+    if (!r)
+        return;
+    tm_journal_line_free(r->line);
+    r->journal->close(r->journal->context);
+    free(r);
+}
+
+static tm_status take_configuration(tm_rebuild *r, const tm_journal_configuration *line, tm_error *error)
+{
+    const tm_pipeline_settings *settings = r->holding->settings;
+    if (line->pack_hash != settings->pack->hash)
+        return halt(r, "the journal was written under other rules than the ones in force",
+                    "start once with the rules file of that time (its text is in the journal) to rebuild, then reload",
+                    error);
+    if (!tm_slice_equal(line->timezone, settings->timezone) || line->evaluate_every != settings->shard.evaluate_every ||
+        line->dedup_window != settings->shard.dedup_window || line->max_skew != settings->shard.max_skew)
+        return halt(r, "the journal was written under another configuration (time zone, grid, skew or dedup window)",
+                    "start once with the configuration of that time to rebuild", error);
+    if (r->holding->shard)
+        return TM_OK;
+    if (tm_holding_make_shard(r->holding, line->counting_start, NULL) != TM_OK)
+        return halt(r, "no memory for a shard", "raise memory_limit", error);
+    return TM_OK;
+}
+
+/* Fetches the next line. */
+static tm_status next_line(tm_rebuild *r, tm_error *error)
+{
+    tm_journal_line_free(r->line);
+    r->line = NULL;
+    r->begun = false;
+    tm_slice bytes;
+    tm_status status = r->journal->next(r->journal->context, &bytes, error);
+    if (status != TM_OK)
+        return status;
+    if (!bytes.data) {
+        r->at_end = true;
+        return TM_OK;
+    }
+    status = tm_journal_decode(bytes, &r->line, error);
+    if (status != TM_OK)
+        return halt(r, "a line of the journal cannot be read", "restore the journal topic", error);
+    if (r->line->configuration) {
+        status = take_configuration(r, r->line->configuration, error);
+        tm_journal_line_free(r->line);
+        r->line = NULL;
+    }
+    return status;
+}
+
+/* A line whose records the log no longer has, in part or whole: what is left is counted, its signals are taken at their
+ * word. */
+static tm_status impose(tm_rebuild *r, const tm_journal_commit *line)
+{
+    tm_shard *shard = r->holding->shard;
+    for (uint32_t i = 0; i < line->signal_count; i++) {
+        const tm_journal_signal *s = &line->signals[i];
+        tm_status status = tm_shard_impose(shard, s->account, s->rule, s->kind, s->severity, s->state, s->raised_at,
+                                           s->time, s->sequence);
+        if (status != TM_OK)
+            return status;
+    }
+    for (uint32_t i = 0; i < line->erasure_count; i++) {
+        tm_record record = {.input = TM_INPUT_ACCOUNTS,
+                            .offset = -1,
+                            .timestamp = line->erasures[i].at,
+                            .kind = TM_RECORD_ERASE,
+                            .account = line->erasures[i].account};
+        tm_outcome outcome;
+        tm_status status = tm_shard_apply(shard, &record, &outcome);
+        if (status != TM_OK)
+            return status;
+    }
+    return TM_OK;
+}
+
+static tm_status finish_line(tm_rebuild *r, const tm_journal_commit *line, tm_error *error)
+{
+    tm_holding *holding = r->holding;
+    tm_status status = TM_OK;
+    if (r->partial) {
+        status = impose(r, line);
+        if (status == TM_OK)
+            tm_shard_restore_time(holding->shard, line->t_after, line->judged);
+    } else if (line->drained) {
+        status = tm_shard_advance(holding->shard, line->t_after);
+    }
+    if (status != TM_OK)
+        return halt(r, "no memory to rebuild the shard", "raise memory_limit", error);
+    if (!r->partial &&
+        (tm_shard_time(holding->shard) != line->t_after || holding->signal_count != line->signal_count)) {
+        tm_log_field fields[] = {
+            tm_log_integer("partition", holding->partition), tm_log_integer("commit", line->commit),
+            tm_log_integer("signals", holding->signal_count), tm_log_integer("journalled", line->signal_count)};
+        r->ledger->log->write(r->ledger->log->context, TM_LOG_WARNING, "rebuild_differs",
+                              "A replayed commit differs from the journal: account records were compacted since",
+                              fields, 4);
+    }
+    tm_shard_settled(holding->shard);
+    holding->open = false;
+    holding->records = 0;
+    r->commit = line->commit;
+    for (int i = 0; i < TM_INPUTS; i++) {
+        if (holding->intake.lanes[i].on && holding->intake.lanes[i].next < line->to[i])
+            holding->intake.lanes[i].next = line->to[i];
+    }
+    return TM_OK;
+}
+
+static tm_status finish(tm_rebuild *r, tm_error *error)
+{
+    tm_holding *holding = r->holding;
+    if (!holding->shard || r->commit != r->target.commit)
+        return halt(
+            r, "the journal does not lead to the commit that the group's offsets name",
+            "restore the journal topic, or remove the group's offsets to begin anew (signals will be raised again)",
+            error);
+    if (tm_shard_touch_all(holding->shard) != TM_OK)
+        return halt(r, "no memory to write the rebuilt shard", "raise memory_limit", error);
+    tm_status status = tm_ledger_install(r->ledger, holding, r->target, error);
+    if (status == TM_RETRY)
+        return status;
+    if (status == TM_REJECT) { /* another has it, or it has to be looked at again */
+        tm_holding_drop(holding);
+        return TM_OK;
+    }
+    if (status != TM_OK)
+        return halt(r, error->what, error->hint, error);
+    for (int i = 0; i < TM_INPUTS; i++) {
+        tm_lane *lane = &holding->intake.lanes[i];
+        lane->finished = lane->closed = lane->drained = false;
+        lane->end = holding->settings->ends[i] ? holding->settings->ends[i][holding->partition] : INT64_MAX;
+        lane->until = holding->settings->until;
+    }
+    holding->published = holding->stored;
+    holding->publishing = true;
+    holding->state = TM_HOLDING_LIVE;
+    tm_log_field fields[] = {tm_log_integer("partition", holding->partition),
+                             tm_log_integer("commit", r->target.commit),
+                             tm_log_integer("accounts", tm_shard_account_count(holding->shard))};
+    r->ledger->log->write(r->ledger->log->context, TM_LOG_INFO, "rebuilt", "The shard was rebuilt from the journal",
+                          fields, 3);
+    return TM_OK;
+}
+
+static void begin_line(tm_rebuild *r, const tm_journal_commit *line)
+{
+    tm_holding *holding = r->holding;
+    bool gone = false;
+    for (int i = 0; i < TM_INPUTS; i++) {
+        tm_lane *lane = &holding->intake.lanes[i];
+        if (!lane->on)
+            continue;
+        gone |= line->from[i] < r->first[i] && line->from[i] < line->to[i];
+        lane->end = line->to[i];
+        lane->finished = lane->next >= line->to[i];
+    }
+    /* The journal's first line may itself not be the first commit. */
+    gone |= r->commit == 0 && line->commit != 1;
+    if (r->partial && !gone)
+        tm_shard_count_from(holding->shard, line->t_before);
+    r->partial = gone;
+    tm_shard_mute(holding->shard, gone);
+    tm_holding_begin(holding, line->clock_begin);
+    for (int i = 0; i < TM_INPUTS; i++) {
+        tm_lane *lane = &holding->intake.lanes[i];
+        lane->finished = lane->on && lane->next >= line->to[i];
+    }
+    r->begun = true;
+}
+
+tm_status tm_rebuild_step(tm_rebuild *r, bool *ret_waiting, tm_error *error)
+{
+    tm_holding *holding = r->holding;
+    *ret_waiting = false;
+    uint32_t applied = 0;
+    while (applied < APPLY_AT_ONCE) {
+        if (!r->line && !r->at_end) {
+            tm_status status = next_line(r, error);
+            if (status != TM_OK)
+                return status;
+            continue;
+        }
+        if (r->at_end || r->commit == r->target.commit)
+            return finish(r, error);
+        const tm_journal_commit *line = r->line->commit;
+        if (!holding->shard)
+            return halt(r, "the journal has no configuration before its first commit", "restore the journal topic",
+                        error);
+        if (!r->begun)
+            begin_line(r, line);
+        if (tm_shard_time(holding->shard) == TM_TIME_NONE && line->t_before != TM_TIME_NONE)
+            tm_shard_restore_time(holding->shard, line->t_before, false);
+        uint32_t count = 0;
+        tm_intake_answer answer = TM_INTAKE_EMPTY;
+        if (!tm_intake_finished(&holding->intake)) {
+            tm_status status = tm_holding_apply(holding, APPLY_AT_ONCE - applied, &count, &answer, error);
+            if (status != TM_OK)
+                return halt(r, error->what, error->hint, error);
+            applied += count;
+            if (answer == TM_INTAKE_UNKNOWN) {
+                status = tm_intake_confirm(&holding->intake, error);
+                if (count == 0 && !tm_intake_finished(&holding->intake)) {
+                    *ret_waiting = true;
+                    return status == TM_RETRY ? TM_OK : status;
+                }
+                continue;
+            }
+            if (answer == TM_INTAKE_RECORD)
+                continue;
+        }
+        tm_status status = finish_line(r, line, error);
+        if (status != TM_OK)
+            return status;
+        tm_journal_line_free(r->line);
+        r->line = NULL;
+    }
+    return TM_OK;
+}

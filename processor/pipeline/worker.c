@@ -1,0 +1,662 @@
+#include "tidemark/pipeline/worker.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tidemark/pipeline/ledger.h"
+#include "tidemark/pipeline/rebuild.h"
+
+enum {
+    POLL_RECORDS = 5000,  /* taken from the source at once */
+    APPLY_RECORDS = 5000, /* applied of one shard before the next has its turn */
+    CONFIRM_EVERY = 50,   /* ms between questions to the broker whether an input is drained */
+    IDLE_COMMIT = 30000,  /* ms of stream time after which an idle shard commits its T, even if nobody is due */
+    BACKOFF_FIRST = 50,   /* ms; doubled at each failure, with jitter */
+    BACKOFF_LAST = 5000,
+    SETTLE_TRIES = 3,      /* inside a revocation the group waits for us */
+    STOP_DEADLINE = 10000, /* ms a stop may take while something outside does not answer */
+};
+
+typedef struct held {
+    tm_holding *holding;
+    tm_rebuild *rebuild;
+    int64_t claim_at; /* steady ms of the next attempt */
+    int64_t backoff;
+    int64_t confirmed_at;
+} held;
+
+typedef struct worker {
+    const tm_pipeline_settings *settings;
+    tm_worker_ports *ports;
+    const atomic_bool *stop;
+    tm_worker_gauges *gauges;
+    tm_ledger ledger;
+    tm_reading reading;
+    held **shards;
+    uint32_t count, capacity;
+    tm_source_record *batch;
+    bool assigned;    /* an assignment came since the last revocation */
+    bool in_callback; /* the source's callback is running: it must not be polled */
+    bool inside;      /* a commit or publication is being tried: a revocation only marks */
+    int64_t next_round;
+    int64_t stop_since; /* steady ms when the stop was seen; 0: not yet */
+    uint32_t random;
+    tm_error fatal;
+    bool failed;
+} worker;
+
+/* --- small things --- */
+
+static int64_t steady(worker *w)
+{
+    return w->ports->clock.steady(w->ports->clock.context);
+}
+
+static tm_time wall(worker *w)
+{
+    return w->ports->clock.wall(w->ports->clock.context);
+}
+
+static void say(worker *w, tm_log_level level, const char *event, const char *message, int32_t partition,
+                const tm_error *error)
+{
+    char text[1200];
+    tm_error_text(error, text, sizeof text);
+    tm_log_field fields[] = {tm_log_text("error", text), tm_log_integer("partition", partition)};
+    w->ports->log.write(w->ports->log.context, level, event, message, fields, partition < 0 ? 1 : 2);
+}
+
+static int64_t jittered(worker *w, int64_t backoff)
+{
+    w->random = w->random * 1664525u + 1013904223u;
+    return backoff / 2 + (int64_t)(w->random >> 8) % (backoff / 2 + 1);
+}
+
+static int64_t doubled(int64_t backoff)
+{
+    int64_t next = backoff ? backoff * 2 : BACKOFF_FIRST;
+    return next < BACKOFF_LAST ? next : BACKOFF_LAST;
+}
+
+static bool stopping(worker *w)
+{
+    if (!atomic_load(w->stop))
+        return false;
+    if (w->stop_since == 0)
+        w->stop_since = steady(w) ? steady(w) : 1;
+    return true;
+}
+
+static bool out_of_time(worker *w)
+{
+    return stopping(w) && steady(w) - w->stop_since > STOP_DEADLINE;
+}
+
+static held *find(worker *w, int32_t partition)
+{
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (w->shards[i]->holding->partition == partition)
+            return w->shards[i];
+    }
+    return NULL;
+}
+
+static uint32_t holdings_of(worker *w, tm_holding **ret_holdings)
+{
+    for (uint32_t i = 0; i < w->count; i++)
+        ret_holdings[i] = w->shards[i]->holding;
+    return w->count;
+}
+
+static void remove_shard(worker *w, held *h)
+{
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (w->shards[i] == h) {
+            w->shards[i] = w->shards[--w->count];
+            break;
+        }
+    }
+    tm_rebuild_free(h->rebuild);
+    tm_holding_free(h->holding);
+    free(h);
+}
+
+static void fail_worker(worker *w, const tm_error *error)
+{
+    if (!w->failed)
+        w->fatal = *error;
+    w->failed = true;
+}
+
+/* The shard's state here is not to be relied on: it is claimed again, later each time. */
+static void claim_again(worker *w, held *h)
+{
+    tm_rebuild_free(h->rebuild);
+    h->rebuild = NULL;
+    tm_holding_drop(h->holding);
+    h->backoff = doubled(h->backoff);
+    h->claim_at = steady(w) + jittered(w, h->backoff);
+}
+
+/* --- records --- */
+
+/* The first record read again after a take-over is the one at R - 1: it has to be the one the state remembers. */
+static bool recognised(worker *w, held *h, const tm_source_record *record)
+{
+    tm_record_mark *expected = &h->holding->expected[record->input];
+    if (expected->offset < 0)
+        return true;
+    tm_record_mark mark = *expected;
+    expected->offset = -1;
+    if (record->offset > mark.offset)
+        return true; /* compacted or cut meanwhile */
+    if (record->timestamp == mark.timestamp && tm_hash(record->key) == mark.key_hash)
+        return true;
+    tm_error why;
+    tm_slice topic = w->settings->topics[record->input];
+    tm_fail(&why, TM_REJECT,
+            "the record at offset %lld is another than the one the state was made from: the topic was recreated",
+            (long long)record->offset);
+    tm_error_where(&why, "%.*s:%d:%lld", (int)topic.length, topic.data, (int)record->partition,
+                   (long long)record->offset);
+    tm_error_hint(&why, "restore the topic, or remove the shard's state and the group's offsets to begin anew");
+    say(w, TM_LOG_ERROR, "shard_halted", "This shard is halted; the others go on", record->partition, &why);
+    tm_holding_halt(h->holding, &why);
+    return false;
+}
+
+static void take_in(worker *w, tm_source_record *record)
+{
+    const tm_source *source = &w->ports->source;
+    held *h = find(w, record->partition);
+    bool wanted = h && (h->holding->state == TM_HOLDING_LIVE || h->holding->state == TM_HOLDING_REPLAYING);
+    if (wanted)
+        wanted = recognised(w, h, record) && record->offset >= h->holding->intake.lanes[record->input].next;
+    if (!wanted) {
+        source->release(source->context, record);
+        return;
+    }
+    if (tm_intake_push(&h->holding->intake, record) != TM_OK) {
+        tm_error error;
+        tm_fail(&error, TM_FATAL, "no memory for records that wait");
+        source->release(source->context, record);
+        tm_holding_halt(h->holding, &error);
+    }
+}
+
+/* Polls once; keeps the membership alive whatever else is going on. */
+static void poll_source(worker *w, int64_t wait)
+{
+    const tm_source *source = &w->ports->source;
+    uint32_t count = 0;
+    tm_error error;
+    tm_status status = source->poll(source->context, wait, w->batch, POLL_RECORDS, &count, &error);
+    for (uint32_t i = 0; i < count; i++)
+        take_in(w, &w->batch[i]);
+    if (status == TM_FATAL)
+        fail_worker(w, &error);
+    else if (status == TM_RETRY) {
+        if (!atomic_exchange(&w->gauges->waiting, true))
+            say(w, TM_LOG_WARNING, "waiting", "The input does not answer", -1, &error);
+    } else if (count > 0) {
+        atomic_store(&w->gauges->waiting, false);
+    }
+}
+
+/* Waits before a call is tried again, as a member of the group. False when there is no more time, or no more
+ * membership. */
+static bool wait_to_retry(worker *w, int64_t *backoff, const char *event, const tm_error *error, int32_t partition)
+{
+    *backoff = doubled(*backoff);
+    atomic_store(&w->gauges->waiting, true);
+    say(w, TM_LOG_WARNING, event, "Waiting, then trying again", partition, error);
+    if (out_of_time(w))
+        return false;
+    int64_t until = steady(w) + jittered(w, *backoff);
+    if (w->in_callback) {
+        w->ports->clock.pause(w->ports->clock.context, *backoff);
+        return *backoff < BACKOFF_FIRST << SETTLE_TRIES;
+    }
+    do {
+        poll_source(w, 20);
+        w->ports->clock.pause(w->ports->clock.context, 10);
+    } while (steady(w) < until && !w->failed && !out_of_time(w));
+    return !w->failed && !out_of_time(w);
+}
+
+/* --- commits --- */
+
+/* Where T moves at the end of this commit; TM_TIME_NONE: nowhere. */
+static tm_time advance_for(worker *w, held *h, tm_time clock_end)
+{
+    const tm_pipeline_settings *settings = w->settings;
+    tm_holding *holding = h->holding;
+    tm_time t = tm_shard_time(holding->shard);
+    bool ends = settings->once || settings->until != TM_TIME_NEVER;
+    if (ends && tm_intake_finished(&holding->intake)) {
+        tm_time end = settings->until != TM_TIME_NEVER ? settings->until : settings->final_time;
+        if (settings->until != TM_TIME_NEVER && settings->once && settings->final_time != TM_TIME_NONE &&
+            settings->final_time < end)
+            end = settings->final_time;
+        return end == TM_TIME_NONE ? t : end;
+    }
+    if (settings->once || !tm_intake_drained(&holding->intake))
+        return TM_TIME_NONE;
+    tm_time target = clock_end - settings->grace;
+    if (target > settings->until)
+        target = settings->until;
+    if (t != TM_TIME_NONE && target <= t)
+        return TM_TIME_NONE;
+    bool worthwhile = holding->records > 0 || t == TM_TIME_NONE || tm_shard_next_due(holding->shard) <= target ||
+                      target - t >= IDLE_COMMIT;
+    return worthwhile ? target : TM_TIME_NONE;
+}
+
+static bool at_end(worker *w, const tm_holding *holding)
+{
+    const tm_pipeline_settings *settings = w->settings;
+    if (settings->until != TM_TIME_NEVER && tm_shard_time(holding->shard) != TM_TIME_NONE &&
+        tm_shard_time(holding->shard) >= settings->until && tm_intake_drained(&holding->intake))
+        return true;
+    return (settings->once || settings->until != TM_TIME_NEVER) && tm_intake_finished(&holding->intake);
+}
+
+/* Ends the open commit of a shard, with retries. False when it was dropped, lost or halted. */
+static bool commit_shard(worker *w, held *h)
+{
+    tm_holding *holding = h->holding;
+    tm_error error;
+    if (!holding->sealed && !tm_intake_drained(&holding->intake))
+        (void)tm_intake_confirm(&holding->intake, &error);
+    tm_time clock_end = wall(w);
+    tm_time advance = holding->sealed ? TM_TIME_NONE : advance_for(w, h, clock_end);
+    if (!holding->sealed && holding->records == 0 && advance == TM_TIME_NONE) {
+        holding->open = false; /* nothing happened: the next commit reads the clock anew */
+        return true;
+    }
+    int64_t backoff = 0;
+    w->inside = true;
+    tm_status status;
+    for (;;) {
+        status = tm_ledger_commit(&w->ledger, holding, clock_end, advance, &error);
+        if (status != TM_RETRY || holding->state == TM_HOLDING_LOST ||
+            !wait_to_retry(w, &backoff, "store_waiting", &error, holding->partition) ||
+            holding->state == TM_HOLDING_LOST)
+            break;
+    }
+    w->inside = false;
+    if (holding->state == TM_HOLDING_LOST)
+        return false;
+    if (status == TM_OK) {
+        atomic_fetch_add(&w->gauges->commits, 1);
+        atomic_store(&w->gauges->waiting, false);
+        h->backoff = 0;
+        if (at_end(w, holding))
+            holding->done = true;
+        return true;
+    }
+    if (status == TM_FATAL) {
+        say(w, TM_LOG_ERROR, "shard_halted", "This shard is halted; the others go on", holding->partition, &error);
+        tm_holding_halt(holding, &error);
+    } else {
+        say(w, TM_LOG_WARNING, "commit_refused", "The shard is claimed again", holding->partition, &error);
+        claim_again(w, h);
+    }
+    return false;
+}
+
+/* Moves C up to R. False when that could not be done. */
+static bool publish(worker *w, uint32_t tries)
+{
+    tm_holding **holdings = malloc(sizeof *holdings * (w->count + 1));
+    if (!holdings)
+        return false;
+    int64_t backoff = 0;
+    tm_error error;
+    tm_status status = TM_OK;
+    w->inside = true;
+    for (uint32_t attempt = 1;; attempt++) {
+        status = tm_ledger_publish(&w->ledger, holdings, holdings_of(w, holdings), &error);
+        if (status != TM_RETRY || (tries && attempt >= tries) ||
+            !wait_to_retry(w, &backoff, "publisher_waiting", &error, -1))
+            break;
+    }
+    w->inside = false;
+    free(holdings);
+    if (status == TM_OK) {
+        atomic_fetch_add(&w->gauges->publications, 1);
+        return true;
+    }
+    if (status == TM_FATAL) {
+        fail_worker(w, &error);
+    } else if (status == TM_REJECT) {
+        say(w, TM_LOG_WARNING, "membership_lost", "The shards are claimed again when they are assigned", -1, &error);
+        for (uint32_t i = 0; i < w->count; i++)
+            claim_again(w, w->shards[i]);
+    }
+    return false;
+}
+
+static void sweep_lost(worker *w)
+{
+    for (uint32_t i = 0; i < w->count;) {
+        if (w->shards[i]->holding->state == TM_HOLDING_LOST)
+            remove_shard(w, w->shards[i]);
+        else
+            i++;
+    }
+}
+
+static void commit_all(worker *w, bool full_only)
+{
+    for (uint32_t i = 0; i < w->count; i++) {
+        held *h = w->shards[i];
+        if (h->holding->state == TM_HOLDING_LIVE && h->holding->open && (!full_only || tm_holding_full(h->holding)))
+            (void)commit_shard(w, h);
+    }
+    sweep_lost(w);
+}
+
+/* --- the group's word --- */
+
+static void on_assigned(void *context, const int32_t *partitions, uint32_t count)
+{
+    worker *w = context;
+    w->assigned = true;
+    for (uint32_t i = 0; i < count; i++) {
+        held *h = find(w, partitions[i]);
+        if (h && h->holding->state == TM_HOLDING_LOST)
+            h->holding->partition = -1; /* swept later; the new one takes its place */
+        else if (h)
+            continue;
+        if (w->count == w->capacity) {
+            uint32_t capacity = w->capacity ? w->capacity * 2 : 16;
+            held **shards = realloc(w->shards, sizeof(held *) * capacity);
+            if (!shards)
+                return;
+            w->shards = shards;
+            w->capacity = capacity;
+        }
+        held *added = calloc(1, sizeof *added);
+        tm_holding *holding = tm_holding_new(w->settings, &w->reading, &w->ports->source, partitions[i]);
+        if (!added || !holding) {
+            free(added);
+            tm_holding_free(holding);
+            return;
+        }
+        added->holding = holding;
+        w->shards[w->count++] = added;
+    }
+}
+
+static void on_revoked(void *context, const int32_t *partitions, uint32_t count, bool lost)
+{
+    worker *w = context;
+    w->assigned = false;
+    if (!w->inside && !lost && !w->failed) {
+        /* Settle inside the revocation: afterwards the shards are another's. */
+        w->in_callback = true;
+        commit_all(w, false);
+        (void)publish(w, SETTLE_TRIES);
+        w->in_callback = false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        held *h = find(w, partitions[i]);
+        if (!h)
+            continue;
+        if (w->inside)
+            h->holding->state = TM_HOLDING_LOST; /* whoever is using it sees this and lets go */
+        else
+            remove_shard(w, h);
+    }
+}
+
+/* --- one turn --- */
+
+static void claim_one(worker *w, held *h)
+{
+    tm_error error;
+    int64_t generation = w->ports->generation ? w->ports->generation(w->ports->generation_context) : -1;
+    tm_holding *holding = h->holding;
+    tm_status status = tm_ledger_claim(&w->ledger, holding, generation, &error);
+    if (status == TM_OK && holding->state == TM_HOLDING_REPLAYING)
+        status = tm_rebuild_new(&w->ledger, &w->ports->journal, holding, &h->rebuild, &error);
+    if (status != TM_OK) {
+        say(w, TM_LOG_WARNING, "claim_waiting", "The shard could not be taken over yet", holding->partition, &error);
+        claim_again(w, h);
+        return;
+    }
+    if (holding->state == TM_HOLDING_HALTED)
+        return;
+    tm_log_field fields[] = {tm_log_integer("partition", holding->partition),
+                             tm_log_text("state", tm_holding_state_name(holding->state)),
+                             tm_log_integer("commit", holding->stored.commit),
+                             tm_log_integer("published", holding->published.commit),
+                             tm_log_integer("epoch", holding->epoch),
+                             tm_log_integer("accounts", holding->shard ? tm_shard_account_count(holding->shard) : 0)};
+    w->ports->log.write(w->ports->log.context, TM_LOG_INFO, "shard_claimed", "A shard was taken over", fields, 6);
+    h->backoff = 0;
+}
+
+static void claim_all(worker *w)
+{
+    bool claimed = false;
+    for (uint32_t i = 0; i < w->count; i++) {
+        held *h = w->shards[i];
+        if (h->holding->state != TM_HOLDING_CLAIMING || steady(w) < h->claim_at)
+            continue;
+        if (w->ledger.must_initialise && !publish(w, 1))
+            return; /* what was uncertain is settled first */
+        claim_one(w, h);
+        claimed = true;
+    }
+    if (claimed)
+        (void)publish(w, 1); /* what take-over found, of all shards in one transaction */
+    sweep_lost(w);
+}
+
+/* Applies what may be applied. Returns true when something was. */
+static bool apply_all(worker *w)
+{
+    bool progress = false;
+    for (uint32_t i = 0; i < w->count; i++) {
+        held *h = w->shards[i];
+        tm_holding *holding = h->holding;
+        tm_error error;
+        if (holding->state == TM_HOLDING_REPLAYING && h->rebuild) {
+            bool waiting = true;
+            tm_status status = tm_rebuild_step(h->rebuild, &waiting, &error);
+            if (holding->state != TM_HOLDING_REPLAYING || status == TM_FATAL) {
+                tm_rebuild_free(h->rebuild);
+                h->rebuild = NULL;
+            }
+            progress |= !waiting;
+            if (status == TM_RETRY)
+                say(w, TM_LOG_WARNING, "rebuild_waiting", "The rebuild waits", holding->partition, &error);
+            continue;
+        }
+        if (holding->state != TM_HOLDING_LIVE || holding->done || tm_holding_full(holding))
+            continue;
+        tm_holding_begin(holding, wall(w));
+        uint32_t count = 0;
+        tm_intake_answer answer;
+        tm_status status = tm_holding_apply(holding, APPLY_RECORDS, &count, &answer, &error);
+        if (status == TM_OK && answer == TM_INTAKE_UNKNOWN && count == 0 &&
+            steady(w) - h->confirmed_at >= CONFIRM_EVERY) {
+            h->confirmed_at = steady(w);
+            (void)tm_intake_confirm(&holding->intake, &error);
+            status = tm_holding_apply(holding, APPLY_RECORDS, &count, &answer, &error);
+        }
+        if (status != TM_OK) {
+            say(w, TM_LOG_ERROR, "shard_halted", "This shard is halted; the others go on", holding->partition, &error);
+            tm_holding_halt(holding, &error);
+            continue;
+        }
+        progress |= count > 0;
+    }
+    return progress;
+}
+
+static void show(worker *w)
+{
+    uint64_t records = 0, applied = 0, duplicates = 0, late = 0, dead = 0, erasures = 0, judged = 0, signals = 0,
+             shed = 0;
+    int64_t accounts = 0, memory = 0, time = TM_TIME_NEVER;
+    uint32_t shards = 0, halted = 0;
+    int64_t open[TM_KINDS] = {0};
+    for (uint32_t i = 0; i < w->count; i++) {
+        const tm_holding *holding = w->shards[i]->holding;
+        halted += holding->state == TM_HOLDING_HALTED;
+        if (!holding->shard)
+            continue;
+        shards++;
+        const tm_shard_counts *counts = tm_shard_counted(holding->shard);
+        records += counts->records;
+        applied += counts->applied;
+        duplicates += counts->duplicates;
+        late += counts->late;
+        dead += counts->unusable + counts->future;
+        erasures += counts->erasures;
+        judged += counts->judged;
+        shed += counts->shed;
+        for (int k = 0; k < TM_KINDS; k++) {
+            open[k] += tm_shard_open(holding->shard, (tm_kind)k);
+            for (int s = 1; s < 4; s++)
+                signals += counts->signals[k][s];
+        }
+        accounts += tm_shard_account_count(holding->shard);
+        memory += (int64_t)tm_shard_memory(holding->shard);
+        tm_time t = tm_shard_time(holding->shard);
+        time = t != TM_TIME_NONE && t < time ? t : time;
+    }
+    tm_worker_gauges *g = w->gauges;
+    atomic_store(&g->records, records);
+    atomic_store(&g->applied, applied);
+    atomic_store(&g->duplicates, duplicates);
+    atomic_store(&g->late, late);
+    atomic_store(&g->dead_letters, dead);
+    atomic_store(&g->erasures, erasures);
+    atomic_store(&g->judged, judged);
+    atomic_store(&g->signals, signals);
+    atomic_store(&g->shed, shed);
+    for (int k = 0; k < TM_KINDS; k++)
+        atomic_store(&g->open[k], open[k]);
+    atomic_store(&g->accounts, accounts);
+    atomic_store(&g->memory, memory);
+    atomic_store(&g->time, time == TM_TIME_NEVER ? TM_TIME_NONE : time);
+    atomic_store(&g->shards, shards);
+    atomic_store(&g->halted, halted);
+}
+
+static bool all_done(const worker *w)
+{
+    if (!w->assigned || !(w->settings->once || w->settings->until != TM_TIME_NEVER))
+        return false;
+    for (uint32_t i = 0; i < w->count; i++) {
+        const tm_holding *holding = w->shards[i]->holding;
+        if (holding->state == TM_HOLDING_HALTED)
+            continue;
+        if (!holding->done || holding->published.commit != holding->stored.commit)
+            return false;
+    }
+    return true;
+}
+
+static bool any_finished(worker *w)
+{
+    for (uint32_t i = 0; i < w->count; i++) {
+        const tm_holding *holding = w->shards[i]->holding;
+        if (holding->state == TM_HOLDING_LIVE && !holding->done && tm_intake_finished(&holding->intake))
+            return true;
+    }
+    return false;
+}
+
+static void turn(worker *w, bool busy)
+{
+    int64_t now = steady(w);
+    int64_t wait = busy || now >= w->next_round ? 0 : w->next_round - now;
+    poll_source(w, wait > 100 ? 100 : wait);
+    if (w->failed)
+        return;
+    claim_all(w);
+}
+
+static void round_of_commits(worker *w)
+{
+    commit_all(w, false);
+    if (!w->failed)
+        (void)publish(w, 0);
+    show(w);
+    w->next_round = steady(w) + w->settings->commit_interval;
+}
+
+tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *ports, const atomic_bool *stop,
+                        tm_worker_gauges *gauges, tm_error *error)
+{
+    worker w = {.settings = settings, .ports = ports, .stop = stop, .gauges = gauges, .random = 1};
+    tm_ledger_init(&w.ledger, &ports->store, &ports->publisher, &ports->source, &ports->log, &ports->clock);
+    w.batch = calloc(POLL_RECORDS, sizeof *w.batch);
+    tm_status status = w.batch ? tm_reading_init(&w.reading, &settings->reading) : TM_FATAL;
+    if (status != TM_OK) {
+        tm_fail(error, TM_FATAL, "no memory for a worker");
+        goto out;
+    }
+    tm_source_listener listener = {&w, on_assigned, on_revoked};
+    int64_t backoff = 0;
+    while ((status = ports->source.join(ports->source.context, &listener, error)) == TM_RETRY && !stopping(&w)) {
+        say(&w, TM_LOG_WARNING, "waiting", "The group cannot be joined yet", -1, error);
+        backoff = doubled(backoff);
+        ports->clock.pause(ports->clock.context, jittered(&w, backoff));
+    }
+    if (status != TM_OK)
+        goto out;
+    w.next_round = steady(&w) + settings->commit_interval;
+    bool busy = false;
+    while (!stopping(&w) && !w.failed && !all_done(&w)) {
+        turn(&w, busy);
+        if (w.failed)
+            break;
+        busy = apply_all(&w);
+        if (steady(&w) >= w.next_round || any_finished(&w))
+            round_of_commits(&w);
+        else
+            commit_all(&w, true);
+    }
+    if (!w.failed) {
+        /* Settle: what was applied is committed and published before the shards are let go. */
+        commit_all(&w, false);
+        if (!publish(&w, 0))
+            status = TM_RETRY;
+        show(&w);
+    }
+    if (w.failed) {
+        *error = w.fatal;
+        status = TM_FATAL;
+    } else if (status == TM_RETRY) {
+        tm_fail(error, TM_RETRY, "stopped while something outside did not answer");
+        tm_error_hint(error, "nothing is lost: what was not committed is read again at the next start");
+    } else {
+        uint32_t halted = 0;
+        for (uint32_t i = 0; i < w.count; i++) {
+            if (w.shards[i]->holding->state == TM_HOLDING_HALTED) {
+                halted++;
+                *error = w.shards[i]->holding->halted;
+            }
+        }
+        if (halted > 0)
+            status = TM_FATAL;
+    }
+out:
+    while (w.count > 0)
+        remove_shard(&w, w.shards[0]);
+    ports->source.leave(ports->source.context);
+    ports->publisher.close(ports->publisher.context);
+    ports->store.close(ports->store.context);
+    ports->journal.close(ports->journal.context);
+    free(w.shards);
+    free(w.batch);
+    tm_reading_done(&w.reading);
+    tm_ledger_done(&w.ledger);
+    return status;
+}
