@@ -386,6 +386,11 @@ static void append_shortest(tm_buffer *buffer, double magnitude)
     }
 }
 
+void tm_buffer_append_integer(tm_buffer *buffer, int64_t number)
+{
+    append_decimal(buffer, number < 0, number < 0 ? -(uint64_t)number : (uint64_t)number, 0);
+}
+
 void tm_buffer_append_json_number(tm_buffer *buffer, double number)
 {
     double magnitude = fabs(number);

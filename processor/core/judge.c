@@ -52,6 +52,7 @@ static tm_status hand_over(tm_judge *judge, const tm_environment *environment, c
 {
     tm_signal signal = {.account = account,
                         .facts = bare ? NULL : account->facts,
+                        .pack = judge->pack,
                         .rule = rule,
                         .rule_name = rule ? rule->name : episode->rule_name,
                         .kind = (tm_kind)episode->kind,

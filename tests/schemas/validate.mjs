@@ -103,6 +103,11 @@ const LAWS = {
     if (j.kind !== "commit") return [];
     const errors = [];
     for (const input of ["usage", "accounts"]) if (j[input][1] < j[input][0]) errors.push(`/${input} runs backwards`);
+    for (const { account, rule, episode, time } of j.signals) {
+      const raised = episode.startsWith(`${account}/${rule}/`) ? Number(episode.slice(account.length + rule.length + 2)) : NaN;
+      if (!Number.isSafeInteger(raised)) errors.push(`/signals: ${episode} is no episode of ${account} and ${rule}`);
+      else if (time < raised) errors.push(`/signals: ${episode} has a signal before it was raised`);
+    }
     if (j.t_before !== null && (j.t_after === null || j.t_after < j.t_before)) errors.push("/t_after lies before t_before");
     return errors;
   },
@@ -128,6 +133,7 @@ const BOUNDS = [
   ["TM_FACT_LIST_MAX", "account-record", property("products"), "maxItems"],
   ["TM_CHAMPIONS_MAX", "account-record", property("champions"), "maxItems"],
   ["TM_NUMBER_MAX", "account-record", ["$defs", "number"], "maximum"],
+  ["TM_METRICS_MAX", "journal", ["$defs", "configuration", ...property("counting_starts")], "maxProperties"],
   ["TM_EPISODE_KEY_MAX", "signal", property("data", "episode"), "maxLength"],
   ["TM_SUMMARY_MAX", "signal", property("data", "summary"), "maxLength"],
   ["TM_EVIDENCE_MAX", "signal", property("data", "evidence"), "maxItems"],
@@ -136,6 +142,20 @@ const BOUNDS = [
   ["TM_EXPRESSION_MAX", "rules", ["$defs", "expression", "anyOf", 0], "maxLength"],
   ["TM_PATTERNS_MAX", "rules", ["$defs", "events", "anyOf", 1], "maxItems"],
   ["TM_INHIBITORS_MAX", "rules", ["$defs", "rule", ...property("inhibited_by")], "maxItems"],
+];
+
+// Where a schema closes a list of words that the program has as a table of names: source, its array, schema, path, and
+// words of the array that never reach a record.
+const WORDS = [
+  ["processor/codec/deadreason.c", "names", "dead-letter", property("reason"), ["none"]],
+  ["processor/core/pack.c", "kind_names", "signal", property("data", "kind"), []],
+  ["processor/core/pack.c", "severity_names", "signal", property("data", "severity"), []],
+  ["processor/core/episode.c", "signal_states", "signal", property("data", "state"), ["none"]],
+  ["processor/core/episode.c", "reasons", "signal", property("data", "reason"), []],
+  ...["kind", "state", "severity"].map((word) => {
+    const [file, array] = { kind: ["pack.c", "kind_names"], state: ["episode.c", "signal_states"], severity: ["pack.c", "severity_names"] }[word];
+    return [`processor/core/${file}`, array, "journal", ["$defs", "commit", ...property("signals"), "items", ...property(word)], ["none"]];
+  }),
 ];
 
 const describe = (e) => `${e.instancePath || "/"} ${e.message}${detail(e.params)}`;
@@ -297,6 +317,13 @@ function testSchemas() {
       const found = path.reduce((s, key) => s?.[key], loadSchema(name))?.[keyword];
       return Number(value) === found ? [] : [`${name} ${path.join("/")}: ${keyword} is ${found}, ${constant} is ${value}`];
     });
+  });
+  for (const [file, array, name, path, internal] of WORDS) attempt(`${name} ${path.filter((p) => p !== "properties").join("/")}: the words of ${file}`, () => {
+    const body = readFileSync(join(ROOT, file), "utf8").match(new RegExp(`\\b${array}\\[[^\\]]*\\]\\s*=\\s*\\{([^}]*)\\}`))?.[1];
+    if (body === undefined) return [`no array ${array}`];
+    const words = [...body.matchAll(/"([^"]*)"/g)].map((m) => m[1]).filter((w) => !internal.includes(w)).sort();
+    const listed = (path.reduce((s, key) => s?.[key], loadSchema(name))?.enum ?? []).filter((w) => w !== null).sort();
+    return words.length && words.join() === listed.join() ? [] : [`the program has ${words.join(", ")}`, `the schema has ${listed.join(", ")}`];
   });
   for (const { schema, breaks, record } of readJson(join(HERE, "lawless.json"))) attempt(`${schema}: refuses a record that ${breaks}`, () => {
     const valid = newAjv().compile(loadSchema(schema))(record);

@@ -1,8 +1,10 @@
 #include "tidemark/base/bytes.h"
 
 #include <criterion/criterion.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -381,4 +383,19 @@ Test(bytes, reader_survives_any_bytes)
     cr_assert_eq(tm_reader_u32(&reader), 0);
     cr_assert(reader.failed);
     cr_assert_null(tm_reader_bytes(&reader, 1).data); /* stays failed */
+}
+
+Test(bytes, integers_to_both_ends)
+{
+    static const int64_t numbers[] = {0, 7, -7, 10, 1714660680000, -1714660680000, INT64_MAX, INT64_MIN};
+    tm_buffer buffer;
+    tm_buffer_init(&buffer, 64);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+        char text[32];
+        snprintf(text, sizeof(text), "%" PRId64, numbers[i]);
+        tm_buffer_reset(&buffer);
+        tm_buffer_append_integer(&buffer, numbers[i]);
+        cr_assert_str_eq(tm_buffer_text(&buffer), text);
+    }
+    tm_buffer_done(&buffer);
 }

@@ -43,6 +43,7 @@ void tm_buffer_append_slice(tm_buffer *buffer, tm_slice slice);
 void tm_buffer_append_text(tm_buffer *buffer, const char *text);
 void tm_buffer_append_char(tm_buffer *buffer, char c);
 void tm_buffer_append_format(tm_buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void tm_buffer_append_integer(tm_buffer *buffer, int64_t number); /* decimal digits, '-' before them where negative */
 /* The bytes escaped as the inside of a JSON string (no quotes added); bytes that are not UTF-8 become U+FFFD. */
 void tm_buffer_append_json_text(tm_buffer *buffer, tm_slice text);
 /* A quoted JSON string, or null for an absent slice. */

@@ -40,7 +40,10 @@ enum {
     TM_DISTINCT_CAP = 4096, /* members of an account and metric counted exactly */
 
     /* Outputs */
-    TM_EPISODE_KEY_MAX = 255, /* bytes; fits a PagerDuty dedup_key */
+    TM_EPISODE_KEY_MAX = 255,         /* bytes; fits a PagerDuty dedup_key */
+    TM_DEAD_LETTER_MIN = 4096,        /* bytes: room that every dead letter has without its key and value */
+    TM_JOURNAL_LINE_MAX = 32 << 20,   /* bytes of a journal line read back */
+    TM_CONFIGURATION_TEXT_MAX = 1024, /* bytes of a name in the configuration: group, zone, version */
 
     /* Memory */
     TM_DEDUP_ENTRIES_DEFAULT = 4000000, /* fingerprints a shard keeps; 32 bytes each while in use */

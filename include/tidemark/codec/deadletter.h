@@ -17,7 +17,9 @@ typedef struct tm_dead_letter {
     tm_slice value;    /* absent: null */
 } tm_dead_letter;
 
-/* Appends the JSON object; the value is cut (truncated: true) so that the whole is at most `maximum` bytes. */
+/* Appends the JSON object, at most `maximum` bytes of it (at least TM_DEAD_LETTER_MIN, whatever is asked): the value is
+   cut where it does not fit, the key where it takes more than a quarter of the room. `truncated`
+   tells that something was cut. The detail is cut to TM_DEAD_DETAIL bytes. */
 void tm_dead_letter_encode(const tm_dead_letter *letter, size_t maximum, tm_buffer *out);
 
 #endif

@@ -29,7 +29,7 @@ typedef struct tm_journal_commit {
     tm_time clock_begin, clock_end;         /* both readings; TM_TIME_NONE: null */
     bool drained;                           /* and so T made an advance at the end of the commit, to t_after */
     tm_time t_before, t_after;              /* TM_TIME_NONE: null, T had not begun */
-    bool judged;                            /* the grid instant t_after was judged (judged_at_t) */
+    bool judged;                            /* the grid instant t_after was judged, for every account (judged_at_t) */
     int64_t rules_version;
     uint64_t pack_hash;
     const tm_journal_signal *signals;
@@ -42,7 +42,7 @@ typedef struct tm_journal_commit {
 typedef struct tm_journal_configuration {
     tm_slice group;
     int32_t partition;
-    int64_t commit; /* in force from this n on */
+    int64_t commit; /* n: in force from this commit on; 0 at first use */
     tm_slice core_version;
     int64_t rules_version;
     uint64_t pack_hash;
@@ -50,13 +50,14 @@ typedef struct tm_journal_configuration {
     tm_slice timezone;
     int64_t evaluate_every, grace, max_skew, dedup_window;
     int64_t dedup_entries, distinct_cap;
-    tm_slice key_mismatch; /* reject or accept */
-    tm_slice mapping;      /* the mapping's name or text */
-    tm_time counting_start;
-    const tm_counting *counting; /* one a metric */
+    tm_slice key_mismatch;       /* reject or accept */
+    tm_slice mapping;            /* the mapping's name or text; absent: null */
+    tm_time counting_start;      /* TM_TIME_NONE: null, history is complete */
+    const tm_counting *counting; /* one a metric, by identity; at most TM_METRICS_MAX */
     uint32_t counting_count;
 } tm_journal_configuration;
 
+/* Each appends one JSON object, without a newline. A value of `tm_journal_signal` is written with its episode's key. */
 void tm_journal_encode_commit(const tm_journal_commit *line, tm_buffer *out);
 void tm_journal_encode_configuration(const tm_journal_configuration *line, tm_buffer *out);
 
@@ -66,7 +67,9 @@ typedef struct tm_journal_line {
     const tm_journal_configuration *configuration;
 } tm_journal_line;
 
-/* TM_OK; TM_REJECT for bytes that are no journal line (error says what), TM_FATAL without memory. */
+/* Bytes may be anything, up to TM_JOURNAL_LINE_MAX; fields that no schema knows are ignored. *ret_line is set with
+   TM_OK only, and freed with tm_journal_line_free. TM_OK; TM_REJECT for bytes that are no journal line (error says
+   what), TM_FATAL without memory. */
 tm_status tm_journal_decode(tm_slice bytes, tm_journal_line **ret_line, tm_error *error);
 void tm_journal_line_free(tm_journal_line *line); /* NULL is allowed */
 

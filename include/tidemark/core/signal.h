@@ -8,6 +8,7 @@
 typedef struct tm_signal {
     const tm_account *account;
     const tm_facts *facts; /* NULL when there are none, or when the account is erased */
+    const tm_pack *pack;   /* the rule's: knows the text of its nodes */
     const tm_rule *rule;   /* NULL for an episode whose rule is no longer in the pack */
     tm_slice rule_name;
     tm_kind kind;
