@@ -457,24 +457,6 @@ static bool choose_by_headers(judge *j, bool *ret_sure)
                : refuse(j, TM_DEAD_UNSUPPORTED_ENCODING, "content-type: only JSON can be read");
 }
 
-static const char *text_detail(tm_dead_reason reason)
-{
-    switch (reason) {
-    case TM_DEAD_INVALID_UTF8:
-        return "the value is not UTF-8, or an escape names half a surrogate pair";
-    case TM_DEAD_TOO_DEEP:
-        return "the value is nested deeper than 16";
-    case TM_DEAD_TRAILING_BYTES:
-        return "something follows the JSON object";
-    case TM_DEAD_NUMBER_OUT_OF_RANGE:
-        return "the value holds a number that no double can hold";
-    default:
-        return "the value is not valid JSON";
-    }
-}
-
-_Static_assert(TM_JSON_DEPTH_MAX == 16, "the text above says 16");
-
 tm_status tm_event_read(tm_event_reader *reader, tm_slice value, const tm_headers *headers, tm_slice key,
                         tm_event *ret_event, tm_dead_reason *ret_reason, char detail[TM_DEAD_DETAIL])
 {
@@ -506,8 +488,7 @@ tm_status tm_event_read(tm_event_reader *reader, tm_slice value, const tm_header
         refuse(&j, TM_DEAD_TOO_LARGE, "%zu bytes, at most %d are allowed", value.length, (int)TM_RECORD_MAX);
         goto out;
     }
-    size_t start = tm_json_skip_blanks(value, 0);
-    if (start == value.length || value.data[start] != '{') {
+    if (!tm_json_is_object(value)) {
         bool valid = tm_utf8_valid(value);
         refuse(&j, valid ? TM_DEAD_INVALID_JSON : TM_DEAD_INVALID_UTF8,
                valid ? "the value is not a JSON object" : "the value is not UTF-8");
@@ -515,7 +496,7 @@ tm_status tm_event_read(tm_event_reader *reader, tm_slice value, const tm_header
     }
     status = reader->raw_reader->collect(reader->raw_reader, mapping, j.plan->root, value, &reader->raw, &j.reason);
     if (status == TM_REJECT)
-        refuse(&j, j.reason, "%s", text_detail(j.reason));
+        refuse(&j, j.reason, "%s", tm_json_reason_text(j.reason));
     if (status != TM_OK)
         goto out;
     if (!sure && mapping->kind == TM_MAPPING_AUTO && reader->raw.found[mapping->plans[0].version].kind <= TM_RAW_NULL)

@@ -43,6 +43,32 @@ size_t tm_json_skip_blanks(tm_slice text, size_t from)
     return from;
 }
 
+bool tm_json_is_object(tm_slice text)
+{
+    size_t start = tm_json_skip_blanks(text, 0);
+    return start < text.length && text.data[start] == '{';
+}
+
+_Static_assert(TM_JSON_DEPTH_MAX == 16, "the text below says 16");
+
+const char *tm_json_reason_text(tm_dead_reason reason)
+{
+    switch (reason) {
+    case TM_DEAD_INVALID_UTF8:
+        return "the value is not UTF-8, or an escape names half a surrogate pair";
+    case TM_DEAD_TOO_DEEP:
+        return "the value is nested deeper than 16";
+    case TM_DEAD_TRAILING_BYTES:
+        return "something follows the JSON object";
+    case TM_DEAD_NUMBER_OUT_OF_RANGE:
+        return "the value holds a number that no double can hold";
+    case TM_DEAD_DUPLICATE_KEY:
+        return "a member stands twice";
+    default:
+        return "the value is not valid JSON";
+    }
+}
+
 static size_t skip_digits(tm_slice text, size_t at)
 {
     while (at < text.length && text.data[at] >= '0' && text.data[at] <= '9')

@@ -22,6 +22,12 @@ void tm_json_scan_text(tm_slice text, tm_json_scan *ret_scan);
 /* The first byte that is no JSON blank at or after `from`; the length when there is none. */
 size_t tm_json_skip_blanks(tm_slice text, size_t from);
 
+/* Whether the first byte that is no blank opens an object. */
+bool tm_json_is_object(tm_slice text);
+
+/* What a reason of tm_json_load or of the event readers means, for people; static storage. */
+const char *tm_json_reason_text(tm_dead_reason reason);
+
 /* Whether the text is one JSON number by the grammar. */
 bool tm_json_number_valid(tm_slice text);
 
