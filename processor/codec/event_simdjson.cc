@@ -231,13 +231,14 @@ inline bool read_number(pass &p, ondemand::value value, tm_slice token, tm_raw *
             return true;
         }
     }
-    simdjson::error_code error = value.get_double().get(ret_raw->number);
-    if (error == simdjson::SUCCESS)
-        return true;
+    /* simdjson lets a NUL end a number; and it refuses exponents that are far too great or too small, which the C
+       library turns into infinity and 0. */
     if (!tm_json_number_valid(token))
         return false;
-    p.overflow = true;
-    ret_raw->number = HUGE_VAL;
+    if (value.get_double().get(ret_raw->number) != simdjson::SUCCESS)
+        ret_raw->number = std::strtod(token.data, nullptr);
+    if (std::isinf(ret_raw->number))
+        p.overflow = true;
     return true;
 }
 

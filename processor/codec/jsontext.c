@@ -185,7 +185,8 @@ tm_status tm_json_load(tm_slice text, bool unique, json_t **ret_root, tm_dead_re
         goto out;
     tm_json_scan_text(text, &scan);
     *ret_reason = scan.too_deep ? TM_DEAD_TOO_DEEP : TM_DEAD_INVALID_JSON;
-    if (scan.too_deep || scan.bad_string)
+    /* jansson overlooks a NUL behind a number or literal. */
+    if (scan.too_deep || scan.bad_string || memchr(text.data, '\0', scan.first_end) != NULL)
         goto out;
     root = json_loadb(text.data, text.length, flags, &error);
     if (root == NULL) {

@@ -373,7 +373,7 @@ Test(eventreader, both_readers_answer_alike)
                                        {TM_SLICE_LITERAL("ce_subject"), TM_SLICE_LITERAL("acme")},
                                        {TM_SLICE_LITERAL("ce_time"), TM_SLICE_LITERAL("2024-05-02T14:37:21Z")}};
     const tm_headers headers = {binary, 5};
-    reader_pair pairs[5];
+    static reader_pair pairs[5];
     reader_pair_init(&pairs[0], tm_mapping_native(), TM_KEY_REFUSE);
     reader_pair_init(&pairs[1], tm_mapping_cloudevents(), TM_KEY_REFUSE);
     reader_pair_init(&pairs[2], tm_mapping_segment(), TM_KEY_IGNORE);

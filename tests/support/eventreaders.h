@@ -10,10 +10,13 @@
 typedef struct reader_pair {
     tm_mapping *mapping;
     tm_event_reader *simdjson, *jansson;
+    tm_event events[2];
+    char details[2][TM_DEAD_DETAIL];
 } reader_pair;
 
 static inline void reader_pair_init(reader_pair *pair, tm_mapping *mapping, tm_key_policy policy)
 {
+    memset(pair, 0, sizeof *pair);
     tm_event_options options = {.mapping = mapping, .key_policy = policy};
     memcpy(options.user_key.bytes, "0123456789abcdef", TM_USER_KEY_SIZE);
     pair->mapping = mapping;
@@ -58,10 +61,10 @@ static inline bool same_events(const tm_event *a, const tm_event *b)
 static inline const char *readers_differ(reader_pair *pair, tm_slice value, const tm_headers *headers, tm_slice key,
                                          tm_status *ret_status, tm_dead_reason *ret_reason)
 {
-    static tm_event events[2];
     static char text[700];
+    tm_event *events = pair->events;
+    char(*details)[TM_DEAD_DETAIL] = pair->details;
     tm_dead_reason reasons[2];
-    char details[2][TM_DEAD_DETAIL];
     tm_status fast = tm_event_read(pair->simdjson, value, headers, key, &events[0], &reasons[0], details[0]);
     tm_status reference = tm_event_read(pair->jansson, value, headers, key, &events[1], &reasons[1], details[1]);
     *ret_status = fast;
