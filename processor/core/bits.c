@@ -1,5 +1,7 @@
 #include "tidemark/core/bits.h"
 
+#include "tidemark/base/limits.h"
+
 void tm_bits_put(tm_bit_writer *writer, unsigned __int128 value, unsigned bits)
 {
     while (bits) {
@@ -39,4 +41,33 @@ unsigned tm_bits_of(unsigned __int128 value)
     if (high)
         return 128 - (unsigned)__builtin_clzll(high);
     return low ? 64 - (unsigned)__builtin_clzll(low) : 0;
+}
+
+/* Read from the lowest bit: 1: whole; the rest zigzag, one further up; 0 as a whole is no number. */
+void tm_fixed_put(tm_buffer *out, tm_fixed value)
+{
+    if (value == TM_FIXED_NONE) {
+        tm_buffer_put_varint(out, 0);
+        return;
+    }
+    bool whole = value % TM_FIXED_ONE == 0;
+    int64_t units = whole ? value / TM_FIXED_ONE : value;
+    uint64_t zigzag = ((uint64_t)units << 1) ^ (uint64_t)(units >> 63);
+    tm_buffer_put_varint(out, ((zigzag << 1) | whole) + 1);
+}
+
+tm_fixed tm_fixed_get(tm_reader *in)
+{
+    const int64_t most = (int64_t)TM_NUMBER_MAX * TM_FIXED_ONE;
+    uint64_t raw = tm_reader_varint(in);
+    if (raw == 0)
+        return TM_FIXED_NONE;
+    bool whole = (raw - 1) & 1;
+    uint64_t zigzag = (raw - 1) >> 1;
+    int64_t units = (int64_t)(zigzag >> 1 ^ (0 - (zigzag & 1))), limit = whole ? most / TM_FIXED_ONE : most;
+    if (units > limit || units < -limit) {
+        in->failed = true;
+        return 0;
+    }
+    return whole ? units * TM_FIXED_ONE : units;
 }

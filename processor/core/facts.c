@@ -11,12 +11,14 @@ typedef struct packed_text {
 #define ABSENT UINT32_MAX
 
 typedef struct packed_entry {
+    union {
+        double number;
+        packed_text text;
+        bool boolean;
+    } value;
     uint32_t name_offset;
     uint16_t name_length;
-    uint16_t text_length; /* of a string value */
-    uint32_t text_offset;
     uint8_t type; /* tm_type */
-    bool boolean;
 } packed_entry;
 
 typedef struct packed_product {
@@ -36,17 +38,17 @@ enum {
     TEXTS
 };
 
-/* One block: this head, then numbers of the entries, products, champions, entries (owners, goals, attributes), texts.
- */
+/* One block: this head, then products, champions, entries (owners, goals, attributes), texts. */
 struct tm_facts {
     uint32_t size; /* of the block */
     uint8_t owner_count, goal_count, attribute_count, product_count;
     uint16_t champion_count;
     bool start_is_instant, renewal_is_instant;
-    int32_t start_day, renewal_day;
-    tm_time at, start_instant, renewal_instant;
+    uint32_t text_offsets[TEXTS];
+    uint16_t text_lengths[TEXTS];
+    int64_t start, renewal; /* the instant, or the day */
+    tm_time at;
     tm_fixed seats, mrr, term_months;
-    packed_text texts[TEXTS];
 };
 
 _Static_assert(sizeof(struct tm_facts) % sizeof(double) == 0, "what follows the head is aligned");
@@ -60,19 +62,9 @@ void tm_facts_draft_init(tm_facts_draft *draft)
     draft->seats = draft->mrr = draft->term_months = TM_FIXED_NONE;
 }
 
-static uint32_t entry_count(const tm_facts *facts)
-{
-    return (uint32_t)facts->owner_count + facts->goal_count + facts->attribute_count;
-}
-
-static const double *numbers_of(const tm_facts *facts)
-{
-    return (const double *)(facts + 1);
-}
-
 static const packed_product *products_of(const tm_facts *facts)
 {
-    return (const packed_product *)(const void *)(numbers_of(facts) + entry_count(facts));
+    return (const packed_product *)(const void *)(facts + 1);
 }
 
 static const uint64_t *champions_of(const tm_facts *facts)
@@ -95,6 +87,11 @@ static tm_slice text_at(const tm_facts *facts, uint32_t offset, uint16_t length)
 static tm_slice text_of(const tm_facts *facts, packed_text text)
 {
     return text_at(facts, text.offset, text.length);
+}
+
+static tm_slice head_text(const tm_facts *facts, int which)
+{
+    return text_at(facts, facts->text_offsets[which], facts->text_lengths[which]);
 }
 
 /* Sums up what the texts need; false when one is longer than a packed text can be. */
@@ -161,19 +158,21 @@ static packed_text pack_text(packer *to, tm_slice text)
     return packed;
 }
 
-static void pack_entries(packer *to, const tm_fact_entry *from, uint32_t count, packed_entry **entry, double **number)
+static void pack_entries(packer *to, const tm_fact_entry *from, uint32_t count, packed_entry **entry)
 {
     for (uint32_t i = 0; i < count; i++) {
         packed_text name = pack_text(to, from[i].name);
         tm_value value = from[i].value;
-        packed_text text = pack_text(to, value.type == TM_TYPE_STRING ? value.as.string : (tm_slice){NULL, 0});
-        *(*entry)++ = (packed_entry){.name_offset = name.offset,
-                                     .name_length = name.length,
-                                     .text_offset = text.offset,
-                                     .text_length = text.length,
-                                     .type = value.type,
-                                     .boolean = value.type == TM_TYPE_BOOLEAN && value.as.boolean};
-        *(*number)++ = value.type == TM_TYPE_NUMBER ? value.as.number : 0;
+        packed_entry *packed = (*entry)++;
+        packed->name_offset = name.offset;
+        packed->name_length = name.length;
+        packed->type = value.type;
+        if (value.type == TM_TYPE_NUMBER)
+            packed->value.number = value.as.number;
+        else if (value.type == TM_TYPE_STRING)
+            packed->value.text = pack_text(to, value.as.string);
+        else if (value.type == TM_TYPE_BOOLEAN)
+            packed->value.boolean = value.as.boolean;
     }
 }
 
@@ -185,7 +184,7 @@ tm_facts *tm_facts_new(tm_heap *heap, const tm_facts_draft *draft)
     if (!measure_draft(draft, texts, &text_bytes))
         return NULL;
     uint32_t entries = draft->owner_count + draft->goal_count + draft->attribute_count;
-    size_t fixed_bytes = sizeof(tm_facts) + entries * sizeof(double) + draft->product_count * sizeof(packed_product) +
+    size_t fixed_bytes = sizeof(tm_facts) + draft->product_count * sizeof(packed_product) +
                          draft->champion_count * sizeof(uint64_t) + entries * sizeof(packed_entry);
     tm_facts *facts = tm_heap_take(heap, fixed_bytes + text_bytes);
     if (!facts)
@@ -198,25 +197,25 @@ tm_facts *tm_facts_new(tm_heap *heap, const tm_facts_draft *draft)
     facts->product_count = (uint8_t)draft->product_count;
     facts->champion_count = (uint16_t)draft->champion_count;
     facts->start_is_instant = draft->contract_start.is_instant;
-    facts->start_day = draft->contract_start.day;
-    facts->start_instant = draft->contract_start.instant;
+    facts->start = draft->contract_start.is_instant ? draft->contract_start.instant : draft->contract_start.day;
     facts->renewal_is_instant = draft->renewal_at.is_instant;
-    facts->renewal_day = draft->renewal_at.day;
-    facts->renewal_instant = draft->renewal_at.instant;
+    facts->renewal = draft->renewal_at.is_instant ? draft->renewal_at.instant : draft->renewal_at.day;
     facts->seats = draft->seats;
     facts->mrr = draft->mrr;
     facts->term_months = draft->term_months;
 
     packer to = {facts, (uint32_t)fixed_bytes};
-    for (int i = 0; i < TEXTS; i++)
-        facts->texts[i] = pack_text(&to, texts[i]);
-    double *number = (double *)(facts + 1);
-    packed_product *product = (packed_product *)(void *)(number + entries);
+    for (int i = 0; i < TEXTS; i++) {
+        packed_text text = pack_text(&to, texts[i]);
+        facts->text_offsets[i] = text.offset;
+        facts->text_lengths[i] = text.length;
+    }
+    packed_product *product = (packed_product *)(void *)(facts + 1);
     uint64_t *champion = (uint64_t *)(void *)(product + draft->product_count);
     packed_entry *entry = (packed_entry *)(void *)(champion + draft->champion_count);
-    pack_entries(&to, draft->owners, draft->owner_count, &entry, &number);
-    pack_entries(&to, draft->goals, draft->goal_count, &entry, &number);
-    pack_entries(&to, draft->attributes, draft->attribute_count, &entry, &number);
+    pack_entries(&to, draft->owners, draft->owner_count, &entry);
+    pack_entries(&to, draft->goals, draft->goal_count, &entry);
+    pack_entries(&to, draft->attributes, draft->attribute_count, &entry);
     for (uint32_t i = 0; i < draft->product_count; i++)
         product[i] =
             (packed_product){draft->products[i].seats, draft->products[i].mrr, pack_text(&to, draft->products[i].name)};
@@ -246,11 +245,11 @@ static tm_value entry_value(const tm_facts *facts, uint32_t index)
     const packed_entry *entry = entries_of(facts) + index;
     switch (entry->type) {
     case TM_TYPE_NUMBER:
-        return tm_value_number(numbers_of(facts)[index]);
+        return tm_value_number(entry->value.number);
     case TM_TYPE_STRING:
-        return tm_value_string(text_at(facts, entry->text_offset, entry->text_length));
+        return tm_value_string(text_of(facts, entry->value.text));
     case TM_TYPE_BOOLEAN:
-        return tm_value_boolean(entry->boolean);
+        return tm_value_boolean(entry->value.boolean);
     default:
         return tm_value_null();
     }
@@ -264,24 +263,31 @@ static void read_entries(const tm_facts *facts, uint32_t first, uint32_t count, 
     }
 }
 
+static tm_contract_date date_of(const tm_facts *facts, int text, bool is_instant, int64_t number)
+{
+    tm_contract_date date = {.text = head_text(facts, text), .is_instant = is_instant};
+    if (is_instant)
+        date.instant = number;
+    else
+        date.day = (int32_t)number;
+    return date;
+}
+
 void tm_facts_read(const tm_facts *facts, tm_facts_draft *ret_draft)
 {
     tm_facts_draft_init(ret_draft);
-    const packed_text *texts = facts->texts;
     ret_draft->at = facts->at;
-    ret_draft->name = text_of(facts, texts[TEXT_NAME]);
-    ret_draft->plan = text_of(facts, texts[TEXT_PLAN]);
-    ret_draft->currency = text_of(facts, texts[TEXT_CURRENCY]);
-    ret_draft->tier = text_of(facts, texts[TEXT_TIER]);
-    ret_draft->status = text_of(facts, texts[TEXT_STATUS]);
-    ret_draft->success_plan = text_of(facts, texts[TEXT_SUCCESS_PLAN]);
+    ret_draft->name = head_text(facts, TEXT_NAME);
+    ret_draft->plan = head_text(facts, TEXT_PLAN);
+    ret_draft->currency = head_text(facts, TEXT_CURRENCY);
+    ret_draft->tier = head_text(facts, TEXT_TIER);
+    ret_draft->status = head_text(facts, TEXT_STATUS);
+    ret_draft->success_plan = head_text(facts, TEXT_SUCCESS_PLAN);
     ret_draft->seats = facts->seats;
     ret_draft->mrr = facts->mrr;
     ret_draft->term_months = facts->term_months;
-    ret_draft->contract_start = (tm_contract_date){text_of(facts, texts[TEXT_START]), facts->start_is_instant,
-                                                   facts->start_day, facts->start_instant};
-    ret_draft->renewal_at = (tm_contract_date){text_of(facts, texts[TEXT_RENEWAL]), facts->renewal_is_instant,
-                                               facts->renewal_day, facts->renewal_instant};
+    ret_draft->contract_start = date_of(facts, TEXT_START, facts->start_is_instant, facts->start);
+    ret_draft->renewal_at = date_of(facts, TEXT_RENEWAL, facts->renewal_is_instant, facts->renewal);
     ret_draft->owner_count = facts->owner_count;
     ret_draft->goal_count = facts->goal_count;
     ret_draft->attribute_count = facts->attribute_count;
@@ -325,9 +331,10 @@ bool tm_fact_moves(tm_fact_field field)
     return field == TM_FACT_CONTRACT_AGE || field == TM_FACT_DAYS_TO_RENEWAL;
 }
 
-static tm_value optional_text(const tm_facts *facts, packed_text text)
+static tm_value optional_text(const tm_facts *facts, int which)
 {
-    return text.offset == ABSENT ? tm_value_null() : tm_value_string(text_of(facts, text));
+    tm_slice text = head_text(facts, which);
+    return text.data ? tm_value_string(text) : tm_value_null();
 }
 
 static tm_value optional_number(tm_fixed number)
@@ -335,17 +342,13 @@ static tm_value optional_number(tm_fixed number)
     return number == TM_FIXED_NONE ? tm_value_null() : tm_value_number(tm_fixed_number(number));
 }
 
-/* Local days of the two contract dates; false when the date is absent. */
-static bool start_day(const tm_facts *facts, const tm_moment *now, int32_t *ret_day)
+/* The local day of a contract date; false when the date is absent. */
+static bool local_day(const tm_facts *facts, const tm_moment *now, int which, int32_t *ret_day)
 {
-    *ret_day = facts->start_is_instant ? tm_zone_day(now->zone, facts->start_instant) : facts->start_day;
-    return facts->texts[TEXT_START].offset != ABSENT;
-}
-
-static bool renewal_day(const tm_facts *facts, const tm_moment *now, int32_t *ret_day)
-{
-    *ret_day = facts->renewal_is_instant ? tm_zone_day(now->zone, facts->renewal_instant) : facts->renewal_day;
-    return facts->texts[TEXT_RENEWAL].offset != ABSENT;
+    bool start = which == TEXT_START, is_instant = start ? facts->start_is_instant : facts->renewal_is_instant;
+    int64_t number = start ? facts->start : facts->renewal;
+    *ret_day = is_instant ? tm_zone_day(now->zone, number) : (int32_t)number;
+    return facts->text_offsets[which] != ABSENT;
 }
 
 typedef struct civil_date {
@@ -394,7 +397,7 @@ enum { TERM_MONTHS_MAX = 12 * 1000 };
 static tm_value first_term(const tm_facts *facts, const tm_moment *now)
 {
     int32_t start, renewal;
-    if (!start_day(facts, now, &start) || !renewal_day(facts, now, &renewal))
+    if (!local_day(facts, now, TEXT_START, &start) || !local_day(facts, now, TEXT_RENEWAL, &renewal))
         return tm_value_null();
     if (facts->term_months < 0 || facts->term_months % TM_FIXED_ONE != 0 ||
         facts->term_months / TM_FIXED_ONE > TERM_MONTHS_MAX)
@@ -428,17 +431,17 @@ tm_value tm_facts_value(const tm_facts *facts, tm_fact_field field, tm_slice nam
         return tm_value_null();
     switch (field) {
     case TM_FACT_NAME:
-        return optional_text(facts, facts->texts[TEXT_NAME]);
+        return optional_text(facts, TEXT_NAME);
     case TM_FACT_PLAN:
-        return optional_text(facts, facts->texts[TEXT_PLAN]);
+        return optional_text(facts, TEXT_PLAN);
     case TM_FACT_CURRENCY:
-        return optional_text(facts, facts->texts[TEXT_CURRENCY]);
+        return optional_text(facts, TEXT_CURRENCY);
     case TM_FACT_TIER:
-        return optional_text(facts, facts->texts[TEXT_TIER]);
+        return optional_text(facts, TEXT_TIER);
     case TM_FACT_STATUS:
-        return optional_text(facts, facts->texts[TEXT_STATUS]);
+        return optional_text(facts, TEXT_STATUS);
     case TM_FACT_SUCCESS_PLAN:
-        return optional_text(facts, facts->texts[TEXT_SUCCESS_PLAN]);
+        return optional_text(facts, TEXT_SUCCESS_PLAN);
     case TM_FACT_SEATS:
         return optional_number(facts->seats);
     case TM_FACT_MRR:
@@ -446,17 +449,17 @@ tm_value tm_facts_value(const tm_facts *facts, tm_fact_field field, tm_slice nam
     case TM_FACT_TERM_MONTHS:
         return optional_number(facts->term_months);
     case TM_FACT_CONTRACT_START:
-        return optional_text(facts, facts->texts[TEXT_START]);
+        return optional_text(facts, TEXT_START);
     case TM_FACT_RENEWAL_AT:
-        return optional_text(facts, facts->texts[TEXT_RENEWAL]);
+        return optional_text(facts, TEXT_RENEWAL);
     case TM_FACT_FIRST_TERM:
         return first_term(facts, now);
     case TM_FACT_CONTRACT_AGE:
-        if (!start_day(facts, now, &day))
+        if (!local_day(facts, now, TEXT_START, &day))
             return tm_value_null();
         return tm_value_duration(now->day > day ? (double)(((int64_t)now->day - day) * TM_DAY) : 0);
     case TM_FACT_DAYS_TO_RENEWAL:
-        if (!renewal_day(facts, now, &day))
+        if (!local_day(facts, now, TEXT_RENEWAL, &day))
             return tm_value_null();
         return tm_value_number((double)day - (double)now->day);
     case TM_FACT_OWNER:

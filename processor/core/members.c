@@ -5,12 +5,15 @@
 #include "tidemark/base/limits.h"
 #include "tidemark/core/bits.h"
 
-enum { WORD = 32, LEVEL_MAX = 40 };
+enum { WORD = 32, LEVEL_MAX = 40, BUCKET_MAX = 1000000000 };
 enum {
     DAY_WORDS_MAX = (TM_REACH_DISTINCT_DAYS_MAX + TM_BUCKETS_AHEAD + WORD - 1) / WORD,
     HOUR_WORDS_MAX = (TM_REACH_HOURS_MAX + TM_BUCKETS_AHEAD + WORD - 1) / WORD,
     ROW_WORDS_MAX = DAY_WORDS_MAX + HOUR_WORDS_MAX
 };
+
+#define KEY_MASK ((UINT64_C(1) << TM_MEMBER_KEY_BITS) - 1)
+enum { KEY_BYTES = TM_MEMBER_KEY_BITS / 8 };
 
 /* A selection of bits of a whole row. */
 typedef struct row_mask {
@@ -248,6 +251,7 @@ tm_status tm_members_add(tm_members *members, tm_heap *heap, const tm_members_re
     in_hours = in_hours && members->hour_words;
     if (!in_days && !in_hours)
         return TM_OK;
+    key &= KEY_MASK;
     if (members->level && faded(members, reach)) {
         members->level = 0;
         members->count = 0;
@@ -347,14 +351,15 @@ static int64_t span_of(const tm_members *members, size_t offset, size_t words, i
     return 0;
 }
 
-static void put_unit(tm_buffer *out, bool kept, int64_t newest, int64_t span)
+static void put_unit(tm_buffer *out, bool kept, int64_t newest, int64_t origin, int64_t span)
 {
     tm_buffer_put_varint(out, kept ? (uint64_t)span + 1 : 0);
     if (kept)
-        tm_buffer_put_signed(out, newest);
+        tm_buffer_put_signed(out, newest - origin);
 }
 
-void tm_members_save(const tm_members *members, const tm_members_reach *reach, tm_buffer *out)
+void tm_members_save(const tm_members *members, const tm_members_reach *reach, int64_t day_origin, int64_t hour_origin,
+                     tm_buffer *out)
 {
     size_t days = members->day_words, hours = members->hour_words;
     bool keep_days = days && members->newest_day >= tm_reach_oldest(reach->days);
@@ -372,12 +377,12 @@ void tm_members_save(const tm_members *members, const tm_members_reach *reach, t
         count += row_meets(row_of(members, i), &live, days + hours);
     tm_buffer_put_varint(out, (uint64_t)count + 1);
     tm_buffer_put_u8(out, members->level);
-    put_unit(out, keep_days, members->newest_day, day_span);
-    put_unit(out, keep_hours, members->newest_hour, hour_span);
+    put_unit(out, keep_days, members->newest_day, day_origin, day_span);
+    put_unit(out, keep_hours, members->newest_hour, hour_origin, hour_span);
     tm_bit_writer to = {.out = out};
     for (uint32_t i = 0; i < members->count; i++)
         if (row_meets(row_of(members, i), &live, days + hours))
-            tm_buffer_put_u64(out, keys_of(members)[i]);
+            tm_bits_put(&to, keys_of(members)[i], TM_MEMBER_KEY_BITS);
     for (uint32_t i = 0; i < members->count; i++) {
         const uint32_t *row = row_of(members, i);
         if (row_meets(row, &live, days + hours)) {
@@ -392,32 +397,33 @@ typedef struct unit {
     int64_t newest, span;
 } unit;
 
-static bool get_unit(tm_reader *in, int64_t most, unit *ret_unit)
+static bool get_unit(tm_reader *in, int64_t most, int64_t origin, unit *ret_unit)
 {
     uint64_t head = tm_reader_varint(in);
     *ret_unit = (unit){INT32_MIN, 0};
     if (head == 0)
         return !in->failed;
-    ret_unit->newest = tm_reader_signed(in);
-    ret_unit->span = head - 1 <= (uint64_t)most ? (int64_t)(head - 1) : -1;
-    return !in->failed && ret_unit->span >= 0 && ret_unit->newest > INT32_MIN / 2 && ret_unit->newest < INT32_MAX / 2;
+    int64_t newest = tm_reader_signed(in);
+    if (in->failed || head - 1 > (uint64_t)most || newest < -BUCKET_MAX || newest > BUCKET_MAX)
+        return false;
+    *ret_unit = (unit){origin + newest, (int64_t)(head - 1)};
+    return true;
 }
 
 static tm_status load_rows(tm_members *members, tm_heap *heap, tm_reader *in, uint32_t count, unit days, unit hours)
 {
     size_t row_bits = (size_t)(days.span + hours.span);
-    tm_slice keys = tm_reader_bytes(in, (size_t)count * sizeof(uint64_t));
+    tm_slice keys = tm_reader_bytes(in, (size_t)count * KEY_BYTES);
     tm_slice bits = tm_reader_bytes(in, (count * row_bits + 7) / 8);
     if (in->failed)
         return TM_REJECT;
     if (count && set_capacity(members, heap, count) != TM_OK)
         return TM_FATAL;
-    tm_reader key_reader;
-    tm_reader_init(&key_reader, keys);
     uint64_t former = 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t key = tm_reader_u64(&key_reader);
-        if (key <= former)
+        uint64_t key =
+            (uint64_t)tm_bits_get((const uint8_t *)keys.data, (size_t)i * TM_MEMBER_KEY_BITS, TM_MEMBER_KEY_BITS);
+        if (i && key <= former)
             return TM_REJECT;
         former = key;
         uint32_t *row = row_of(members, members->count);
@@ -435,8 +441,8 @@ static tm_status load_rows(tm_members *members, tm_heap *heap, tm_reader *in, ui
     return TM_OK;
 }
 
-tm_status tm_members_load(tm_heap *heap, int32_t reach_days, int32_t reach_hours, tm_reader *in,
-                          tm_members *ret_members)
+tm_status tm_members_load(tm_heap *heap, int32_t reach_days, int32_t reach_hours, int64_t day_origin,
+                          int64_t hour_origin, tm_reader *in, tm_members *ret_members)
 {
     tm_members_init(ret_members, reach_days, reach_hours);
     uint64_t count = tm_reader_varint(in);
@@ -446,8 +452,8 @@ tm_status tm_members_load(tm_heap *heap, int32_t reach_days, int32_t reach_hours
         return TM_OK;
     uint8_t level = tm_reader_u8(in);
     unit days, hours;
-    if (!get_unit(in, (int64_t)DAY_WORDS_MAX * WORD, &days) || !get_unit(in, (int64_t)HOUR_WORDS_MAX * WORD, &hours) ||
-        level > LEVEL_MAX)
+    if (!get_unit(in, (int64_t)DAY_WORDS_MAX * WORD, day_origin, &days) ||
+        !get_unit(in, (int64_t)HOUR_WORDS_MAX * WORD, hour_origin, &hours) || level > LEVEL_MAX)
         return TM_REJECT;
     ret_members->level = level;
     if (ret_members->day_words)

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
-enum { COUNT_MAX = TM_REACH_HOURS_MAX + TM_BUCKETS_AHEAD };
+#include "tidemark/core/bits.h"
+
+enum { COUNT_MAX = TM_REACH_HOURS_MAX + TM_BUCKETS_AHEAD, BUCKET_MAX = 1000000000 };
 
 void tm_picks_done(tm_picks *picks, tm_heap *heap)
 {
@@ -94,42 +96,44 @@ bool tm_picks_any(const tm_picks *picks, int64_t oldest)
     return picks->count && picks->entries[picks->count - 1].bucket >= oldest;
 }
 
-void tm_picks_save(const tm_picks *picks, int64_t oldest, tm_buffer *out)
+void tm_picks_save(const tm_picks *picks, int64_t oldest, int64_t origin, tm_time span, tm_buffer *out)
 {
     uint16_t from = find(picks, oldest);
-    int64_t former = 0;
+    int64_t former = origin;
     tm_buffer_put_varint(out, (uint64_t)(picks->count - from));
     for (uint16_t i = from; i < picks->count; i++) {
         const tm_bucket_pick *entry = picks->entries + i;
         tm_buffer_put_signed(out, entry->bucket - former);
-        tm_buffer_put_signed(out, entry->pick.value);
-        tm_buffer_put_signed(out, entry->pick.at);
+        tm_fixed_put(out, entry->pick.value);
+        tm_buffer_put_signed(out, entry->pick.at - entry->bucket * span);
         former = entry->bucket;
     }
 }
 
-static bool load_entry(tm_reader *in, int64_t *bucket, bool first, tm_bucket_pick *ret_entry)
+static bool load_entry(tm_reader *in, tm_time span, int64_t *bucket, bool first, tm_bucket_pick *ret_entry)
 {
     int64_t step = tm_reader_signed(in);
-    ret_entry->pick.value = tm_reader_signed(in);
-    ret_entry->pick.at = tm_reader_signed(in);
-    if (in->failed || step < INT32_MIN || step > INT32_MAX || (!first && step <= 0))
+    ret_entry->pick.value = tm_fixed_get(in);
+    int64_t after = tm_reader_signed(in);
+    if (in->failed || step < -BUCKET_MAX || step > BUCKET_MAX || (!first && step <= 0) || after < -3 * TM_DAY ||
+        after > 3 * TM_DAY || ret_entry->pick.value == TM_FIXED_NONE)
         return false;
     *bucket += step;
     ret_entry->bucket = *bucket;
-    return *bucket >= INT32_MIN && *bucket <= INT32_MAX && ret_entry->pick.value != TM_FIXED_NONE;
+    ret_entry->pick.at = *bucket * span + after;
+    return *bucket >= -BUCKET_MAX && *bucket <= BUCKET_MAX;
 }
 
-tm_status tm_picks_load(tm_heap *heap, int32_t reach, tm_reader *in, tm_picks *ret_picks)
+tm_status tm_picks_load(tm_heap *heap, int32_t reach, int64_t origin, tm_time span, tm_reader *in, tm_picks *ret_picks)
 {
     *ret_picks = (tm_picks){0};
     uint64_t count = tm_reader_varint(in);
     if (in->failed || count > COUNT_MAX)
         return TM_REJECT;
-    int64_t bucket = 0;
+    int64_t bucket = origin;
     for (uint64_t i = 0; i < count; i++) {
         tm_bucket_pick entry;
-        if (!load_entry(in, &bucket, i == 0, &entry)) {
+        if (!load_entry(in, span, &bucket, i == 0, &entry)) {
             tm_picks_done(ret_picks, heap);
             return TM_REJECT;
         }

@@ -13,7 +13,7 @@ _Static_assert((int)TM_REACH_DAYS_MAX <= (int)TM_REACH_HOURS_MAX, "the longest r
 
 static uint8_t width_of(wide value)
 {
-    if (value >= INT8_MIN && value <= INT8_MAX)
+    if (value >= 0 && value <= UINT8_MAX)
         return 1;
     if (value >= INT16_MIN && value <= INT16_MAX)
         return 2;
@@ -28,7 +28,7 @@ static wide cell(const tm_ring *ring, size_t i)
 {
     switch (ring->width) {
     case 1:
-        return ((const int8_t *)ring->cells)[i];
+        return ((const uint8_t *)ring->cells)[i];
     case 2:
         return ((const int16_t *)ring->cells)[i];
     case 4:
@@ -44,7 +44,7 @@ static void set_cell(tm_ring *ring, size_t i, wide value)
 {
     switch (ring->width) {
     case 1:
-        ((int8_t *)ring->cells)[i] = (int8_t)value;
+        ((uint8_t *)ring->cells)[i] = (uint8_t)value;
         break;
     case 2:
         ((int16_t *)ring->cells)[i] = (int16_t)value;
@@ -155,7 +155,7 @@ void tm_ring_add(tm_ring *ring, int64_t bucket, wide amount)
    nor of 32 bits 64. */
 _Static_assert(LENGTH_MAX < 1 << 15, "sums of narrow cells fit their accumulators");
 
-static int64_t sum_8(const int8_t *cells, size_t count)
+static int64_t sum_8(const uint8_t *cells, size_t count)
 {
     int32_t sum = 0;
     for (size_t i = 0; i < count; i++)
@@ -210,7 +210,7 @@ wide tm_ring_sum(const tm_ring *ring, int64_t from, int64_t to)
     size_t first = (size_t)(from - ring->base), count = (size_t)(to - from + 1);
     switch (ring->width) {
     case 1:
-        return sum_8((const int8_t *)ring->cells + first, count);
+        return sum_8((const uint8_t *)ring->cells + first, count);
     case 2:
         return sum_16((const int16_t *)ring->cells + first, count);
     case 4:
@@ -248,7 +248,7 @@ static unsigned shared_zeros(const tm_ring *ring, size_t from, size_t to, wide *
     return zeros;
 }
 
-void tm_ring_save(const tm_ring *ring, int64_t oldest, tm_buffer *out)
+void tm_ring_save(const tm_ring *ring, int64_t oldest, int64_t origin, tm_buffer *out)
 {
     size_t from = oldest > ring->base ? (size_t)(oldest - ring->base) : 0, end = ring->length;
     while (end > from && cell(ring, end - 1) == 0)
@@ -270,7 +270,7 @@ void tm_ring_save(const tm_ring *ring, int64_t oldest, tm_buffer *out)
         bits = needs > bits ? needs : bits;
     }
     tm_buffer_put_varint(out, (uint64_t)((end - from) * 7 + zeros) << 1 | negative);
-    tm_buffer_put_signed(out, (int64_t)ring->base + (int64_t)from);
+    tm_buffer_put_signed(out, (int64_t)ring->base + (int64_t)end - origin);
     tm_buffer_put_u8(out, (uint8_t)bits);
     tm_bit_writer to = {.out = out};
     for (size_t i = from; i < end; i++) {
@@ -281,9 +281,9 @@ void tm_ring_save(const tm_ring *ring, int64_t oldest, tm_buffer *out)
 }
 
 /* Greatest bits of a saved cell: what remains of 128 after sign and the decimal zeros put back. */
-enum { CELL_BITS_MAX = 106 };
+enum { CELL_BITS_MAX = 106, BUCKET_MAX = 1000000000 };
 
-tm_status tm_ring_load(tm_heap *heap, int32_t reach, tm_reader *in, tm_ring *ret_ring)
+tm_status tm_ring_load(tm_heap *heap, int32_t reach, int64_t origin, tm_reader *in, tm_ring *ret_ring)
 {
     static const int32_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
     *ret_ring = (tm_ring){0};
@@ -294,11 +294,12 @@ tm_status tm_ring_load(tm_heap *heap, int32_t reach, tm_reader *in, tm_ring *ret
         return TM_OK;
     bool negative = head & 1;
     uint64_t length = (head >> 1) / 7, zeros = (head >> 1) % 7;
-    int64_t base = tm_reader_signed(in);
+    int64_t after = tm_reader_signed(in);
     unsigned bits = tm_reader_u8(in);
-    if (in->failed || length == 0 || length > LENGTH_MAX || bits == 0 || bits > CELL_BITS_MAX || base < INT32_MIN ||
-        base > INT32_MAX - LENGTH_MAX - TM_REACH_HOURS_MAX)
+    if (in->failed || length == 0 || length > LENGTH_MAX || bits == 0 || bits > CELL_BITS_MAX || after < -BUCKET_MAX ||
+        after > BUCKET_MAX)
         return TM_REJECT;
+    int64_t base = origin + after - (int64_t)length;
     tm_slice packed = tm_reader_bytes(in, (length * bits + 7) / 8);
     if (in->failed)
         return TM_REJECT;

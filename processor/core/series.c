@@ -1,5 +1,6 @@
 #include "tidemark/core/series.h"
 
+#include "tidemark/core/bits.h"
 #include "tidemark/core/members.h"
 #include "tidemark/core/picks.h"
 #include "tidemark/core/ring.h"
@@ -8,8 +9,11 @@ typedef enum series_form { FORM_RINGS, FORM_MEMBERS, FORM_PICKS } series_form;
 
 /* The head of one block; what follows it depends on the form: a ring for each unit kept, or members, or the pick of
    all events and one list for each unit kept. */
+#define NO_HOUR INT32_MIN
+
 struct tm_series {
-    tm_time first_at, last_at;
+    _Alignas(8) int32_t first_hour; /* of UTC; NO_HOUR before the first event. Aligned for what follows the head */
+    int32_t last_hour;
     uint8_t form; /* series_form */
     bool days, hours;
 };
@@ -78,7 +82,7 @@ static tm_series *series_new(tm_heap *heap, const tm_metric *metric)
     tm_series *series = tm_heap_take(heap, size_of(form, days, hours));
     if (!series)
         return NULL;
-    series->first_at = series->last_at = TM_TIME_NONE;
+    series->first_hour = series->last_hour = NO_HOUR;
     series->form = (uint8_t)form;
     series->days = days;
     series->hours = hours;
@@ -253,10 +257,11 @@ tm_status tm_series_apply(tm_series **series, tm_heap *heap, const tm_metric *me
         }
         *ret_counted = counted_of(own, &to);
     }
-    if (own->first_at == TM_TIME_NONE || sample->at < own->first_at)
-        own->first_at = sample->at;
-    if (sample->at > own->last_at)
-        own->last_at = sample->at;
+    int32_t hour = (int32_t)sample->hour;
+    if (own->first_hour == NO_HOUR || hour < own->first_hour)
+        own->first_hour = hour;
+    if (hour > own->last_hour)
+        own->last_hour = hour;
     *series = own;
     return TM_OK;
 }
@@ -310,12 +315,12 @@ tm_value tm_series_value(const tm_series *series, const tm_metric *metric)
 
 tm_time tm_series_last_at(const tm_series *series)
 {
-    return series ? series->last_at : TM_TIME_NONE;
+    return series ? series->last_hour * TM_HOUR : TM_TIME_NONE;
 }
 
 tm_time tm_series_first_at(const tm_series *series)
 {
-    return series ? series->first_at : TM_TIME_NONE;
+    return series ? series->first_hour * TM_HOUR : TM_TIME_NONE;
 }
 
 /* What a saved series holds besides first and last. */
@@ -327,6 +332,17 @@ static tm_reach unbounded(void)
     return (tm_reach){INT32_MIN / 2, 1};
 }
 
+/* Buckets are saved relative to those of the last event, which is mostly the newest. A day's may be one off, as hours
+   are those of UTC. */
+typedef struct save_base {
+    int64_t buckets[2];
+} save_base;
+
+static save_base base_of(const tm_series *series)
+{
+    return (save_base){{series->last_hour / 24, series->last_hour}};
+}
+
 static void save(const tm_series *series, tm_reach days, tm_reach hours, tm_buffer *out)
 {
     bool pick = series->form == FORM_PICKS && picks_of(series)->all.value != TM_FIXED_NONE;
@@ -334,25 +350,27 @@ static void save(const tm_series *series, tm_reach days, tm_reach hours, tm_buff
     tm_reach reach[2] = {days, hours};
     tm_buffer_put_u8(
         out, (uint8_t)((series->days ? SAVED_DAYS : 0) | (series->hours ? SAVED_HOURS : 0) | (pick ? SAVED_PICK : 0)));
-    tm_buffer_put_signed(out, series->first_at);
-    tm_buffer_put_varint(out, (uint64_t)series->last_at - (uint64_t)series->first_at);
+    tm_buffer_put_signed(out, series->last_hour);
+    tm_buffer_put_varint(out, (uint64_t)((int64_t)series->last_hour - series->first_hour));
     if (pick) {
-        tm_buffer_put_signed(out, picks_of(series)->all.value);
-        tm_buffer_put_signed(out, picks_of(series)->all.at);
+        tm_fixed_put(out, picks_of(series)->all.value);
+        tm_buffer_put_signed(out, picks_of(series)->all.at - series->last_hour * TM_HOUR);
     }
     if (series->form == FORM_MEMBERS) {
         tm_members_reach both = {days, hours};
         if (series->days || series->hours)
-            tm_members_save(members_of(series), &both, out);
+            tm_members_save(members_of(series), &both, base_of(series).buckets[0], base_of(series).buckets[1], out);
         return;
     }
     for (int unit = TM_WINDOW_DAYS; unit <= TM_WINDOW_HOURS; unit++) {
         if (!parts[unit])
             continue;
         if (series->form == FORM_RINGS)
-            tm_ring_save(ring_of(series, (tm_window_unit)unit), tm_reach_oldest(reach[unit]), out);
+            tm_ring_save(ring_of(series, (tm_window_unit)unit), tm_reach_oldest(reach[unit]),
+                         base_of(series).buckets[unit], out);
         else
-            tm_picks_save(list_of(series, (tm_window_unit)unit), tm_reach_oldest(reach[unit]), out);
+            tm_picks_save(list_of(series, (tm_window_unit)unit), tm_reach_oldest(reach[unit]),
+                          base_of(series).buckets[unit], unit == TM_WINDOW_DAYS ? TM_DAY : TM_HOUR, out);
     }
 }
 
@@ -364,21 +382,24 @@ void tm_series_save(const tm_series *series, const tm_metric *metric, const tm_m
 /* Reads one unit's ring or list. One that the pack does not keep any more is read and dropped. */
 static tm_status load_unit(tm_series *series, tm_heap *heap, tm_window_unit unit, int32_t reach, tm_reader *in)
 {
+    int64_t base = base_of(series).buckets[unit];
     if (series->form == FORM_RINGS) {
         tm_ring dropped;
-        return tm_ring_load(heap, reach, in, keeps(series, unit) ? ring_of(series, unit) : &dropped);
+        return tm_ring_load(heap, reach, base, in, keeps(series, unit) ? ring_of(series, unit) : &dropped);
     }
     tm_picks dropped;
-    return tm_picks_load(heap, reach, in, keeps(series, unit) ? list_of(series, unit) : &dropped);
+    return tm_picks_load(heap, reach, base, unit == TM_WINDOW_DAYS ? TM_DAY : TM_HOUR, in,
+                         keeps(series, unit) ? list_of(series, unit) : &dropped);
 }
 
 static tm_status load_parts(tm_series *series, tm_heap *heap, const tm_metric *metric, uint8_t saved, tm_reader *in)
 {
     if (series->form == FORM_MEMBERS) {
         tm_members dropped;
+        save_base base = base_of(series);
         if (!(saved & (SAVED_DAYS | SAVED_HOURS)))
             return TM_OK;
-        return tm_members_load(heap, metric->reach_days, metric->reach_hours, in,
+        return tm_members_load(heap, metric->reach_days, metric->reach_hours, base.buckets[0], base.buckets[1], in,
                                series->days || series->hours ? members_of(series) : &dropped);
     }
     tm_status status = TM_OK;
@@ -391,21 +412,24 @@ static tm_status load_parts(tm_series *series, tm_heap *heap, const tm_metric *m
 
 tm_status tm_series_load(tm_heap *heap, const tm_metric *metric, tm_reader *in, tm_series **ret_series)
 {
+    enum { HOUR_MAX = 100000000 }; /* beyond the year 9999 */
     *ret_series = NULL;
     uint8_t saved = tm_reader_u8(in);
-    tm_time first_at = tm_reader_signed(in);
-    uint64_t since = tm_reader_varint(in);
-    if (in->failed || saved > SAVED_ALL || first_at < -TM_TIME_MAX || first_at > TM_TIME_MAX ||
-        since > (uint64_t)(TM_TIME_MAX - first_at) || (saved & SAVED_PICK && form_of(metric) != FORM_PICKS))
+    int64_t last_hour = tm_reader_signed(in);
+    uint64_t before = tm_reader_varint(in);
+    if (in->failed || saved > SAVED_ALL || last_hour < -HOUR_MAX || last_hour > HOUR_MAX || before > HOUR_MAX ||
+        (saved & SAVED_PICK && form_of(metric) != FORM_PICKS))
         return TM_REJECT;
     tm_series *series = series_new(heap, metric);
     if (!series)
         return TM_FATAL;
-    series->first_at = first_at;
-    series->last_at = first_at + (int64_t)since;
+    series->last_hour = (int32_t)last_hour;
+    series->first_hour = (int32_t)(last_hour - (int64_t)before);
     if (saved & SAVED_PICK) {
-        picks_of(series)->all.value = tm_reader_signed(in);
-        picks_of(series)->all.at = tm_reader_signed(in);
+        picks_of(series)->all.value = tm_fixed_get(in);
+        int64_t since = tm_reader_signed(in);
+        in->failed = in->failed || since < -2 * TM_TIME_MAX || since > TM_TIME_MAX;
+        picks_of(series)->all.at = in->failed ? 0 : last_hour * TM_HOUR + since;
     }
     tm_status status = in->failed ? TM_REJECT : load_parts(series, heap, metric, saved, in);
     if (status == TM_OK) {

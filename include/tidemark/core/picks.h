@@ -38,8 +38,8 @@ void tm_picks_put(tm_picks *picks, tm_metric_kind kind, int64_t bucket, tm_pick 
 tm_pick tm_picks_best(const tm_picks *picks, tm_metric_kind kind, int64_t from, int64_t to);
 bool tm_picks_any(const tm_picks *picks, int64_t oldest);
 
-/* State form; see tm_ring_save and tm_ring_load for the terms. */
-void tm_picks_save(const tm_picks *picks, int64_t oldest, tm_buffer *out);
-tm_status tm_picks_load(tm_heap *heap, int32_t reach, tm_reader *in, tm_picks *ret_picks);
+/* State form; see tm_ring_save and tm_ring_load for the terms. A bucket lasts about `span` ms. */
+void tm_picks_save(const tm_picks *picks, int64_t oldest, int64_t origin, tm_time span, tm_buffer *out);
+tm_status tm_picks_load(tm_heap *heap, int32_t reach, int64_t origin, tm_time span, tm_reader *in, tm_picks *ret_picks);
 
 #endif

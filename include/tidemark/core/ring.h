@@ -35,7 +35,8 @@ typedef struct tm_ring {
     int32_t base;
     uint16_t length;
     uint16_t capacity;
-    uint8_t width; /* bytes of a signed cell: 1, 2, 4, 8 or 16; 0 before the first */
+    uint8_t
+        width; /* bytes of a cell: 1 (unsigned: most daily counts fit) or 2, 4, 8, 16 (signed); 0 before the first */
 } tm_ring;
 
 void tm_ring_done(tm_ring *ring, tm_heap *heap);
@@ -53,10 +54,11 @@ __int128 tm_ring_sum(const tm_ring *ring, int64_t from, int64_t to);
 bool tm_ring_any(const tm_ring *ring, int64_t oldest);
 
 /* State form: the buckets from `oldest` on between the first and the last that are not zero, in as many bits each as
-   the greatest needs, without the decimal zeros they share. */
-void tm_ring_save(const tm_ring *ring, int64_t oldest, tm_buffer *out);
+   the greatest needs, without the decimal zeros they share. Buckets are numbered from `origin`, which is within ± 2^30
+   and known when reading. */
+void tm_ring_save(const tm_ring *ring, int64_t oldest, int64_t origin, tm_buffer *out);
 /* Reads it back, keeping at most the newest `reach` + TM_BUCKETS_AHEAD buckets (none for 0). TM_OK; TM_REJECT for bytes
    that are no ring; TM_FATAL without memory. `ret_ring` is empty unless TM_OK. */
-tm_status tm_ring_load(tm_heap *heap, int32_t reach, tm_reader *in, tm_ring *ret_ring);
+tm_status tm_ring_load(tm_heap *heap, int32_t reach, int64_t origin, tm_reader *in, tm_ring *ret_ring);
 
 #endif

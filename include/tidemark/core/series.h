@@ -32,8 +32,8 @@ tm_value tm_series_window(const tm_series *series, const tm_metric *metric, cons
                           const tm_moment *now, bool *ret_quiet);
 /* `last`, `max`, `first` without a window, over every accepted event; null when none had a value. */
 tm_value tm_series_value(const tm_series *series, const tm_metric *metric);
-/* Greatest and least `at` among all events the metric selected, with a value or member or without; TM_TIME_NONE when
-   there was none. */
+/* Greatest and least `at` among all events the metric selected, with a value or member or without, floored to their UTC
+   hour, which is all that age() and first() look at; TM_TIME_NONE when there was none. */
 tm_time tm_series_last_at(const tm_series *series);
 tm_time tm_series_first_at(const tm_series *series);
 
