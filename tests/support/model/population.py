@@ -173,16 +173,17 @@ def generate(seed, accounts=20, days=20, start="2024-03-20", rate=8.0, dirt=Fals
     arrivals.sort(key=lambda x: x[:2])
     usage = []
     for _, _, e in arrivals:
-        if dirt and rng.random() < 0.01:
+        if dirt and usage and rng.random() < 0.01:
             usage.append(rng.choice(DIRT))
-        if dirt and rng.random() < 0.005:
+        if dirt and usage and rng.random() < 0.005:
             broken = dict(e, id=f"{e['id']}-bad", **{rng.choice(("user", "value", "properties")): [1]})
             usage.append(dumps(broken).encode())
         usage.append(dumps(e).encode())
     lines = [dumps(make(at)).encode() for at, make in sorted(facts, key=lambda x: x[0])]
     if dirt:
         for bad in (b"{]", b'{"at":5}', b'{"account":"acct-0002","seats":"many"}', b'{"account":"acct-0003","plan":"pro"}'):
-            lines.insert(rng.randrange(len(lines) + 1), bad)
+            # Not first: {"at":5} there would begin the stream's time in 1970.
+            lines.insert(rng.randrange(1, len(lines) + 1) if lines else 0, bad)
     return usage, lines
 
 

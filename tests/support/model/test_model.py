@@ -664,7 +664,7 @@ class Compare(Case):
 class BothWays(unittest.TestCase):
     """Judging only where something can change, and judging every grid instant without memory, give the same signals."""
 
-    ROUNDS = int(os.environ.get("MODEL_ROUNDS", "10"))
+    ROUNDS = int(os.environ.get("MODEL_ROUNDS", "40"))
 
     def test_random(self):
         seen = {}
@@ -678,7 +678,7 @@ class BothWays(unittest.TestCase):
             config = packs.Config({
                 "timezone": rng.choice(("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe")),
                 "history": rng.choice(("complete", "complete", "first-record", "2024-03-26")),
-                "evaluate_every": rng.choice(("10m", "15m", "1h")),
+                "evaluate_every": rng.choice(("5m", "10m", "30m", "1h")),
             })
             both = []
             for literal in (False, True):

@@ -99,13 +99,14 @@ class Series:
 class State:
     """One rule for one account."""
 
-    __slots__ = ("phase", "since", "raised_at", "seq", "severity", "value", "last", "cooled", "spent", "cleared_at", "due")
+    __slots__ = ("phase", "since", "raised_at", "seq", "severity", "value", "last", "cooled", "spent", "cleared_at", "due", "stale", "scoped")
 
     def __init__(self):
         self.phase, self.since, self.raised_at, self.seq = INACTIVE, None, None, 0
         self.severity, self.value, self.last = None, None, None
         self.cooled, self.spent = 0, False  # the instant from which it may raise again; cooldown: once used up
         self.cleared_at = None
+        self.stale, self.scoped = -1, "not asked"  # what changed since the scope was last asked, and its answer then
         self.due = NEVER  # the next grid instant it must be judged at even if nothing else happens
 
 
@@ -218,6 +219,7 @@ class Account:
         for r in self.world.pack.order:
             s = self.states[r.index]
             if every or s.due <= t or changed & r.deps:
+                s.stale |= changed
                 self.step(r, s, t)
         self.judged, self.hour_judged = t, (self.hour, self.day)
         self.changed, self.dirty = 0, NEVER
@@ -232,7 +234,10 @@ class Account:
         w = self.world
         s.due = NEVER
         is_open = s.phase in (RAISED, CLEARING)
-        if r.scope.fn(self) is not True:
+        if w.literal or s.stale & r.scope.deps or s.scoped == "not asked":
+            s.scoped = r.scope.fn(self)
+        s.stale = 0
+        if s.scoped is not True:
             if is_open:
                 self.close(r, s, t, "out_of_scope")
             else:

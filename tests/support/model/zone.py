@@ -111,8 +111,10 @@ class Zone:
         t = a
         while t < b:
             end = min((t // QUARTER + 1) * QUARTER, b)
-            # One quarter of an hour: usually of one offset, and then at most one midnight lies in it.
-            if self.day(t) != self.day(end) or self.offset(t) != self.offset(end):
+            if self.offset(t) == self.offset(end):  # a quarter of an hour on one offset: one midnight at most
+                if self.day(t) != self.day(end):
+                    out.append(self.day(end) * DAY - self.offset(end))
+            else:
                 last = self.day(t)
                 for s in range((t // 1000 + 1) * 1000, end + 1, 1000):
                     d = self.day(s)
