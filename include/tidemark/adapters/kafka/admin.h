@@ -57,8 +57,8 @@ tm_status tm_kafka_admin_create(tm_kafka_admin *admin, const tm_kafka_topic_plan
 typedef struct tm_kafka_edge {
     int64_t first;    /* least offset kept */
     int64_t end;      /* last stable offset: the end as a read_committed reader sees it */
-    tm_time earliest; /* timestamp of the first record in [first, end); TM_TIME_NONE: no record, or it has none */
-    tm_time latest;   /* timestamp of the last record there */
+    tm_time earliest; /* timestamp of the first record in [first, end) that has one; TM_TIME_NONE: there is none */
+    tm_time latest;   /* timestamp of the last one there */
     tm_time greatest; /* greatest timestamp of any record there (timestamps need not grow with the offset) */
 } tm_kafka_edge;
 
