@@ -5,8 +5,8 @@
 /* A literal appended without measuring it. */
 #define PUT(out, literal) tm_buffer_append((out), "" literal, sizeof(literal) - 1)
 
-/* What stands around the value, at its longest. */
-static const char around_value[] = ",\"value_base64\":\"\",\"truncated\":false}";
+/* Bytes around the value, at their most. */
+enum { AROUND_VALUE = sizeof(",\"value_base64\":\"\",\"truncated\":false}") - 1 };
 
 /* Bytes a character takes inside a JSON string: its own, 2 or 6 where it is escaped. */
 static size_t escaped_length(unsigned char c)
@@ -21,7 +21,7 @@ static tm_slice text_within(tm_slice text, size_t room)
 {
     size_t used = 0;
     size_t whole = 0; /* behind the last character that fits */
-    for (size_t i = 0; i < text.length; i++) {
+    for (size_t i = 0; text.data != NULL && i < text.length; i++) {
         unsigned char c = (unsigned char)text.data[i];
         if ((c & 0xC0) != 0x80)
             whole = i;
@@ -97,7 +97,7 @@ void tm_dead_letter_encode(const tm_dead_letter *letter, size_t maximum, tm_buff
     PUT(out, ",\"key\":");
     cut = put_key(out, letter->key, room / 4);
 
-    used = out->length - start + sizeof(around_value) - 1;
+    used = out->length - start + AROUND_VALUE;
     if (letter->value.data == NULL) {
         PUT(out, ",\"value_base64\":null");
     } else {

@@ -311,9 +311,9 @@ static tm_time get_raised_at(fields *f, tm_slice account, tm_slice rule)
     tm_slice key = get_text(f, "episode", 1, TM_EPISODE_KEY_MAX);
     size_t head = account.length + rule.length + 2;
     tm_time t = 0;
-    bool good = key.length > head && memcmp(key.data, account.data, account.length) == 0 &&
-                key.data[account.length] == '/' && memcmp(key.data + account.length + 1, rule.data, rule.length) == 0 &&
-                key.data[head - 1] == '/';
+    bool good = key.data != NULL && account.data != NULL && rule.data != NULL && key.length > head &&
+                memcmp(key.data, account.data, account.length) == 0 && key.data[account.length] == '/' &&
+                memcmp(key.data + account.length + 1, rule.data, rule.length) == 0 && key.data[head - 1] == '/';
     for (size_t i = head; good && i < key.length; i++) {
         good = key.data[i] >= '0' && key.data[i] <= '9' && t <= TM_TIME_MAX;
         t = t * 10 + (key.data[i] - '0');
@@ -427,7 +427,7 @@ static tm_status read_settings(const json_t *object, tm_journal_configuration *r
     fields f = {object, "configuration", error, TM_OK};
     ret->timezone = get_text(&f, "timezone", 1, TM_CONFIGURATION_TEXT_MAX);
     ret->evaluate_every = get_integer(&f, "evaluate_every_ms", 1, TM_HOUR);
-    if (f.status == TM_OK && TM_HOUR % ret->evaluate_every != 0)
+    if (ret->evaluate_every > 0 && TM_HOUR % ret->evaluate_every != 0)
         wrong(&f, "evaluate_every_ms", "a divisor of an hour");
     ret->grace = get_integer(&f, "grace_ms", 0, TM_TIME_MAX);
     ret->max_skew = get_integer(&f, "max_skew_ms", 0, TM_TIME_MAX);
