@@ -5,20 +5,18 @@
 
 #include <stdint.h>
 
+#include "tidemark/adapters/redis/address.h"
 #include "tidemark/base/bytes.h"
 #include "tidemark/base/status.h"
 
 enum {
     TM_REDIS_TIMEOUT_DEFAULT = 5000,  /* ms, to connect and for a command */
-    TM_REDIS_URL_MAX = 2048,          /* bytes */
     TM_REDIS_REPLY_MAX = 128 << 20,   /* bytes of one value the server may send */
     TM_REDIS_REQUEST_MAX = 512 << 20, /* bytes of one pipeline we may send */
 };
 
 typedef struct tm_redis_options {
-    /* redis://[[user]:password@]host[:port][/db], unix:///path[?db=n], or rediss:// like redis:// over TLS. User and
-       password may hold %xx. Copied. */
-    const char *url;
+    const char *url;            /* as tm_redis_address_parse takes it; copied */
     int64_t connect_timeout_ms; /* 0: TM_REDIS_TIMEOUT_DEFAULT */
     int64_t command_timeout_ms; /* 0: the same; how long the server may be silent while we wait */
     const char *ca_file;        /* of rediss://; NULL: the system's certificates */
@@ -54,6 +52,8 @@ void tm_redis_argument_integer(tm_redis_connection *connection, int64_t argument
    not sent, or not entirely: the server executed nothing that needs the last command (the connection is dropped);
    TM_REJECT as tm_redis_connect; TM_FATAL: the pipeline is larger than TM_REDIS_REQUEST_MAX, or no memory. */
 tm_status tm_redis_send(tm_redis_connection *connection, tm_error *error);
+/* The same on the connection as it is, with its WATCH and MULTI: never connects, TM_RETRY when it broke. */
+tm_status tm_redis_send_more(tm_redis_connection *connection, tm_error *error);
 
 /* A reply, as the server sent it. */
 typedef enum tm_redis_type {

@@ -1,0 +1,61 @@
+/* What the parts of the Redis store share: its struct, its keys, its way of reading answers. */
+#ifndef TIDEMARK_PROCESSOR_REDIS_SHAPE_H
+#define TIDEMARK_PROCESSOR_REDIS_SHAPE_H
+
+#include "tidemark/adapters/redis/store.h"
+
+enum { TM_REDIS_KEY_MAX = 512 };
+
+typedef struct tm_redis_shard {
+    int32_t partition;
+    uint32_t buckets;
+} tm_redis_shard;
+
+typedef struct tm_redis_store {
+    tm_redis_connection *connection;
+    char *prefix, *group;
+    uint32_t buckets;       /* of shards claimed for the first time */
+    tm_redis_reply *kept;   /* holds what the last answer's slices point into */
+    tm_redis_shard *shards; /* whose number of buckets is known */
+    uint32_t shard_count, shard_capacity;
+    uint32_t *order, *starts; /* a commit's writes by bucket */
+    uint32_t order_capacity, starts_capacity;
+    tm_buffer warnings;
+} tm_redis_store;
+
+/* One argument of a command: the key PREFIX:{GROUP/PARTITION}:suffix, or :a:bucket. */
+void tm_redis_argument_key(tm_redis_store *store, int32_t partition, const char *suffix);
+void tm_redis_argument_bucket(tm_redis_store *store, int32_t partition, uint32_t bucket);
+
+/* Text as a whole decimal number. */
+bool tm_redis_integer(tm_slice text, int64_t *ret_value);
+
+/* An answer that is an error, told in the port's classes: TM_FATAL for a key of the wrong type (an invariant), TM_RETRY
+   for all others. */
+tm_status tm_redis_refused(const tm_redis_store *store, const tm_redis_reply *reply, const char *doing,
+                           tm_error *error);
+/* An answer of a shape that the command never has: TM_RETRY, and the connection is dropped. */
+tm_status tm_redis_strange(tm_redis_store *store, const char *doing, tm_error *error);
+/* Sends the pipeline and waits for the one answer of its one command; an error answer is told as above. */
+tm_status tm_redis_ask(tm_redis_store *store, const char *doing, tm_redis_reply **ret_reply, tm_error *error);
+/* Outside claim and check nobody expects TM_REJECT of a connection: what an operator may repair is tried again. */
+tm_status tm_redis_patient(tm_status status);
+
+/* The shard's number of buckets as it is stored; 0: nothing is kept of the shard. */
+tm_status tm_redis_buckets(tm_redis_store *store, int32_t partition, uint32_t *ret_buckets, tm_error *error);
+bool tm_redis_shard_known(tm_redis_store *store, int32_t partition, uint32_t *ret_buckets);
+tm_status tm_redis_shard_remember(tm_redis_store *store, int32_t partition, uint32_t buckets, tm_error *error);
+uint32_t tm_redis_bucket_of(tm_slice account, uint32_t buckets);
+
+/* The port's functions, one file each group. */
+tm_status tm_redis_commit(void *context, const tm_store_commit *commit, tm_error *error);
+tm_status tm_redis_scan_accounts(void *context, int32_t partition, tm_store_visit visit, void *visit_context,
+                                 tm_error *error);
+tm_status tm_redis_scan_fingerprints(void *context, int32_t partition, tm_store_visit visit, void *visit_context,
+                                     tm_error *error);
+tm_status tm_redis_scan_outbox(void *context, int32_t partition, int64_t published, tm_store_visit visit,
+                               void *visit_context, tm_error *error);
+tm_status tm_redis_get_account(void *context, int32_t partition, tm_slice account, tm_slice *ret_blob, tm_error *error);
+tm_status tm_redis_check(void *context, tm_error *error);
+
+#endif
