@@ -200,7 +200,8 @@ static tm_yaml_node *build(builder *b, struct fy_event *event, uint32_t depth)
         anchor = event->mapping_start.anchor;
         tag = event->mapping_start.tag;
         break;
-    default: /* FYET_ALIAS */
+    default: /* FYET_ALIAS, whose mark is behind its '*' */
+        start -= start > 0 && b->source->text.data[start - 1] == '*' ? 1 : 0;
         refuse(b, start, "anchors and aliases are not supported", "write the text out where it is used");
         return NULL;
     }
@@ -354,6 +355,14 @@ static size_t escape_length(char kind)
     }
 }
 
+/* A line continued with a backslash: nothing of it is in the text. */
+static bool continues(const tm_source *source, const tm_yaml_node *node, size_t at)
+{
+    const char *from = source->text.data;
+    return node->style == TM_YAML_DOUBLE_QUOTED && at + 1 < node->end && from[at] == '\\' &&
+           (from[at + 1] == '\n' || from[at + 1] == '\r');
+}
+
 /* Walks text and source side by side. Runs of white space are matched as wholes, since folding and indentation change
    them; everything else is byte for byte, but for the escapes of quoted styles. */
 size_t tm_yaml_offset(const tm_source *source, const tm_yaml_node *node, size_t offset)
@@ -362,9 +371,13 @@ size_t tm_yaml_offset(const tm_source *source, const tm_yaml_node *node, size_t 
     size_t at = node->start;
     size_t i = 0;
     bool leading = node->style == TM_YAML_BLOCK;
-    while (at < node->end && (i < offset || leading)) {
+    while (at < node->end && (i < offset || leading || continues(source, node, at))) {
         bool text_space = i < node->text.length && is_space(node->text.data[i]);
-        if (is_space(from[at]) && (text_space || leading)) {
+        if (continues(source, node, at)) {
+            do {
+                at++;
+            } while (at < node->end && is_space(from[at]));
+        } else if (is_space(from[at]) && (text_space || leading)) {
             size_t run = 0;
             while (i + run < node->text.length && is_space(node->text.data[i + run])) {
                 run++;
@@ -377,14 +390,6 @@ size_t tm_yaml_offset(const tm_source *source, const tm_yaml_node *node, size_t 
                 at++;
             }
         } else if (node->style == TM_YAML_DOUBLE_QUOTED && from[at] == '\\' && at + 1 < node->end) {
-            if (from[at + 1] == '\n' || from[at + 1] == '\r') {
-                /* A line continued: nothing in the text. */
-                at++;
-                while (at < node->end && is_space(from[at])) {
-                    at++;
-                }
-                continue;
-            }
             at += escape_length(from[at + 1]);
             i++;
             while (i < node->text.length && ((unsigned char)node->text.data[i] & 0xC0) == 0x80) {
