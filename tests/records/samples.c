@@ -52,6 +52,10 @@ static void print_endings(signal_fixture *f)
         f->signal.reason = (tm_reason)reason;
         f->signal.rule = reason == TM_REASON_RULE_REMOVED ? NULL : &f->rule;
         f->signal.facts = reason == TM_REASON_ERASED ? NULL : f->facts;
+        bool silent = reason == TM_REASON_RULE_REMOVED || reason == TM_REASON_ERASED; /* nothing was evaluated */
+        f->signal.value = silent ? tm_value_null() : tm_value_number(0.86);
+        f->signal.threshold = silent ? tm_value_null() : tm_value_number(0.5);
+        f->signal.clear_threshold = silent ? tm_value_null() : tm_value_number(0.8);
         print_signal(f);
     }
     f->signal.rule = &f->rule;
