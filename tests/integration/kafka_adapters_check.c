@@ -22,11 +22,20 @@ typedef struct kafka_world {
     char names[TM_INPUTS + TM_TOPICS][NAME];
     char group[NAME];
     tm_kafka_config configs[MEMBERS];
+    tm_clock clock;
     tm_log log;
     tm_kafka_source *sources[MEMBERS];
     rd_kafka_t *producer; /* for `append` */
     rd_kafka_t *holder;   /* for `hold` */
 } kafka_world;
+
+static int64_t steady(void *context)
+{
+    struct timespec now;
+    (void)context;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 /* Lines of the log go to standard error with TM_TEST_LOG set. */
 static void write_log(void *context, tm_log_level level, const char *event, const char *message,
@@ -94,6 +103,7 @@ static bool reset_with(kafka_world *world, uint32_t usage, uint32_t accounts)
     for (uint32_t m = 0; m < MEMBERS; m++) {
         tm_kafka_config *config = &world->configs[m];
         *config = (tm_kafka_config){.brokers = world->brokers, .group = world->group, .instance = "one", .worker = m};
+        config->clock = &world->clock;
         config->log = &world->log;
         for (int i = 0; i < TM_INPUTS; i++) {
             config->inputs[i] = world->names[i];
@@ -137,13 +147,6 @@ static tm_publisher make_publisher(void *context, uint32_t member, const tm_sour
         exit(2);
     }
     return tm_kafka_publisher_port(publisher);
-}
-
-static int64_t end_of(kafka_world *world, const char *topic, int32_t partition)
-{
-    int64_t first = -1;
-    int64_t end = -1;
-    return rd_kafka_query_watermark_offsets(world->producer, topic, partition, &first, &end, ASK_MS) == 0 ? end : -1;
 }
 
 static rd_kafka_resp_err_t produce(rd_kafka_t *producer, const char *topic, int32_t partition, const char *key,
@@ -270,7 +273,8 @@ static bool output(void *context, tm_topic topic, int32_t partition, int64_t num
 
 int main(int count, char **arguments)
 {
-    kafka_world world = {.brokers = count > 1 ? arguments[1] : "", .log = {NULL, write_log}};
+    kafka_world world = {
+        .brokers = count > 1 ? arguments[1] : "", .clock = {.steady = steady}, .log = {NULL, write_log}};
     const contract_world port = {.context = &world,
                                  .reset = reset,
                                  .source = make_source,

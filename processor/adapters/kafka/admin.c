@@ -47,11 +47,11 @@ void tm_kafka_admin_free(tm_kafka_admin *admin)
 
 tm_status tm_kafka_admin_connect(tm_kafka_admin *admin, int64_t timeout_ms, tm_error *error)
 {
-    int64_t until = tm_kafka_steady_ms() + timeout_ms;
+    int64_t until = tm_kafka_steady(&admin->connection) + timeout_ms;
     rd_kafka_resp_err_t code;
     do { /* in pieces, so that what librdkafka has to say about it is heard */
         const struct rd_kafka_metadata *metadata = NULL;
-        int64_t left = until - tm_kafka_steady_ms();
+        int64_t left = until - tm_kafka_steady(&admin->connection);
         code = rd_kafka_metadata(admin->connection.handle, 0, NULL, &metadata,
                                  left < 1     ? 1
                                  : left < 500 ? (int)left
@@ -63,7 +63,7 @@ tm_status tm_kafka_admin_connect(tm_kafka_admin *admin, int64_t timeout_ms, tm_e
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             return TM_OK;
         }
-    } while (tm_kafka_steady_ms() < until);
+    } while (tm_kafka_steady(&admin->connection) < until);
     (void)tm_fail(error, TM_RETRY, "no Kafka broker answers: %s",
                   admin->connection.reason[0] != '\0' ? admin->connection.reason : rd_kafka_err2str(code));
     tm_error_where(error, "%s", admin->connection.config->brokers);
@@ -151,7 +151,11 @@ static tm_status describe_settings(tm_kafka_admin *admin, const char *const *nam
         goto out;
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (topics[i].present) {
+        bool named = false; /* twice in one request is an error */
+        for (uint32_t t = 0; t < i; t++) {
+            named = named || strcmp(names[t], names[i]) == 0;
+        }
+        if (topics[i].present && !named) {
             resources[present++] = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, names[i]);
         }
     }
@@ -238,7 +242,7 @@ static tm_status new_topic(const tm_kafka_topic_plan *plan, rd_kafka_NewTopic_t 
 /* Creating is done when every broker asked knows the partitions, not yet when it was answered. */
 static tm_status wait_created(tm_kafka_admin *admin, const tm_kafka_topic_plan *plans, uint32_t count, tm_error *error)
 {
-    int64_t until = tm_kafka_steady_ms() + REQUEST_MS;
+    int64_t until = tm_kafka_steady(&admin->connection) + REQUEST_MS;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t partitions = 0;
         for (;;) {
@@ -251,7 +255,7 @@ static tm_status wait_created(tm_kafka_admin *admin, const tm_kafka_topic_plan *
             if (status == TM_OK && partitions > 0) {
                 break;
             }
-            if (tm_kafka_steady_ms() >= until) {
+            if (tm_kafka_steady(&admin->connection) >= until) {
                 return tm_fail(error, TM_RETRY, "topic '%s' was created, but is not there yet", plans[i].name);
             }
             (void)nanosleep(&pause, NULL);
@@ -315,7 +319,7 @@ out:
 tm_status tm_kafka_admin_edges(tm_kafka_admin *admin, const char *topic, uint32_t count, int64_t timeout_ms,
                                tm_kafka_edge *ret_edges, tm_error *error)
 {
-    return tm_kafka_edges(admin->connection.handle, topic, count, timeout_ms, ret_edges, error);
+    return tm_kafka_edges(&admin->connection, topic, count, timeout_ms, ret_edges, error);
 }
 
 /* ---- The checks at start ---- */

@@ -1,16 +1,17 @@
 #include "tidemark/adapters/kafka/connection.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-int64_t tm_kafka_steady_ms(void)
+enum { CLOSE_STEP_MS = 2 };
+
+int64_t tm_kafka_steady(const tm_kafka_connection *connection)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    const tm_clock *clock = connection->config->clock;
+    return clock->steady(clock->context);
 }
 
 /* ---- Secrets and log lines ---- */
@@ -222,7 +223,6 @@ static void *destroy_handle(void *handle)
 bool tm_kafka_connection_close(tm_kafka_connection *connection, int64_t wait_ms)
 {
     pthread_t thread;
-    struct timespec until;
     rd_kafka_t *handle = connection->handle;
     if (handle == NULL) {
         return true;
@@ -232,12 +232,11 @@ bool tm_kafka_connection_close(tm_kafka_connection *connection, int64_t wait_ms)
         (void)destroy_handle(handle);
         return true;
     }
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    wait_ms += until.tv_nsec / 1000000;
-    until.tv_sec += (time_t)(wait_ms / 1000);
-    until.tv_nsec = until.tv_nsec % 1000000 + (long)(wait_ms % 1000) * 1000000;
-    if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0) {
-        return true;
+    for (int64_t waited = 0; waited <= wait_ms; waited += CLOSE_STEP_MS) {
+        if (pthread_tryjoin_np(thread, NULL) == 0) {
+            return true;
+        }
+        (void)poll(NULL, 0, CLOSE_STEP_MS);
     }
     (void)pthread_detach(thread);
     tm_kafka_log(connection, TM_LOG_WARNING, "kafka_close_hangs", "librdkafka did not end in time; it is left behind");

@@ -5,12 +5,13 @@
 #include "tidemark/adapters/kafka/reader.h"
 
 enum {
+    AGAIN_MS = 50,    /* between questions that were not answered */
     LOOK_BACK = 8,    /* records looked at before an end, first; then this many times as many */
     OUTLIERS_MAX = 64 /* questions for a greater timestamp before the rest is read instead */
 };
 
 typedef struct probe {
-    rd_kafka_t *handle;
+    const tm_kafka_connection *connection;
     const char *topic;
     int32_t partition;
     int64_t until; /* steady clock */
@@ -18,7 +19,7 @@ typedef struct probe {
 
 static int64_t left_of(const probe *at)
 {
-    int64_t left = at->until - tm_kafka_steady_ms();
+    int64_t left = at->until - tm_kafka_steady(at->connection);
     return left > 1 ? left : 1;
 }
 
@@ -47,7 +48,7 @@ static tm_status scan_range(const probe *at, int64_t from, int64_t end, tm_time 
 {
     tm_kafka_reader reader;
     const rd_kafka_message_t *message = NULL;
-    tm_status status = tm_kafka_reader_begin(&reader, at->handle, at->topic, at->partition, from, end, error);
+    tm_status status = tm_kafka_reader_begin(&reader, at->connection, at->topic, at->partition, from, end, error);
     *ret_scan = (scan){.first = TM_TIME_NONE, .last = TM_TIME_NONE, .greatest = TM_TIME_NONE};
     if (status != TM_OK) {
         return status;
@@ -70,7 +71,7 @@ static tm_status find_later(const probe *at, tm_time time, int64_t end, int64_t 
     rd_kafka_resp_err_t code;
     tm_status status = TM_OK;
     part->offset = time + 1;
-    code = rd_kafka_offsets_for_times(at->handle, list, (int)left_of(at));
+    code = rd_kafka_offsets_for_times(at->connection->handle, list, (int)left_of(at));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         code = list->elems[0].err;
     }
@@ -117,8 +118,14 @@ static tm_status probe_edge(const probe *at, tm_kafka_edge *edge, tm_error *erro
     int64_t span = LOOK_BACK;
     tm_status status;
     *edge = (tm_kafka_edge){.earliest = TM_TIME_NONE, .latest = TM_TIME_NONE, .greatest = TM_TIME_NONE};
-    status =
-        tm_kafka_reader_bounds(at->handle, at->topic, at->partition, (int)left_of(at), &edge->first, &edge->end, error);
+    for (;;) { /* a partition just made, or moved, has no leader for a moment */
+        status = tm_kafka_reader_bounds(at->connection, at->topic, at->partition, (int)left_of(at), &edge->first,
+                                        &edge->end, error);
+        if (status != TM_RETRY || tm_kafka_steady(at->connection) >= at->until) {
+            break;
+        }
+        (void)rd_kafka_poll(at->connection->handle, AGAIN_MS);
+    }
     if (status != TM_OK || edge->first >= edge->end) {
         return status;
     }
@@ -145,10 +152,10 @@ static tm_status probe_edge(const probe *at, tm_kafka_edge *edge, tm_error *erro
     return status;
 }
 
-tm_status tm_kafka_edges(rd_kafka_t *handle, const char *topic, uint32_t count, int64_t timeout_ms,
+tm_status tm_kafka_edges(const tm_kafka_connection *connection, const char *topic, uint32_t count, int64_t timeout_ms,
                          tm_kafka_edge *ret_edges, tm_error *error)
 {
-    probe at = {.handle = handle, .topic = topic, .until = tm_kafka_steady_ms() + timeout_ms};
+    probe at = {.connection = connection, .topic = topic, .until = tm_kafka_steady(connection) + timeout_ms};
     for (uint32_t p = 0; p < count; p++) {
         tm_status status;
         at.partition = (int32_t)p;

@@ -69,8 +69,8 @@ static rd_kafka_resp_err_t root_of(const tm_kafka_publisher *publisher, rd_kafka
 static tm_status spend(tm_kafka_publisher *publisher, const char *what, rd_kafka_resp_err_t code, const char *text,
                        tm_error *error)
 {
-    bool open_too_long = publisher->state == OPEN &&
-                         tm_kafka_steady_ms() - publisher->opened_at >= (int64_t)TM_KAFKA_TRANSACTION_MS * 9 / 10;
+    bool open_too_long = publisher->state == OPEN && tm_kafka_steady(&publisher->connection) - publisher->opened_at >=
+                                                         (int64_t)TM_KAFKA_TRANSACTION_MS * 9 / 10;
     tm_status status = TM_RETRY;
     code = root_of(publisher, code);
     publisher->state = SPENT;
@@ -110,7 +110,7 @@ typedef struct watch {
 
 static watch watch_begin(tm_kafka_publisher *publisher)
 {
-    return (watch){atomic_load(&publisher->connection.sockets_closed), tm_kafka_steady_ms()};
+    return (watch){atomic_load(&publisher->connection.sockets_closed), tm_kafka_steady(&publisher->connection)};
 }
 
 /* librdkafka repeats the request that ends a transaction silently. A first copy that was merely delayed would end the
@@ -118,7 +118,7 @@ static watch watch_begin(tm_kafka_publisher *publisher)
 static bool is_suspect(tm_kafka_publisher *publisher, watch begun)
 {
     return atomic_load(&publisher->connection.sockets_closed) != begun.sockets ||
-           tm_kafka_steady_ms() - begun.since >= SUSPECT_MS;
+           tm_kafka_steady(&publisher->connection) - begun.since >= SUSPECT_MS;
 }
 
 /* TM_OK: aborted for certain, and nothing of it is on its way. */
@@ -259,7 +259,7 @@ static tm_status publisher_begin(void *context, tm_error *error)
         return spend_error(publisher, "no transaction could be begun", failure, error);
     }
     publisher->state = OPEN;
-    publisher->opened_at = tm_kafka_steady_ms();
+    publisher->opened_at = tm_kafka_steady(&publisher->connection);
     return TM_OK;
 }
 
@@ -309,7 +309,7 @@ static rd_kafka_resp_err_t produce(tm_kafka_publisher *publisher, const tm_outpu
 static tm_status publisher_send(void *context, const tm_output *output, tm_error *error)
 {
     tm_kafka_publisher *publisher = context;
-    int64_t until = tm_kafka_steady_ms() + TM_KAFKA_SETTLE_MS;
+    int64_t until = tm_kafka_steady(&publisher->connection) + TM_KAFKA_SETTLE_MS;
     const char *name;
     rd_kafka_resp_err_t code;
     tm_status status;
@@ -322,7 +322,7 @@ static tm_status publisher_send(void *context, const tm_output *output, tm_error
     }
     name = publisher->connection.config->outputs[output->topic];
     code = produce(publisher, output);
-    while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && tm_kafka_steady_ms() < until) {
+    while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && tm_kafka_steady(&publisher->connection) < until) {
         (void)rd_kafka_poll(publisher->connection.handle, FULL_WAIT_MS);
         code = produce(publisher, output);
     }
@@ -349,7 +349,7 @@ static tm_status publisher_send(void *context, const tm_output *output, tm_error
 static rd_kafka_error_t *send_offsets(tm_kafka_publisher *publisher, const int32_t *partitions,
                                       const tm_position *positions, uint32_t count)
 {
-    int64_t until = tm_kafka_steady_ms() + TM_KAFKA_SETTLE_MS;
+    int64_t until = tm_kafka_steady(&publisher->connection) + TM_KAFKA_SETTLE_MS;
     rd_kafka_consumer_group_metadata_t *membership =
         publisher->source != NULL ? tm_kafka_source_membership(publisher->source) : NULL;
     rd_kafka_topic_partition_list_t *list =
@@ -363,12 +363,12 @@ static rd_kafka_error_t *send_offsets(tm_kafka_publisher *publisher, const int32
         int64_t left;
         do { /* what is retriable is the same call again, within the same time */
             rd_kafka_error_destroy(failure);
-            left = until - tm_kafka_steady_ms();
+            left = until - tm_kafka_steady(&publisher->connection);
             failure = rd_kafka_send_offsets_to_transaction(publisher->connection.handle, list, membership,
                                                            left > 1 ? (int)left : 1);
         } while (failure != NULL && rd_kafka_error_is_retriable(failure) &&
                  !rd_kafka_error_txn_requires_abort(failure) && !rd_kafka_error_is_fatal(failure) &&
-                 until - tm_kafka_steady_ms() > TM_KAFKA_BACKOFF_MS &&
+                 until - tm_kafka_steady(&publisher->connection) > TM_KAFKA_BACKOFF_MS &&
                  (rd_kafka_poll(publisher->connection.handle, TM_KAFKA_BACKOFF_MS / 2), true));
     }
     if (list != NULL) {
@@ -415,7 +415,7 @@ static tm_status publisher_commit(void *context, const int32_t *partitions, cons
         publisher->state = SPENT;
         (void)tm_fail(error, TM_RETRY,
                       "the commit went over a slow or broken connection (%" PRId64 " ms); it is read back",
-                      tm_kafka_steady_ms() - begun.since);
+                      tm_kafka_steady(&publisher->connection) - begun.since);
         return TM_RETRY;
     }
     publisher->state = READY;

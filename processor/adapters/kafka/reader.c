@@ -23,11 +23,11 @@ tm_status tm_kafka_reader_connect(tm_kafka_connection *connection, tm_error *err
     return status;
 }
 
-tm_status tm_kafka_reader_bounds(rd_kafka_t *handle, const char *topic, int32_t partition, int timeout_ms,
-                                 int64_t *ret_first, int64_t *ret_end, tm_error *error)
+tm_status tm_kafka_reader_bounds(const tm_kafka_connection *connection, const char *topic, int32_t partition,
+                                 int timeout_ms, int64_t *ret_first, int64_t *ret_end, tm_error *error)
 {
     rd_kafka_resp_err_t code =
-        rd_kafka_query_watermark_offsets(handle, topic, partition, ret_first, ret_end, timeout_ms);
+        rd_kafka_query_watermark_offsets(connection->handle, topic, partition, ret_first, ret_end, timeout_ms);
     tm_status status = TM_RETRY;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return TM_OK;
@@ -42,11 +42,11 @@ tm_status tm_kafka_reader_bounds(rd_kafka_t *handle, const char *topic, int32_t 
     return status;
 }
 
-tm_status tm_kafka_reader_begin(tm_kafka_reader *reader, rd_kafka_t *handle, const char *topic, int32_t partition,
-                                int64_t from, int64_t end, tm_error *error)
+tm_status tm_kafka_reader_begin(tm_kafka_reader *reader, const tm_kafka_connection *connection, const char *topic,
+                                int32_t partition, int64_t from, int64_t end, tm_error *error)
 {
-    *reader = (tm_kafka_reader){.handle = handle, .partition = partition, .next = from, .end = end};
-    reader->topic = rd_kafka_topic_new(handle, topic, NULL);
+    *reader = (tm_kafka_reader){.connection = connection, .partition = partition, .next = from, .end = end};
+    reader->topic = rd_kafka_topic_new(connection->handle, topic, NULL);
     if (reader->topic == NULL || rd_kafka_consume_start(reader->topic, partition, from) != 0) {
         (void)tm_fail(error, TM_RETRY, "reading cannot begin: %s", rd_kafka_err2str(rd_kafka_last_error()));
         tm_error_where(error, "%s:%" PRId32 ":%" PRId64, topic, partition, from);
@@ -62,15 +62,15 @@ tm_status tm_kafka_reader_begin(tm_kafka_reader *reader, rd_kafka_t *handle, con
 tm_status tm_kafka_reader_next(tm_kafka_reader *reader, int64_t wait_ms, const rd_kafka_message_t **ret_message,
                                tm_error *error)
 {
-    int64_t until = tm_kafka_steady_ms() + wait_ms;
+    int64_t until = tm_kafka_steady(reader->connection) + wait_ms;
     *ret_message = NULL;
     while (reader->next < reader->end) {
-        int64_t left = until - tm_kafka_steady_ms();
+        int64_t left = until - tm_kafka_steady(reader->connection);
         rd_kafka_resp_err_t code;
         if (reader->message != NULL) {
             rd_kafka_message_destroy(reader->message);
         }
-        (void)rd_kafka_poll(reader->handle, 0);
+        (void)rd_kafka_poll(reader->connection->handle, 0);
         reader->message = rd_kafka_consume(reader->topic, reader->partition, left > 0 ? (int)left : 0);
         if (reader->message == NULL) {
             (void)tm_fail(error, TM_RETRY, "no record came within %" PRId64 " ms", wait_ms);

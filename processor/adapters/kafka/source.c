@@ -353,13 +353,13 @@ static uint32_t take_waiting(tm_kafka_source *source, tm_source_record *records,
 static tm_status check_reachable(tm_kafka_source *source, tm_error *error)
 {
     const struct rd_kafka_metadata *metadata = NULL;
-    int64_t now = tm_kafka_steady_ms();
+    int64_t now = tm_kafka_steady(&source->connection);
     if (!source->connection.down) {
         return TM_OK;
     }
     if (now - source->probed_at >= PROBE_EVERY_MS) {
         rd_kafka_resp_err_t code = rd_kafka_metadata(source->connection.handle, 0, NULL, &metadata, PROBE_MS);
-        source->probed_at = tm_kafka_steady_ms();
+        source->probed_at = tm_kafka_steady(&source->connection);
         if (metadata != NULL) {
             rd_kafka_metadata_destroy(metadata);
         }
@@ -526,7 +526,7 @@ static void close_consumer(tm_kafka_source *source, int64_t until)
     if (failure != NULL) {
         rd_kafka_error_destroy(failure);
     } else {
-        while (!rd_kafka_consumer_closed(source->connection.handle) && tm_kafka_steady_ms() < until) {
+        while (!rd_kafka_consumer_closed(source->connection.handle) && tm_kafka_steady(&source->connection) < until) {
             rd_kafka_event_t *event = rd_kafka_queue_poll(events, 20);
             if (event != NULL && rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE) {
                 (void)rd_kafka_assign(source->connection.handle, NULL);
@@ -544,7 +544,7 @@ static void source_leave(void *context)
     if (source->connection.handle != NULL) {
         int64_t until;
         on_revoked(source, rd_kafka_assignment_lost(source->connection.handle) != 0);
-        until = tm_kafka_steady_ms() + TM_KAFKA_LEAVE_MS / 2;
+        until = tm_kafka_steady(&source->connection) + TM_KAFKA_LEAVE_MS / 2;
         close_consumer(source, until);
         ended = close_handle(source);
     }

@@ -2,6 +2,7 @@
 #ifndef TIDEMARK_ADAPTERS_KAFKA_CONFIG_H
 #define TIDEMARK_ADAPTERS_KAFKA_CONFIG_H
 
+#include "tidemark/ports/clock.h"
 #include "tidemark/ports/log.h"
 #include "tidemark/ports/publisher.h"
 
@@ -21,7 +22,8 @@ typedef struct tm_kafka_config {
     const char *outputs[TM_TOPICS];      /* topic names; NULL: this worker publishes nothing there */
     const tm_kafka_property *properties; /* passed through; applied before the ones the protocol needs */
     uint32_t property_count;
-    const tm_log *log; /* NULL: silent. Receives librdkafka's own lines too, without secrets */
+    const tm_clock *clock; /* its steady time tells how long a call took, and ends what waits; any thread */
+    const tm_log *log;     /* NULL: silent. Receives librdkafka's own lines too, without secrets */
 } tm_kafka_config;
 
 enum { TM_KAFKA_ID_MAX = 249 }; /* bytes of "<group>-<instance>-<worker>" */

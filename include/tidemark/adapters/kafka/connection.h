@@ -60,7 +60,7 @@ void tm_kafka_log(const tm_kafka_connection *connection, tm_log_level level, con
 /* Overwrites the values of secret properties in a text with stars. */
 void tm_kafka_redact(const tm_kafka_config *config, char *text);
 
-/* Milliseconds of a clock that never goes backwards. */
-int64_t tm_kafka_steady_ms(void);
+/* Milliseconds of the configured clock, which never goes backwards. */
+int64_t tm_kafka_steady(const tm_kafka_connection *connection);
 
 #endif

@@ -6,8 +6,8 @@
 #include "tidemark/adapters/kafka/admin.h"
 #include "tidemark/adapters/kafka/connection.h"
 
-/* As tm_kafka_admin_edges, over a handle of tm_kafka_reader_connect. */
-tm_status tm_kafka_edges(rd_kafka_t *handle, const char *topic, uint32_t count, int64_t timeout_ms,
+/* As tm_kafka_admin_edges, over a connection of tm_kafka_reader_connect. */
+tm_status tm_kafka_edges(const tm_kafka_connection *connection, const char *topic, uint32_t count, int64_t timeout_ms,
                          tm_kafka_edge *ret_edges, tm_error *error);
 
 #endif

@@ -6,7 +6,7 @@
 #include "tidemark/adapters/kafka/connection.h"
 
 typedef struct tm_kafka_reader {
-    rd_kafka_t *handle; /* of tm_kafka_reader_open; borrowed */
+    const tm_kafka_connection *connection; /* of tm_kafka_reader_connect; borrowed */
     rd_kafka_topic_t *topic;
     int32_t partition;
     int64_t next; /* all records before it were given */
@@ -18,12 +18,12 @@ typedef struct tm_kafka_reader {
 tm_status tm_kafka_reader_connect(tm_kafka_connection *connection, tm_error *error);
 
 /* Least offset kept and last stable offset. TM_OK; TM_RETRY: no answer; TM_REJECT: no such topic or partition. */
-tm_status tm_kafka_reader_bounds(rd_kafka_t *handle, const char *topic, int32_t partition, int timeout_ms,
-                                 int64_t *ret_first, int64_t *ret_end, tm_error *error);
+tm_status tm_kafka_reader_bounds(const tm_kafka_connection *connection, const char *topic, int32_t partition,
+                                 int timeout_ms, int64_t *ret_first, int64_t *ret_end, tm_error *error);
 
 /* Begins reading [from, end). TM_OK or TM_RETRY. */
-tm_status tm_kafka_reader_begin(tm_kafka_reader *reader, rd_kafka_t *handle, const char *topic, int32_t partition,
-                                int64_t from, int64_t end, tm_error *error);
+tm_status tm_kafka_reader_begin(tm_kafka_reader *reader, const tm_kafka_connection *connection, const char *topic,
+                                int32_t partition, int64_t from, int64_t end, tm_error *error);
 
 /* The next record, valid until the next call; NULL at the end. TM_OK; TM_RETRY: none came within `wait_ms`, the same
    call may succeed; TM_REJECT: the position is gone (cut by retention while reading). */
