@@ -33,14 +33,14 @@ static void print_episode(signal_fixture *f)
     f->signal.state = TM_SIGNAL_UPDATED;
     f->signal.severity = TM_SEVERITY_CRITICAL;
     f->signal.sequence = 2;
-    f->signal.time += 86400000;
+    f->signal.time += TM_DAY;
     f->signal.value = f->signal.summary[0] = f->signal.evidence[0] = tm_value_number(0.26);
     f->signal.evidence[1] = tm_value_number(52);
     print_signal(f);
     f->signal.state = TM_SIGNAL_CLEARED;
     f->signal.reason = TM_REASON_CONDITION;
     f->signal.sequence = 3;
-    f->signal.time += 9 * 86400000;
+    f->signal.time += 9 * TM_DAY;
     f->signal.value = f->signal.summary[0] = f->signal.evidence[0] = tm_value_number(0.86);
     f->signal.evidence[1] = tm_value_number(172);
     print_signal(f);
@@ -92,7 +92,7 @@ static void print_edges(signal_fixture *f)
     memset(account, 'a', sizeof(account));
     memset(expression, '\\', sizeof(expression));
     for (size_t i = 0; i < sizeof(summary); i += 2)
-        memcpy(summary + i, "ü", 2);
+        summary[i] = '\xC3', summary[i + 1] = '\xBC'; /* ü */
     f->account.key = (tm_slice){account, sizeof(account)};
     f->nodes[0].text = (tm_slice){expression, sizeof(expression)};
     f->rule.evidence = evidence;
