@@ -65,8 +65,11 @@ tm_status tm_picks_reserve(tm_picks *picks, tm_heap *heap, tm_reach reach, int64
         memmove(picks->entries, picks->entries + dead, picks->count * sizeof *picks->entries);
         return TM_OK;
     }
+    uint16_t at = find(picks, bucket);
+    if (at < picks->count && picks->entries[at].bucket == bucket)
+        return TM_OK;
     if (picks->count >= COUNT_MAX)
-        return find(picks, bucket) < picks->count ? TM_OK : TM_REJECT;
+        return TM_REJECT; /* ahead of the present by more than any record could have put it */
     return set_capacity(picks, heap, picks->count + picks->count / 8U + 1);
 }
 
