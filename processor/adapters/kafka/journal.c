@@ -27,9 +27,9 @@ static tm_status open_journal(void *context, int32_t partition, tm_error *error)
     const char *topic = connection->config->outputs[TM_TOPIC_JOURNAL];
     int64_t first = 0, end = 0;
     if (status == TM_OK)
-        status = tm_kafka_reader_bounds(connection->handle, topic, partition, TM_KAFKA_ASK_MS, &first, &end, error);
+        status = tm_kafka_reader_bounds(connection, topic, partition, TM_KAFKA_ASK_MS, &first, &end, error);
     if (status == TM_OK)
-        status = tm_kafka_reader_begin(&journal->reader, connection->handle, topic, partition, first, end, error);
+        status = tm_kafka_reader_begin(&journal->reader, connection, topic, partition, first, end, error);
     journal->open = status == TM_OK;
     return status;
 }

@@ -49,7 +49,7 @@ static tm_status poll(void *context, int64_t wait_ms, tm_source_record *records,
     *ret_count = 0;
     if (!s->assigned)
         return assign(s, error);
-    int64_t until = tm_kafka_steady_ms() + wait_ms;
+    int64_t until = tm_kafka_steady(&s->connection) + wait_ms;
     do {
         bool reading = false;
         for (size_t i = 0; i < (size_t)s->partitions * TM_INPUTS; i++) {
@@ -75,7 +75,7 @@ static tm_status poll(void *context, int64_t wait_ms, tm_source_record *records,
         }
         if (!reading)
             return TM_OK;
-    } while (*ret_count == 0 && tm_kafka_steady_ms() < until);
+    } while (*ret_count == 0 && tm_kafka_steady(&s->connection) < until);
     return TM_OK;
 }
 
@@ -107,7 +107,7 @@ static tm_status bounds(void *context, tm_input input, int32_t partition, int64_
     solo *s = context;
     const solo_lane *lane = lane_of(s, input, partition);
     *ret_reached = lane->started ? lane->reader.next : -1;
-    return tm_kafka_reader_bounds(s->connection.handle, s->connection.config->inputs[input], partition, TM_KAFKA_ASK_MS,
+    return tm_kafka_reader_bounds(&s->connection, s->connection.config->inputs[input], partition, TM_KAFKA_ASK_MS,
                                   ret_first, ret_end, error);
 }
 
@@ -117,13 +117,12 @@ static tm_status start(void *context, tm_input input, int32_t partition, int64_t
     solo_lane *lane = lane_of(s, input, partition);
     int64_t first, end;
     const char *topic = s->connection.config->inputs[input];
-    tm_status status =
-        tm_kafka_reader_bounds(s->connection.handle, topic, partition, TM_KAFKA_ASK_MS, &first, &end, error);
+    tm_status status = tm_kafka_reader_bounds(&s->connection, topic, partition, TM_KAFKA_ASK_MS, &first, &end, error);
     if (status != TM_OK)
         return status;
     if (lane->started)
         tm_kafka_reader_end(&lane->reader);
-    status = tm_kafka_reader_begin(&lane->reader, s->connection.handle, topic, partition, offset, end, error);
+    status = tm_kafka_reader_begin(&lane->reader, &s->connection, topic, partition, offset, end, error);
     lane->started = status == TM_OK;
     return status;
 }
