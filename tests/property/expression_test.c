@@ -1,4 +1,5 @@
-/* Random expressions over a random account: the compiled program against a tree walker that shares nothing with it, and
+/* Long because: the tree walker, its own semantics, stands beside what it judges.
+   Random expressions over a random account: the compiled program against a tree walker that shares nothing with it, and
    the horizon against every instant before it. */
 #include "tidemark/rules/expression.h"
 
