@@ -1,0 +1,162 @@
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "tidemark/adapters/system/clock.h"
+#include "tidemark/adapters/system/log.h"
+#include "tidemark/adapters/system/notify.h"
+#include "tidemark/adapters/system/signals.h"
+#include "tidemark/commands/commands.h"
+#include "tidemark/commands/service.h"
+
+enum { TICK = 200, STATUS_EVERY = 60000, FIRST_STATUS = 10000 };
+
+static void log_start(const tm_service *service, const tm_setup *setup)
+{
+    const tm_pipeline_settings *s = &service->settings;
+    char hash[32], pack[32], start[TM_TIME_TEXT] = "complete";
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)s->configuration_hash);
+    snprintf(pack, sizeof pack, "%016llx", (unsigned long long)s->pack->hash);
+    if (s->counting_start != TM_TIME_NONE)
+        tm_time_format(s->counting_start, start);
+    tm_log_field fields[] = {tm_log_text("version", TIDEMARK_VERSION),
+                             tm_log_text("librdkafka", tm_kafka_library_version()),
+                             tm_log_text("group", setup->configuration->group),
+                             tm_log_text("instance", setup->configuration->instance),
+                             tm_log_integer("workers", setup->configuration->workers),
+                             tm_log_integer("partitions", s->partitions),
+                             tm_log_integer("rules_version", s->pack->version),
+                             tm_log_text("rules", pack),
+                             tm_log_text("configuration", hash),
+                             tm_log_text("timezone", setup->configuration->timezone),
+                             tm_log_text("counting_start", start)};
+    service->log.write(service->log.context, TM_LOG_INFO, "start", "tidemark starts", fields,
+                       sizeof fields / sizeof *fields);
+}
+
+static void log_status(const tm_service *service, const tm_service_sum *before, int64_t elapsed)
+{
+    tm_service_sum now;
+    tm_service_look(service, &now);
+    char time[TM_TIME_TEXT] = "none";
+    if (now.time != TM_TIME_NONE)
+        tm_time_format(now.time, time);
+    double seconds = elapsed > 0 ? (double)elapsed / 1000 : 1;
+    /* How far stream time is behind the clock: the grace when everything is drained. */
+    tm_time wall = service->clock.wall(service->clock.context);
+    tm_log_field fields[] = {
+        tm_log_number("records_per_second", (double)(now.records - before->records) / seconds),
+        tm_log_integer("records", (int64_t)now.records),
+        tm_log_integer("duplicates", (int64_t)now.duplicates),
+        tm_log_integer("late", (int64_t)now.late),
+        tm_log_integer("dead_letters", (int64_t)now.dead_letters),
+        tm_log_integer("dedup_shed", (int64_t)now.shed),
+        tm_log_integer("signals", (int64_t)now.signals),
+        tm_log_integer("open_churn_risk", now.open[TM_KIND_CHURN_RISK]),
+        tm_log_integer("open_expansion", now.open[TM_KIND_EXPANSION]),
+        tm_log_integer("open_advisory", now.open[TM_KIND_ADVISORY]),
+        tm_log_integer("accounts", now.accounts),
+        tm_log_integer("memory_bytes", now.memory),
+        tm_log_integer("shards", now.shards),
+        tm_log_integer("halted", now.halted),
+        tm_log_text("stream_time", time),
+        tm_log_integer("lag_seconds", now.time == TM_TIME_NONE ? -1 : (wall - now.time) / 1000),
+        tm_log_text("waiting", now.waiting ? "true" : "false"),
+    };
+    service->log.write(service->log.context, TM_LOG_INFO, "status", "Once a minute", fields,
+                       sizeof fields / sizeof *fields);
+}
+
+static int supervise(tm_service *service)
+{
+    int64_t start = service->clock.steady(service->clock.context);
+    int64_t next = start + FIRST_STATUS, last = start;
+    tm_service_sum before = {0};
+    tm_notify("READY=1");
+    while (!tm_service_finished(service) && !tm_signals_wait(TICK)) {
+        int64_t now = service->clock.steady(service->clock.context);
+        tm_notify("WATCHDOG=1");
+        if (tm_signals_take_reload())
+            service->log.write(
+                service->log.context, TM_LOG_WARNING, "reload",
+                "New rules are taken at a restart: raise the version and restart the instances one by one", NULL, 0);
+        if (now < next)
+            continue;
+        log_status(service, &before, now - last);
+        tm_service_look(service, &before);
+        last = now;
+        next = now + STATUS_EVERY;
+    }
+    tm_notify("STOPPING=1");
+    int code = tm_service_stop(service);
+    log_status(service, &(tm_service_sum){0}, service->clock.steady(service->clock.context) - start);
+    service->log.write(service->log.context, TM_LOG_INFO, "stop",
+                       code ? "tidemark stops after an error" : "tidemark stops", NULL, 0);
+    return code;
+}
+
+static int run(const tm_command *command, int argc, char **argv)
+{
+    const char *configuration = "tidemark.yaml", *rules = NULL, *until = NULL;
+    tm_service_options options = {.until = TM_TIME_NEVER};
+    const tm_option table[] = {
+        {"config", "FILE", "configuration (default tidemark.yaml)", TM_OPTION_TEXT, &configuration},
+        {"rules", "FILE", "rules file instead of the configuration's", TM_OPTION_TEXT, &rules},
+        {"once", NULL, "process up to the inputs' ends as found at the start, commit, exit", TM_OPTION_FLAG,
+         &options.once},
+        {"until", "TIME", "read no record later than this instant, end exactly there", TM_OPTION_TEXT, &until},
+        {"dry-run", NULL, "join no group, write nothing, print the signals", TM_OPTION_FLAG, &options.dry_run},
+    };
+    int status;
+    if (!tm_options_parse(command, table, sizeof table / sizeof *table, argc, argv, &argc, &status))
+        return status;
+    if (argc > 1)
+        return tm_cli_say(command, EX_USAGE, "unexpected argument '%s'", argv[1]);
+    if (until && tm_time_parse(tm_slice_of(until), &options.until) != TM_OK)
+        return tm_cli_say(command, EX_USAGE, "--until takes an RFC 3339 time such as 2026-01-31T00:00:00Z, not '%s'",
+                          until);
+
+    tm_setup setup;
+    tm_setup_options wanted = {.configuration = configuration, .rules = rules};
+    int code = tm_setup_load(command, &wanted, &setup);
+    if (code != 0)
+        return code;
+    tm_error error;
+    tm_log log = {0};
+    tm_log_level level = TM_LOG_INFO;
+    (void)tm_log_level_parse(tm_slice_of(setup.configuration->log_level), &level);
+    tm_log_format format = strcmp(setup.configuration->log_format, "json") == 0 ? TM_LOG_JSON : TM_LOG_KEY_VALUE;
+    tm_service service = {0};
+    if (tm_signals_install(&error) != TM_OK ||
+        tm_system_log_init(stderr, format, level, tm_system_clock(), &log, &error) != TM_OK) {
+        code = tm_cli_fail(command, TM_FATAL, &error);
+        goto out;
+    }
+    code = tm_service_prepare(&service, command, &setup, &log, &options);
+    if (code == 0) {
+        log_start(&service, &setup);
+        if (!options.dry_run)
+            tm_setup_print_answers(&setup, service.settings.counting_start, stderr);
+        code = tm_service_start(&service);
+        if (code == 0)
+            code = supervise(&service);
+        else
+            (void)tm_service_stop(&service);
+    }
+out:
+    tm_service_done(&service);
+    tm_system_log_done(&log);
+    tm_signals_restore();
+    tm_setup_done(&setup);
+    return code;
+}
+
+const tm_command tm_command_run = {
+    "run", "read usage events, keep aggregates, publish signals", "",
+    "Joins the consumer group and processes until it is asked to stop (SIGTERM, SIGINT): then it settles and leaves.\n"
+    "Logs go to standard error: one line at start, one a minute, and what happens.\n\n"
+    "Exit status: 0 stopped or at its end; 64 usage; 66 a file is missing; 69 Kafka or Redis does not answer;\n"
+    "70 an invariant is broken, or every shard is halted; 75 stopped while something did not answer (nothing is "
+    "lost);\n"
+    "78 the configuration, the rules, or what the brokers have is not as it has to be.",
+    run};
