@@ -197,7 +197,7 @@ const tm_configuration_key *tm_configuration_key_at(uint32_t index)
 typedef struct reader {
     tm_configuration *configuration;
     const tm_configfile_options *options;
-    tm_source source;
+    tm_document source;
     tm_diagnostics *diagnostics;
     tm_buffer text; /* of the value being expanded */
     bool out_of_memory;

@@ -57,7 +57,7 @@ static void show_line(tm_diagnostic *item, const char *line, const char *end, co
     item->caret = characters(line, place);
 }
 
-static void locate(tm_diagnostic *item, const tm_source *source, size_t offset)
+static void locate(tm_diagnostic *item, const tm_document *source, size_t offset)
 {
     const char *text = source->text.data;
     size_t length = source->text.length;
@@ -84,7 +84,7 @@ static void locate(tm_diagnostic *item, const tm_source *source, size_t offset)
     show_line(item, text + start, text + end, text + offset);
 }
 
-void tm_diagnostics_add(tm_diagnostics *diagnostics, const tm_source *source, size_t offset, const char *format, ...)
+void tm_diagnostics_add(tm_diagnostics *diagnostics, const tm_document *source, size_t offset, const char *format, ...)
 {
     if (diagnostics->count == TM_DIAGNOSTICS_MAX) {
         diagnostics->dropped++;
@@ -112,7 +112,7 @@ void tm_diagnostics_hint(tm_diagnostics *diagnostics, const char *format, ...)
     va_end(arguments);
 }
 
-size_t tm_source_offset(const tm_source *source, uint32_t line, uint32_t column)
+size_t tm_document_offset(const tm_document *source, uint32_t line, uint32_t column)
 {
     const char *text = source->text.data;
     size_t length = source->text.length;

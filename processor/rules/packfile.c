@@ -24,7 +24,7 @@ enum {
 typedef struct reader {
     tm_arena *arena;
     tm_pack *pack;
-    tm_source source;
+    tm_document source;
     tm_diagnostics *diagnostics;
     tm_expression_scope scope;
     uint32_t default_scope;
@@ -135,7 +135,7 @@ static bool read_number(reader *r, const tm_yaml_node *node, double *ret_number)
 
 /* --- expressions --- */
 
-static void expression_error(reader *r, const tm_source *source, size_t offset, const tm_expression_error *error)
+static void expression_error(reader *r, const tm_document *source, size_t offset, const tm_expression_error *error)
 {
     tm_diagnostics_add(r->diagnostics, source, offset, "%s", error->message);
     tm_diagnostics_hint(r->diagnostics, "%s", error->hint);
@@ -166,7 +166,7 @@ static uint32_t compile_text(reader *r, const char *name, tm_slice text, tm_type
 {
     uint32_t compiled = TM_NODE_NONE;
     tm_expression_error error;
-    tm_source source = {name, text};
+    tm_document source = {name, text};
     tm_status status = tm_expression_compile(&r->pack->program, &r->scope, text, wanted, &compiled, NULL, &error);
     if (status == TM_FATAL) {
         r->out_of_memory = true;
@@ -875,7 +875,7 @@ tm_status tm_packfile_parse(tm_slice text, const char *file_name, const tm_packf
     }
     r->arena = pack->arena;
     r->pack = pack;
-    r->source = (tm_source){file_name, pack->text};
+    r->source = (tm_document){file_name, pack->text};
     r->diagnostics = own ? own : options->diagnostics;
     r->default_scope = TM_NODE_NONE;
     status = read_pack(r, options, error);

@@ -7,7 +7,7 @@
 
 typedef struct builder {
     tm_arena *arena;
-    const tm_source *source;
+    const tm_document *source;
     tm_diagnostics *diagnostics;
     struct fy_parser *parser;
     uint32_t nodes;
@@ -250,7 +250,7 @@ static void take_parser_errors(builder *b, struct fy_diag *diag)
     while ((error = fy_diag_errors_iterate(diag, &at))) {
         uint32_t line = error->line > 0 ? (uint32_t)error->line : 1;
         uint32_t column = error->column > 0 ? (uint32_t)error->column : 1;
-        tm_diagnostics_add(b->diagnostics, b->source, tm_source_offset(b->source, line, column), "not YAML: %s",
+        tm_diagnostics_add(b->diagnostics, b->source, tm_document_offset(b->source, line, column), "not YAML: %s",
                            error->msg ? error->msg : "unknown");
     }
     if (b->diagnostics->count == 0) {
@@ -277,7 +277,8 @@ static bool text_is_fine(builder *b)
     return true;
 }
 
-tm_status tm_yaml_parse(tm_arena *arena, const tm_source *source, tm_diagnostics *diagnostics, tm_yaml_node **ret_root)
+tm_status tm_yaml_parse(tm_arena *arena, const tm_document *source, tm_diagnostics *diagnostics,
+                        tm_yaml_node **ret_root)
 {
     builder b = {.arena = arena, .source = source, .diagnostics = diagnostics};
     *ret_root = NULL;
@@ -356,7 +357,7 @@ static size_t escape_length(char kind)
 }
 
 /* A line continued with a backslash: nothing of it is in the text. */
-static bool continues(const tm_source *source, const tm_yaml_node *node, size_t at)
+static bool continues(const tm_document *source, const tm_yaml_node *node, size_t at)
 {
     const char *from = source->text.data;
     return node->style == TM_YAML_DOUBLE_QUOTED && at + 1 < node->end && from[at] == '\\' &&
@@ -365,7 +366,7 @@ static bool continues(const tm_source *source, const tm_yaml_node *node, size_t 
 
 /* Walks text and source side by side. Runs of white space are matched as wholes, since folding and indentation change
    them; everything else is byte for byte, but for the escapes of quoted styles. */
-size_t tm_yaml_offset(const tm_source *source, const tm_yaml_node *node, size_t offset)
+size_t tm_yaml_offset(const tm_document *source, const tm_yaml_node *node, size_t offset)
 {
     const char *from = source->text.data;
     size_t at = node->start;

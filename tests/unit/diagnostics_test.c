@@ -13,14 +13,14 @@ static const char *printed(void)
     return tm_buffer_text(&out);
 }
 
-static tm_source source_of(const char *text)
+static tm_document source_of(const char *text)
 {
-    return (tm_source){"rules.yaml", tm_slice_of(text)};
+    return (tm_document){"rules.yaml", tm_slice_of(text)};
 }
 
 Test(diagnostics, shows_line_caret_and_hint)
 {
-    tm_source source = source_of("version: 1\n  when: evnts[7d] > 1\r\nlast\n");
+    tm_document source = source_of("version: 1\n  when: evnts[7d] > 1\r\nlast\n");
     tm_diagnostics_add(&all, &source, 19, "unknown metric '%s'", "evnts");
     tm_diagnostics_hint(&all, "did you mean '%s'?", "events");
     cr_assert_str_eq(printed(), "rules.yaml:2:9: unknown metric 'evnts'\n"
@@ -31,20 +31,20 @@ Test(diagnostics, shows_line_caret_and_hint)
 
 Test(diagnostics, counts_characters_not_bytes)
 {
-    tm_source source = source_of("n: 'h\xc3\xa9llo \xe2\x82\xac' x");
+    tm_document source = source_of("n: 'h\xc3\xa9llo \xe2\x82\xac' x");
     tm_diagnostics_add(&all, &source, strlen(source.text.data) - 1, "here");
     cr_assert_str_eq(printed(), "rules.yaml:1:14: here\n    n: 'h\xc3\xa9llo \xe2\x82\xac' x\n                 ^\n");
-    cr_assert_eq(tm_source_offset(&source, 1, 14), strlen(source.text.data) - 1);
-    cr_assert_eq(tm_source_offset(&source, 1, 99), strlen(source.text.data));
-    cr_assert_eq(tm_source_offset(&source, 9, 1), strlen(source.text.data));
-    tm_source lines = source_of("ab\ncd\n");
-    cr_assert_eq(tm_source_offset(&lines, 2, 2), 4);
-    cr_assert_eq(tm_source_offset(&lines, 1, 9), 2);
+    cr_assert_eq(tm_document_offset(&source, 1, 14), strlen(source.text.data) - 1);
+    cr_assert_eq(tm_document_offset(&source, 1, 99), strlen(source.text.data));
+    cr_assert_eq(tm_document_offset(&source, 9, 1), strlen(source.text.data));
+    tm_document lines = source_of("ab\ncd\n");
+    cr_assert_eq(tm_document_offset(&lines, 2, 2), 4);
+    cr_assert_eq(tm_document_offset(&lines, 1, 9), 2);
 }
 
 Test(diagnostics, ends_and_empty_texts)
 {
-    tm_source source = source_of("");
+    tm_document source = source_of("");
     tm_diagnostics_hint(&all, "of nothing");
     tm_diagnostics_add(&all, &source, 0, "empty");
     source = source_of("a\nbc");
@@ -60,7 +60,7 @@ Test(diagnostics, cuts_long_lines_around_the_place)
     for (int i = 0; i + 1 < 2000; i += 2) {
         memcpy(text + i, "\xc3\xa9", 2);
     }
-    tm_source source = source_of(text);
+    tm_document source = source_of(text);
     tm_diagnostics_add(&all, &source, 1000, "middle");
     cr_assert_eq(all.items[0].column, 501);
     cr_assert_eq(all.items[0].caret, 40);
@@ -77,7 +77,7 @@ Test(diagnostics, cuts_long_lines_around_the_place)
 
 Test(diagnostics, is_bounded_sorted_and_summed_up)
 {
-    tm_source source = source_of("a\nb\nc d\n");
+    tm_document source = source_of("a\nb\nc d\n");
     tm_error error;
     cr_assert_eq(tm_diagnostics_status(&all, &error), TM_OK);
     tm_diagnostics_add(&all, &source, 6, "third");
@@ -85,7 +85,7 @@ Test(diagnostics, is_bounded_sorted_and_summed_up)
     cr_assert_str_eq(error.what, "third");
     tm_diagnostics_add(&all, &source, 0, "first");
     tm_diagnostics_hint(&all, "do this");
-    tm_source other = {"other", TM_SLICE_LITERAL("x")};
+    tm_document other = {"other", TM_SLICE_LITERAL("x")};
     tm_diagnostics_add(&all, &source, 4, "second");
     for (int i = 0; i < 20; i++) {
         tm_diagnostics_add(&all, &other, 0, "n%d", i);
@@ -131,7 +131,7 @@ Test(diagnostics, finds_the_nearest_name)
     cr_assert_str_eq(nearest_to("xyz"), "");
     cr_assert_str_eq(nearest_to(""), "");
     cr_assert_str_eq(nearest_to("a_name_much_longer_than_any_name_could_ever_be_allowed_to_be_in_here"), "");
-    tm_source source = source_of("wehn: 1");
+    tm_document source = source_of("wehn: 1");
     tm_diagnostics_add(&all, &source, 0, "unknown");
     tm_nearest nearest;
     tm_nearest_init(&nearest, TM_SLICE_LITERAL("wehn"));

@@ -12,10 +12,10 @@
 enum { TM_DIAGNOSTICS_MAX = 20, TM_DIAGNOSTIC_LINE_MAX = 160 };
 
 /* A text and the name under which people know it; neither is owned. */
-typedef struct tm_source {
+typedef struct tm_document {
     const char *name;
     tm_slice text;
-} tm_source;
+} tm_document;
 
 typedef struct tm_diagnostic {
     char file[256];
@@ -35,12 +35,12 @@ typedef struct tm_diagnostics {
 } tm_diagnostics;
 
 /* Adds an error at byte `offset` of the text (its end is allowed). */
-void tm_diagnostics_add(tm_diagnostics *diagnostics, const tm_source *source, size_t offset, const char *format, ...)
+void tm_diagnostics_add(tm_diagnostics *diagnostics, const tm_document *source, size_t offset, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* Sets the hint of the error added last. An empty one removes it. */
 void tm_diagnostics_hint(tm_diagnostics *diagnostics, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Byte offset of a line and column (from 1, as other parsers report them), within the text. */
-size_t tm_source_offset(const tm_source *source, uint32_t line, uint32_t column);
+size_t tm_document_offset(const tm_document *source, uint32_t line, uint32_t column);
 /* Puts the errors in the order of the text; ones at the same place stay as they were added. */
 void tm_diagnostics_sort(tm_diagnostics *diagnostics);
 /* Appends all of them as text for people, each three or four lines. */

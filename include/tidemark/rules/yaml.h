@@ -31,7 +31,8 @@ typedef struct tm_yaml_node {
 
 /* Parses one document. `source->text` must be UTF-8 without NUL, at most TM_PACK_FILE_MAX bytes. TM_OK (*ret_root is
    NULL for an empty document); TM_REJECT with what was found in `diagnostics`; TM_FATAL without memory. */
-tm_status tm_yaml_parse(tm_arena *arena, const tm_source *source, tm_diagnostics *diagnostics, tm_yaml_node **ret_root);
+tm_status tm_yaml_parse(tm_arena *arena, const tm_document *source, tm_diagnostics *diagnostics,
+                        tm_yaml_node **ret_root);
 
 /* The entry of a map under a key, or NULL (also when `map` is NULL or no map). */
 tm_yaml_node *tm_yaml_get(const tm_yaml_node *map, const char *key);
@@ -39,6 +40,6 @@ tm_yaml_node *tm_yaml_get(const tm_yaml_node *map, const char *key);
 bool tm_yaml_is_null(const tm_yaml_node *node);
 /* Where in the source byte `offset` of a scalar's text stands: exact for plain, quoted and block scalars, lines folded
    or not; where source and text cannot be aligned, the scalar's beginning. */
-size_t tm_yaml_offset(const tm_source *source, const tm_yaml_node *node, size_t offset);
+size_t tm_yaml_offset(const tm_document *source, const tm_yaml_node *node, size_t offset);
 
 #endif
