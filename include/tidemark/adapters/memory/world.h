@@ -10,6 +10,8 @@
 
 typedef struct tm_world tm_world;
 
+enum { TM_WORLD_PARTITIONS_MAX = 4096 };
+
 typedef struct tm_world_record {
     tm_slice key;      /* absent: data == NULL */
     tm_slice value;    /* absent: a tombstone */
@@ -18,7 +20,8 @@ typedef struct tm_world_record {
     uint32_t header_count; /* at most TM_SOURCE_HEADERS_MAX */
 } tm_world_record;
 
-/* A world whose inputs and outputs have `partitions` partitions each (1 to 4096). NULL without memory or beyond. */
+/* A world whose inputs and outputs have `partitions` partitions each (1 to TM_WORLD_PARTITIONS_MAX). NULL without
+ * memory or beyond. */
 tm_world *tm_world_new(uint32_t partitions);
 /* Every source must have left and every publisher be closed before. NULL is allowed. */
 void tm_world_free(tm_world *world);
@@ -36,12 +39,15 @@ bool tm_world_output(tm_world *world, tm_topic topic, int32_t partition, int64_t
 int32_t tm_world_partition_of(const tm_world *world, tm_slice key);
 
 /* What a test does to a broker. */
-/* An open upstream transaction: records from `offset` on are not yet stable; -1 ends it. */
-void tm_world_hold(tm_world *world, tm_input input, int32_t partition, int64_t offset);
+/* open: an upstream transaction puts one record into the partition and stays open, so that nothing from there on is
+   stable. Otherwise it is aborted: its record is never delivered. TM_OK, TM_REJECT (open already, or not), TM_FATAL. */
+tm_status tm_world_hold(tm_world *world, tm_input input, int32_t partition, bool open);
 /* Retention: records before `first` are gone. */
 void tm_world_trim(tm_world *world, tm_input input, int32_t partition, int64_t first);
 /* While not reachable, every call of sources and publishers that needs the broker answers TM_RETRY. */
 void tm_world_set_reachable(tm_world *world, bool reachable);
+/* The next commit of any publisher is done, but answered with TM_RETRY, as when the answer was lost. */
+void tm_world_lose_answer(tm_world *world);
 /* Session time-out: the member is out of the group and learns it at its next poll, which joins again. */
 void tm_world_expel(tm_world *world, const tm_source *source);
 /* Moves a partition's committed offsets by hand. */
