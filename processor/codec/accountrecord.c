@@ -183,7 +183,7 @@ static bool take_entry(judge *j, const json_t *value, const char *where, entry_k
         return true;
     }
     if (kind == ENTRY_TEXT || (kind == ENTRY_ANY && json_is_string(value))) {
-        tm_slice text;
+        tm_slice text = {NULL, 0};
         if (!take_text(j, value, where, TM_FACT_TEXT_MAX, true, &text))
             return false;
         *ret_value = tm_value_string(text);
@@ -191,7 +191,7 @@ static bool take_entry(judge *j, const json_t *value, const char *where, entry_k
     }
     if (kind == ENTRY_ANY && !json_is_number(value))
         return refuse(j, TM_DEAD_WRONG_TYPE, "%s: must be a string, a number or a boolean", where);
-    tm_fixed number;
+    tm_fixed number = 0;
     if (!take_number(j, value, where, true, &number))
         return false;
     *ret_value = tm_value_number(tm_fixed_number(number));

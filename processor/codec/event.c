@@ -368,7 +368,7 @@ static bool judge_properties(judge *j, tm_event *event)
 static bool judge_cloudevents(judge *j)
 {
     const tm_mapping_plan *plan = j->plan;
-    tm_raw raw = {.kind = TM_RAW_ABSENT};
+    tm_raw raw;
     if (plan->version >= 0) {
         raw = j->raw->found[plan->version];
     } else {

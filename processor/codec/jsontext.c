@@ -143,7 +143,8 @@ static unsigned repair(char *text, size_t length)
                 continue;
             }
             if (code >= 0xD800 && code <= 0xDFFF) {
-                memcpy(text + i + 2, "0020", 4);
+                memset(text + i + 2, '0', 4);
+                text[i + 4] = '2';
                 found |= REPAIRED_SURROGATE;
             }
             i += 2;

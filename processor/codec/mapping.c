@@ -80,7 +80,7 @@ static void finish_plan(tm_mapping_plan *plan)
         plan->choices[at] = choice;
     }
     uint16_t at = 0;
-    for (uint8_t target = 0; target < TM_TARGET_PROPERTY; target++) {
+    for (int target = 0; target < TM_TARGET_PROPERTY; target++) {
         plan->first[target] = at;
         while (at < plan->choice_count && plan->choices[at].target == target)
             at++;

@@ -1,9 +1,9 @@
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/examples.h"
 #include "tidemark/codec/accountrecord.h"
 
 static tm_account_record_reader *reader;
@@ -307,31 +307,14 @@ Test(accountrecord, a_detail_is_cut_between_characters)
 }
 
 /* What the published schema shows as good is accepted, what it shows as bad is refused. */
-static size_t read_folder(const char *path, bool good)
+static bool accepts(tm_slice text)
 {
-    size_t count = 0;
-    DIR *folder = opendir(path);
-    cr_assert_not_null(folder, "%s", path);
-    for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-        if (strstr(entry->d_name, ".json") == NULL)
-            continue;
-        char name[1024];
-        static char text[1 << 16];
-        snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
-        FILE *file = fopen(name, "r");
-        size_t length = fread(text, 1, sizeof text, file);
-        fclose(file);
-        bool accepted = read_slice((tm_slice){text, length}, NULL, true) == TM_OK;
-        cr_expect_eq(accepted, good, "%s: %s %s", name, tm_dead_reason_name(reason), detail);
-        count++;
-    }
-    closedir(folder);
-    return count;
+    return read_slice(text, NULL, true) == TM_OK;
 }
 
 Test(accountrecord, agrees_with_the_schema)
 {
-    cr_expect_gt(read_folder(TIDEMARK_SOURCE_DIR "/schemas/examples/account-record", true), 3);
-    cr_expect_gt(read_folder(TIDEMARK_SOURCE_DIR "/schemas/examples/account-record/invalid", false), 10);
+    cr_expect_gt(each_example("account-record", true, accepts), 3);
+    cr_expect_gt(each_example("account-record/invalid", false, accepts), 10);
     tm_account_record_reader_free(NULL);
 }

@@ -1,10 +1,10 @@
 /* The law of an event, judged with both readers at once: whatever one is asked, the other must answer the same. */
 #include <criterion/criterion.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "support/eventreaders.h"
+#include "support/examples.h"
 
 #define TEXT(literal) TM_SLICE_LITERAL(literal)
 #define EXPECT_TEXT(slice, text) cr_expect(tm_slice_equal_text(slice, text), "%.*s", (int)(slice).length, (slice).data)
@@ -573,32 +573,15 @@ Test(event, custom)
 }
 
 /* What the published schema shows as good is accepted, what it shows as bad is refused. */
-static size_t read_folder(const char *path, bool good)
+static bool accepts(tm_slice text)
 {
-    size_t count = 0;
-    DIR *folder = opendir(path);
-    cr_assert_not_null(folder, "%s", path);
-    for (struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-        if (strstr(entry->d_name, ".json") == NULL)
-            continue;
-        char name[1024];
-        static char text[1 << 16];
-        snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
-        FILE *file = fopen(name, "r");
-        size_t length = fread(text, 1, sizeof text, file);
-        fclose(file);
-        bool accepted = read_slice((tm_slice){text, length}, NULL, (tm_slice){NULL, 0}) == TM_OK;
-        cr_expect_eq(accepted, good, "%s: %s %s", name, tm_dead_reason_name(reason), pair.details[0]);
-        count++;
-    }
-    closedir(folder);
-    return count;
+    return read_slice(text, NULL, (tm_slice){NULL, 0}) == TM_OK;
 }
 
 Test(event, agrees_with_the_schema)
 {
     reader_pair_done(&pair);
     reader_pair_init(&pair, tm_mapping_native(), TM_KEY_IGNORE);
-    cr_expect_gt(read_folder(TIDEMARK_SOURCE_DIR "/schemas/examples/event", true), 5);
-    cr_expect_gt(read_folder(TIDEMARK_SOURCE_DIR "/schemas/examples/event/invalid", false), 20);
+    cr_expect_gt(each_example("event", true, accepts), 5);
+    cr_expect_gt(each_example("event/invalid", false, accepts), 20);
 }
