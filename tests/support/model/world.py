@@ -209,6 +209,8 @@ class Account:
             self.judge(t)
 
     def judge(self, t):
+        if self.judged is not None and t <= self.judged:
+            raise AssertionError(f"{self.name}: {t} was judged already")  # a timer that does not lie ahead would never end
         hour, day = self.hour_judged if self.judged is not None else (None, None)
         self.look(t)
         if self.hour != hour:
