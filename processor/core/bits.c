@@ -2,37 +2,58 @@
 
 #include "tidemark/base/limits.h"
 
+static void put_up_to_64(tm_bit_writer *writer, uint64_t value, unsigned bits)
+{
+    if (bits < 64)
+        value &= (UINT64_C(1) << bits) - 1;
+    writer->pending |= value << writer->filled;
+    if (writer->filled + bits < 64) {
+        writer->filled += bits;
+        return;
+    }
+    tm_buffer_put_u64(writer->out, writer->pending);
+    unsigned written = 64 - writer->filled;
+    writer->filled = bits - written;
+    writer->pending = writer->filled ? value >> written : 0;
+}
+
 void tm_bits_put(tm_bit_writer *writer, unsigned __int128 value, unsigned bits)
 {
-    while (bits) {
-        unsigned take = 8 - writer->filled < bits ? 8 - writer->filled : bits;
-        writer->byte |= ((unsigned)value & ((1U << take) - 1)) << writer->filled;
-        value >>= take;
-        bits -= take;
-        writer->filled += take;
-        if (writer->filled == 8)
-            tm_bits_end(writer);
+    if (bits > 64) {
+        put_up_to_64(writer, (uint64_t)value, 64);
+        value >>= 64;
+        bits -= 64;
     }
+    if (bits)
+        put_up_to_64(writer, (uint64_t)value, bits);
 }
 
 void tm_bits_end(tm_bit_writer *writer)
 {
-    if (writer->filled)
-        tm_buffer_put_u8(writer->out, (uint8_t)writer->byte);
-    writer->byte = writer->filled = 0;
+    for (unsigned put = 0; put < writer->filled; put += 8)
+        tm_buffer_put_u8(writer->out, (uint8_t)(writer->pending >> put));
+    writer->pending = 0;
+    writer->filled = 0;
+}
+
+static uint64_t get_up_to_64(const uint8_t *bytes, size_t position, unsigned bits)
+{
+    uint64_t value = 0;
+    const uint8_t *at = bytes + position / 8;
+    unsigned skip = (unsigned)(position % 8), got = 0;
+    while (got < bits) {
+        value |= (uint64_t)(*at++ >> skip) << got;
+        got += 8 - skip;
+        skip = 0;
+    }
+    return bits < 64 ? value & ((UINT64_C(1) << bits) - 1) : value;
 }
 
 unsigned __int128 tm_bits_get(const uint8_t *bytes, size_t position, unsigned bits)
 {
-    unsigned __int128 value = 0;
-    for (unsigned got = 0; got < bits;) {
-        size_t at = position + got;
-        unsigned in_byte = 8 - (unsigned)(at % 8);
-        unsigned take = in_byte < bits - got ? in_byte : bits - got;
-        value |= (unsigned __int128)((unsigned)bytes[at / 8] >> at % 8 & ((1U << take) - 1)) << got;
-        got += take;
-    }
-    return value;
+    if (bits <= 64)
+        return get_up_to_64(bytes, position, bits);
+    return get_up_to_64(bytes, position, 64) | (unsigned __int128)get_up_to_64(bytes, position + 64, bits - 64) << 64;
 }
 
 unsigned tm_bits_of(unsigned __int128 value)

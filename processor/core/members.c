@@ -316,21 +316,37 @@ bool tm_members_any(const tm_members *members, const tm_members_reach *reach, bo
     return false;
 }
 
-/* The bits of buckets newest, newest - 1, … of one unit of a row: `span` of them. */
+/* The bits of the `span` buckets up to the newest of one unit of a row, the oldest first. */
 static void put_row(tm_bit_writer *to, const uint32_t *row, size_t words, int64_t newest, int64_t span)
 {
-    int64_t bits = (int64_t)words * WORD, bit = words ? ((newest % bits) + bits) % bits : 0;
-    for (int64_t i = 0; i < span; i++) {
-        tm_bits_put(to, row[bit / WORD] >> bit % WORD & 1, 1);
-        bit = bit ? bit - 1 : bits - 1;
+    if (!words)
+        return;
+    int64_t bits = (int64_t)words * WORD, bit = (((newest - span + 1) % bits) + bits) % bits;
+    while (span > 0) {
+        int64_t in_word = WORD - bit % WORD, take = in_word < span ? in_word : span;
+        tm_bits_put(to, row[bit / WORD] >> bit % WORD, (unsigned)take);
+        span -= take;
+        bit = (bit + take) % bits;
     }
 }
 
 static void get_row(const uint8_t *bytes, size_t position, int64_t span, uint32_t *row, size_t words, int64_t newest)
 {
-    for (int64_t i = 0; i < span && i < (int64_t)words * WORD; i++)
-        if (tm_bits_get(bytes, position + (size_t)i, 1))
-            select_bits(row, words, newest - i, 1);
+    int64_t bits = (int64_t)words * WORD;
+    if (!words)
+        return;
+    if (span > bits) { /* the reach became shorter */
+        position += (size_t)(span - bits);
+        span = bits;
+    }
+    int64_t bit = (((newest - span + 1) % bits) + bits) % bits;
+    while (span > 0) {
+        int64_t in_word = WORD - bit % WORD, take = in_word < span ? in_word : span;
+        row[bit / WORD] |= (uint32_t)tm_bits_get(bytes, position, (unsigned)take) << bit % WORD;
+        position += (size_t)take;
+        span -= take;
+        bit = (bit + take) % bits;
+    }
 }
 
 /* How many buckets down from the newest are needed for the oldest mark within reach; 0: there is none. */
@@ -341,14 +357,17 @@ static int64_t span_of(const tm_members *members, size_t offset, size_t words, i
         return 0;
     if (span > (int64_t)words * WORD)
         span = (int64_t)words * WORD;
+    row_mask any = {{0}};
+    for (uint32_t i = 0; i < members->count; i++)
+        for (size_t w = 0; w < words; w++)
+            any.words[w] |= row_of(members, i)[offset + w];
     for (; span > 0; span--) {
         row_mask mask = {{0}};
         select_bits(mask.words, words, newest - span + 1, 1);
-        for (uint32_t i = 0; i < members->count; i++)
-            if (row_meets(row_of(members, i) + offset, &mask, words))
-                return span;
+        if (row_meets(any.words, &mask, words))
+            break;
     }
-    return 0;
+    return span;
 }
 
 static void put_unit(tm_buffer *out, bool kept, int64_t newest, int64_t origin, int64_t span)

@@ -231,21 +231,32 @@ bool tm_ring_any(const tm_ring *ring, int64_t oldest)
     return false;
 }
 
+static const int32_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
+
 static unsigned __int128 zigzag(wide value)
 {
     return ((unsigned __int128)value << 1) ^ (unsigned __int128)(value >> 127);
 }
 
-/* Decimal zeros that all cells from..to share, at most six: counts of whole things are sums of whole millions. */
-static unsigned shared_zeros(const tm_ring *ring, size_t from, size_t to, wide *ret_divisor)
+/* Decimal zeros that all values share, at most six: sums of whole things are whole millions. */
+static unsigned shared_zeros(const wide *values, size_t count)
 {
-    static const int32_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
     unsigned zeros = 6;
-    for (size_t i = from; i <= to && zeros; i++)
-        while (cell(ring, i) % powers[zeros] != 0)
-            zeros--;
-    *ret_divisor = powers[zeros];
+    for (size_t i = 0; i < count && zeros; i++) {
+        if (values[i] == (int64_t)values[i])
+            while ((int64_t)values[i] % powers[zeros] != 0)
+                zeros--;
+        else
+            while (values[i] % powers[zeros] != 0)
+                zeros--;
+    }
     return zeros;
+}
+
+static void divide(wide *values, size_t count, int32_t divisor)
+{
+    for (size_t i = 0; i < count && divisor > 1; i++)
+        values[i] = values[i] == (int64_t)values[i] ? (int64_t)values[i] / divisor : values[i] / divisor;
 }
 
 void tm_ring_save(const tm_ring *ring, int64_t oldest, int64_t origin, tm_buffer *out)
@@ -259,24 +270,28 @@ void tm_ring_save(const tm_ring *ring, int64_t oldest, int64_t origin, tm_buffer
         tm_buffer_put_varint(out, 0);
         return;
     }
-    wide divisor;
-    unsigned zeros = shared_zeros(ring, from, end - 1, &divisor), bits = 0;
-    bool negative = false;
-    for (size_t i = from; i < end; i++)
-        negative = negative || cell(ring, i) < 0;
-    for (size_t i = from; i < end; i++) {
-        wide value = cell(ring, i) / divisor;
-        unsigned needs = tm_bits_of(negative ? zigzag(value) : (unsigned __int128)value);
-        bits = needs > bits ? needs : bits;
+    wide values[LENGTH_MAX], signs = 0;
+    size_t count = end - from;
+    for (size_t i = 0; i < count; i++) {
+        values[i] = cell(ring, from + i);
+        signs |= values[i];
     }
-    tm_buffer_put_varint(out, (uint64_t)((end - from) * 7 + zeros) << 1 | negative);
+    unsigned zeros = shared_zeros(values, count);
+    bool negative = signs < 0;
+    unsigned __int128 all = 0;
+    divide(values, count, powers[zeros]);
+    for (size_t i = 0; i < count; i++) {
+        if (negative)
+            values[i] = (wide)zigzag(values[i]);
+        all |= (unsigned __int128)values[i];
+    }
+    unsigned bits = tm_bits_of(all);
+    tm_buffer_put_varint(out, (uint64_t)(count * 7 + zeros) << 1 | negative);
     tm_buffer_put_signed(out, (int64_t)ring->base + (int64_t)end - origin);
     tm_buffer_put_u8(out, (uint8_t)bits);
     tm_bit_writer to = {.out = out};
-    for (size_t i = from; i < end; i++) {
-        wide value = cell(ring, i) / divisor;
-        tm_bits_put(&to, negative ? zigzag(value) : (unsigned __int128)value, bits);
-    }
+    for (size_t i = 0; i < count; i++)
+        tm_bits_put(&to, (unsigned __int128)values[i], bits);
     tm_bits_end(&to);
 }
 
@@ -285,7 +300,6 @@ enum { CELL_BITS_MAX = 106, BUCKET_MAX = 1000000000 };
 
 tm_status tm_ring_load(tm_heap *heap, int32_t reach, int64_t origin, tm_reader *in, tm_ring *ret_ring)
 {
-    static const int32_t powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000};
     *ret_ring = (tm_ring){0};
     uint64_t head = tm_reader_varint(in);
     if (in->failed)

@@ -7,7 +7,8 @@
 
 typedef struct tm_bit_writer {
     tm_buffer *out;
-    unsigned byte, filled; /* of the byte begun */
+    uint64_t pending; /* begun, not yet appended */
+    unsigned filled;  /* bits of it */
 } tm_bit_writer;
 
 /* Appends the lowest `bits` (0 to 128) of `value`. */
