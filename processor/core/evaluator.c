@@ -337,7 +337,9 @@ static tm_value strict(tm_evaluator *evaluator, const tm_node *node, const uint3
 
 static tm_value compute(tm_evaluator *evaluator, const tm_node *node)
 {
-    const uint32_t *arguments = evaluator->program->argument_list + node->arguments;
+    /* A program of leaves has no list of arguments to point into. */
+    static const uint32_t none = 0;
+    const uint32_t *arguments = node->argument_count > 0 ? evaluator->program->argument_list + node->arguments : &none;
     switch ((tm_op)node->op) {
     case TM_OP_CONSTANT:
         return node->constant;

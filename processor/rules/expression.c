@@ -325,7 +325,7 @@ static bool parse_window(parser *p, uint32_t metric, operand *out)
     }
     if (at_word(p, "offset")) {
         advance(p);
-        tm_window_unit unit;
+        tm_window_unit unit = window.unit;
         size_t start = p->token.start;
         if (!parse_span(p, 0, &unit, &window.offset)) {
             return false;
@@ -606,7 +606,7 @@ static bool parse_unary(parser *p, operand *out)
     if (!at_sign(p, "-")) {
         return parse_primary(p, out);
     }
-    operand inner;
+    operand inner = {0};
     *out = (operand){.start = p->token.start};
     advance(p);
     if (!enter(p) || !parse_unary(p, &inner)) {
@@ -788,7 +788,7 @@ static bool parse_not(parser *p, operand *out)
     if (!at_word(p, "not")) {
         return parse_comparison(p, out);
     }
-    operand inner;
+    operand inner = {0};
     *out = (operand){.start = p->token.start};
     advance(p);
     if (!enter(p) || !parse_not(p, &inner)) {
@@ -943,7 +943,7 @@ tm_status tm_expression_compile(tm_program *program, const tm_expression_scope *
 tm_status tm_expression_not(tm_program *program, uint32_t node, uint32_t *ret_node)
 {
     tm_buffer text;
-    tm_buffer_init(&text, 2 * TEXT_MAX);
+    tm_buffer_init(&text, (size_t)2 * TEXT_MAX);
     tm_canonical_operation(&text, program, TM_OP_NOT, &node, 1);
     tm_node negation = {.op = TM_OP_NOT, .type = TM_TYPE_BOOLEAN, .argument_count = 1, .text = tm_buffer_slice(&text)};
     tm_status status = text.overflowed ? TM_FATAL : tm_program_add(program, &negation, &node, ret_node);

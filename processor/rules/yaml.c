@@ -38,21 +38,30 @@ static tm_yaml_node *new_node(builder *b, tm_yaml_kind kind, size_t start)
     return node;
 }
 
+/* A tag's or scalar's text. The library's own call for it loses memory on scalars of many escapes or lines, so the
+   pieces are collected here. */
 static bool copy_text(builder *b, struct fy_token *token, tm_slice *ret_text)
 {
-    size_t length = 0;
-    const char *text = fy_token_get_text(token, &length);
-    if (!text) {
-        text = "";
-        length = 0;
+    tm_buffer text;
+    tm_buffer_init(&text, TM_PACK_FILE_MAX);
+    struct fy_token_iter *iterator = fy_token_iter_create(token);
+    const struct fy_iter_chunk *chunk = NULL;
+    int failed = 0;
+    while (iterator && (chunk = fy_token_iter_chunk_next(iterator, chunk, &failed))) {
+        tm_buffer_append(&text, chunk->str, chunk->len);
     }
-    char *copy = tm_arena_copy(b->arena, text, length);
-    if (!copy) {
+    fy_token_iter_destroy(iterator);
+    tm_slice joined = tm_buffer_slice(&text);
+    char *copy = tm_arena_copy(b->arena, joined.length > 0 ? joined.data : "", joined.length);
+    *ret_text = (tm_slice){copy, joined.length};
+    bool complete = iterator && !text.overflowed && copy;
+    tm_buffer_done(&text);
+    if (failed) {
+        refuse(b, b->last, "not YAML: a text that cannot be read", "");
+    } else if (!complete) {
         b->status = TM_FATAL;
-        return false;
     }
-    *ret_text = (tm_slice){copy, length};
-    return true;
+    return b->status == TM_OK;
 }
 
 static size_t mark_of(const builder *b, const struct fy_mark *mark)

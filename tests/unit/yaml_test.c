@@ -71,6 +71,26 @@ Test(yaml, makes_a_tree_that_knows_its_places)
     cr_assert_null(parsed("# nothing\n"));
 }
 
+Test(yaml, reads_texts_of_many_pieces)
+{
+    tm_buffer text;
+    tm_buffer_init(&text, 1 << 16);
+    tm_buffer_append_text(&text, "quoted: '");
+    for (int i = 0; i < 200; i++) {
+        tm_buffer_append_text(&text, "''x");
+    }
+    tm_buffer_append_text(&text, "'\nfolded: >-\n");
+    for (int i = 0; i < 200; i++) {
+        tm_buffer_append_text(&text, "  ab\n");
+    }
+    tm_yaml_node *root = parsed(tm_buffer_text(&text));
+    cr_assert_eq(tm_yaml_get(root, "quoted")->text.length, 400);
+    cr_assert_eq(tm_yaml_get(root, "folded")->text.length, 599);
+    cr_assert_eq(memcmp(tm_yaml_get(root, "quoted")->text.data, "'x'x", 4), 0);
+    cr_assert_eq(memcmp(tm_yaml_get(root, "folded")->text.data, "ab ab", 5), 0);
+    tm_buffer_done(&text);
+}
+
 Test(yaml, refuses_what_hostile_files_live_on)
 {
     refused("a: &x 1\nb: 2\n", 1, 7, "anchors and aliases");
