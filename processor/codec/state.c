@@ -177,13 +177,16 @@ static uint32_t get_entries(tm_reader *in, tm_fact_entry *entries)
     return count;
 }
 
+enum { HEAD_TEXTS = 6 };
+
 static void put_facts(tm_buffer *out, const tm_facts *facts)
 {
     tm_facts_draft draft;
     tm_facts_read(facts, &draft);
     put_optional(out, draft.at);
-    const tm_slice texts[] = {draft.name, draft.plan, draft.currency, draft.tier, draft.status, draft.success_plan};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+    const tm_slice texts[HEAD_TEXTS] = {draft.name, draft.plan,   draft.currency,
+                                        draft.tier, draft.status, draft.success_plan};
+    for (size_t i = 0; i < HEAD_TEXTS; i++)
         tm_buffer_put_slice(out, texts[i]);
     tm_fixed_put(out, draft.seats);
     tm_fixed_put(out, draft.mrr);
@@ -210,8 +213,9 @@ static tm_status get_facts(tm_heap *heap, tm_reader *in, tm_facts **ret_facts)
     char start[TM_TIME_TEXT], renewal[TM_TIME_TEXT];
     tm_facts_draft_init(&draft);
     draft.at = get_optional(in);
-    tm_slice *texts[] = {&draft.name, &draft.plan, &draft.currency, &draft.tier, &draft.status, &draft.success_plan};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+    tm_slice *texts[HEAD_TEXTS] = {&draft.name, &draft.plan,   &draft.currency,
+                                   &draft.tier, &draft.status, &draft.success_plan};
+    for (size_t i = 0; i < HEAD_TEXTS; i++)
         *texts[i] = tm_reader_slice(in, TEXT_MAX);
     draft.seats = tm_fixed_get(in);
     draft.mrr = tm_fixed_get(in);

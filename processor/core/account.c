@@ -195,7 +195,7 @@ tm_status tm_account_adopt(tm_account *account, tm_heap *heap, const tm_pack *fr
     bool moved[TM_METRICS_MAX] = {false};
     tm_series **series = NULL;
     if (to->metric_count) {
-        series = tm_heap_take(heap, to->metric_count * sizeof *series);
+        series = tm_heap_take(heap, to->metric_count * sizeof(tm_series *));
         if (!series)
             return TM_FATAL;
     }
@@ -204,7 +204,7 @@ tm_status tm_account_adopt(tm_account *account, tm_heap *heap, const tm_pack *fr
         if (place == UINT32_MAX)
             continue;
         if (tm_series_fit(&account->series[place], heap, &to->metrics[i]) != TM_OK) {
-            tm_heap_give(heap, series, to->metric_count * sizeof *series);
+            tm_heap_give(heap, series, to->metric_count * sizeof(tm_series *));
             return TM_FATAL;
         }
         moved[place] = true;
