@@ -232,7 +232,7 @@ static void note_comparison(parser *p, size_t at, const operand *left, const ope
 /* Types the operation, then emits it. */
 static bool emit_typed(parser *p, tm_op op, const operand *arguments, uint32_t count, operand *out)
 {
-    tm_type types[OPERANDS_MAX];
+    tm_type types[OPERANDS_MAX] = {0}; /* the optimiser cannot see that count covers what is read */
     tm_type type;
     tm_typing_problem problem;
     for (uint32_t i = 0; i < count; i++) {
