@@ -308,13 +308,33 @@ static void put_record(text *t)
 
 static void damage(text *t)
 {
-    static const char *const pieces[] = {
-        "\"",   "{", "}", "[", "]", ",",  ":",    "\\",      "\\u",  "\xff", "\xc3", "\xed\xa0\x80", "\xf4\x90\x80\x80",
-        "\x1f", "0", "e", "-", " ", "{}", "\\\"", "\\ud800", "1e999"};
+    static const char *const pieces[] = {"\"",
+                                         "{",
+                                         "}",
+                                         "[",
+                                         "]",
+                                         ",",
+                                         ":",
+                                         "\\",
+                                         "\\u",
+                                         "\xff",
+                                         "\xc3",
+                                         "\xed\xa0\x80",
+                                         "\xf4\x90\x80\x80",
+                                         "\x1f",
+                                         "0",
+                                         "e",
+                                         "-",
+                                         " ",
+                                         "{}",
+                                         "\\\"",
+                                         "\\ud800",
+                                         "1e999",
+                                         "" /* a NUL */};
     for (uint32_t n = next(3); n > 0 && t->length > 0; n--) {
         size_t at = next((uint32_t)t->length);
         const char *piece = PICK(pieces);
-        size_t length = strlen(piece);
+        size_t length = piece[0] != '\0' ? strlen(piece) : 1;
         switch (next(4)) {
         case 0: /* replace */
             if (at + length <= t->length)
