@@ -226,7 +226,7 @@ def rule_pack(seed, rules=12):
             (f"{m}{w} <= {k}", f"{m}{w} > {k + 2}"),
             (f"{m}{w} >= {k}", None),
             (f"age({m if m != 'spent' else 'events'}) >= {h}h", None),
-            (f"age(champion) >= {h}h or (champions != null and age(champion) == null)", f"age(champion) < {h}h"),
+            (f"age(champion) >= {h}h or (seats != null and age(champion) == null)", f"age(champion) < {h}h"),
             (f"ratio(users[{a}d], seats) {rng.choice(('<', '>='))} {x}", f"ratio(users[{a}d], seats) {rng.choice(('>', '<'))} {x}"),
             (f"nps <= 6 and not coalesce(age(follow_up) <= age(nps), false)", "nps >= 7 or age(follow_up) <= age(nps)"),
             (f"days_to_renewal <= {k * 3} and mrr > 50", None),

@@ -1,0 +1,16 @@
+/* The commands, one a file. */
+#ifndef TIDEMARK_COMMANDS_COMMANDS_H
+#define TIDEMARK_COMMANDS_COMMANDS_H
+
+#include "tidemark/commands/cli.h"
+
+extern const tm_command tm_command_check;
+extern const tm_command tm_command_eval;
+extern const tm_command tm_command_explain;
+extern const tm_command tm_command_generate;
+extern const tm_command tm_command_replay;
+extern const tm_command tm_command_run;
+extern const tm_command tm_command_schema;
+extern const tm_command tm_command_version;
+
+#endif

@@ -1,0 +1,391 @@
+#include "tidemark/commands/setup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "tidemark/adapters/system/files.h"
+#include "tidemark/adapters/system/zone.h"
+
+enum { PATH_BYTES = 4096, SECRET_MAX = 65536 };
+
+/* What stands in when the configuration gives no user key. Known to everyone who reads this: it only makes that states
+   without a key agree with each other. */
+static const tm_slice default_user_key = TM_SLICE_LITERAL("tidemark: no user_key was configured");
+
+/* --- files --- */
+
+/* `name` as seen from the folder in which `beside` lies. */
+static bool path_beside(const char *beside, const char *name, char path[static PATH_BYTES])
+{
+    const char *slash = beside && name[0] != '/' ? strrchr(beside, '/') : NULL;
+    int folder = slash ? (int)(slash - beside + 1) : 0;
+    int length = snprintf(path, PATH_BYTES, "%.*s%s", folder, folder ? beside : "", name);
+    return length >= 0 && length < PATH_BYTES;
+}
+
+static const char *variable(void *context, const char *name)
+{
+    (void)context;
+    return getenv(name);
+}
+
+static tm_status secret_file(void *context, const char *path, tm_buffer *out, tm_error *error)
+{
+    char place[PATH_BYTES];
+    if (!path_beside(context, path, place))
+        return tm_fail(error, TM_REJECT, "the path of the file is too long");
+    char *bytes;
+    size_t length;
+    tm_status status = tm_file_read(place, SECRET_MAX, &bytes, &length, error);
+    if (status != TM_OK)
+        return status;
+    tm_buffer_append(out, bytes, length);
+    free(bytes);
+    return TM_OK;
+}
+
+static int read_text(const tm_command *command, const char *path, char **ret_text, size_t *ret_length)
+{
+    tm_error error;
+    tm_error_clear(&error);
+    tm_status status = tm_file_read(path, TM_PACK_FILE_MAX, ret_text, ret_length, &error);
+    if (status == TM_OK)
+        return EX_OK;
+    (void)tm_cli_fail(command, status, &error);
+    return status == TM_FATAL ? EX_OSERR : EX_NOINPUT;
+}
+
+/* --- diagnostics --- */
+
+/* Shows the errors of one file, or hands them on. */
+static void report(const tm_setup_options *options, const tm_diagnostics *found)
+{
+    if (options->diagnostics) {
+        for (uint32_t i = 0; i < found->count; i++) {
+            if (options->diagnostics->count < TM_DIAGNOSTICS_MAX)
+                options->diagnostics->items[options->diagnostics->count++] = found->items[i];
+            else
+                options->diagnostics->dropped++;
+        }
+        options->diagnostics->dropped += found->dropped;
+        return;
+    }
+    tm_buffer text;
+    tm_buffer_init(&text, 1 << 20);
+    tm_diagnostics_print(found, &text);
+    fputs(tm_buffer_text(&text), stderr);
+    tm_buffer_done(&text);
+}
+
+/* --- parts --- */
+
+static int load_configuration(const tm_command *command, const tm_setup_options *options, tm_setup *setup)
+{
+    size_t length = 0;
+    if (options->configuration) {
+        int failed = read_text(command, options->configuration, &setup->configuration_text, &length);
+        if (failed)
+            return failed;
+        setup->configuration_path = strdup(options->configuration);
+        if (!setup->configuration_path)
+            return tm_cli_say(command, EX_OSERR, "out of memory");
+    }
+    tm_diagnostics *found = calloc(1, sizeof *found);
+    if (!found)
+        return tm_cli_say(command, EX_OSERR, "out of memory");
+    tm_configfile_options reading = {setup->configuration_path, variable, secret_file, found};
+    const char *name = options->configuration ? options->configuration : "(no configuration)";
+    tm_slice text = {setup->configuration_text ? setup->configuration_text : "", length};
+    bool partial = options->offline || !options->configuration;
+    tm_error error;
+    tm_error_clear(&error);
+    tm_status status = tm_configfile_parse(text, name, partial, &reading, &setup->configuration, &error);
+    int failed = EX_OK;
+    if (status != TM_OK) {
+        if (found->count)
+            report(options, found);
+        else
+            (void)tm_cli_fail(command, status, &error);
+        failed = status == TM_FATAL ? EX_OSERR : EX_CONFIG;
+    }
+    free(found);
+    return failed;
+}
+
+static int load_rules(const tm_command *command, const tm_setup_options *options, tm_setup *setup)
+{
+    char path[PATH_BYTES];
+    const char *name = options->rules;
+    tm_slice text = TM_SLICE_LITERAL("version: 1\n");
+    if (!name && options->without_rules) {
+        name = "(no rules)";
+    } else {
+        if (!name) {
+            if (!setup->configuration)
+                return EX_OK; /* nobody knows where they are */
+            if (!path_beside(setup->configuration_path, setup->configuration->rules, path))
+                return tm_cli_say(command, EX_CONFIG, "the path of the rules file is too long");
+            name = path;
+        }
+        size_t length;
+        int failed = read_text(command, name, &setup->rules_text, &length);
+        if (failed)
+            return failed;
+        text = (tm_slice){setup->rules_text, length};
+    }
+    tm_diagnostics *found = calloc(1, sizeof *found);
+    if (!found)
+        return tm_cli_say(command, EX_OSERR, "out of memory");
+    tm_packfile_options reading = {options->expressions, options->expression_count, options->ret_nodes, found};
+    tm_error error;
+    tm_error_clear(&error);
+    tm_status status = tm_packfile_parse(text, name, &reading, &setup->pack, &error);
+    int failed = EX_OK;
+    if (status != TM_OK) {
+        if (found->count)
+            report(options, found);
+        else
+            (void)tm_cli_fail(command, status, &error);
+        failed = status == TM_FATAL ? EX_OSERR : EX_CONFIG;
+    }
+    free(found);
+    if (!failed && options->values_only)
+        setup->pack->rule_count = 0;
+    return failed;
+}
+
+static int load_zone(const tm_command *command, const tm_setup_options *options, tm_setup *setup)
+{
+    const char *name = options->timezone ? options->timezone : setup->configuration->timezone;
+    tm_error error;
+    tm_error_clear(&error);
+    tm_status status = tm_zone_load(tm_slice_of(name), &setup->zone, &error);
+    if (status == TM_OK)
+        return EX_OK;
+    (void)tm_cli_fail(command, status, &error);
+    return status == TM_FATAL ? EX_OSERR : options->timezone ? EX_USAGE : EX_CONFIG;
+}
+
+static int load_mapping(const tm_command *command, tm_setup *setup)
+{
+    const tm_configuration *c = setup->configuration;
+    tm_error error;
+    tm_error_clear(&error);
+    tm_status status;
+    if (strcmp(c->mapping, "custom") != 0) {
+        status = tm_mapping_named(tm_slice_of(c->mapping), &setup->mapping, &error);
+    } else {
+        tm_mapping_pair pairs[TM_MAPPING_PAIRS_MAX];
+        if (c->mapping_field_count > TM_MAPPING_PAIRS_MAX)
+            return tm_cli_say(command, EX_CONFIG, "%s: mapping: has %u fields, at most %d are allowed",
+                              setup->configuration_path, c->mapping_field_count, TM_MAPPING_PAIRS_MAX);
+        for (uint32_t i = 0; i < c->mapping_field_count; i++) {
+            const char *value = c->mapping_fields[i].value;
+            bool constant = value[0] == '=';
+            pairs[i] = (tm_mapping_pair){.target = tm_slice_of(c->mapping_fields[i].name)};
+            if (constant)
+                pairs[i].constant = tm_slice_of(value + 1);
+            else
+                pairs[i].path = tm_slice_of(value);
+        }
+        size_t at = c->mapping_field_count;
+        status = tm_mapping_custom(pairs, c->mapping_field_count, &setup->mapping, &at, &error);
+        if (status == TM_REJECT && !error.where[0])
+            tm_error_where(&error, "%s: mapping%s%s", setup->configuration_path, at < c->mapping_field_count ? "." : "",
+                           at < c->mapping_field_count ? c->mapping_fields[at].name : "");
+    }
+    if (status == TM_OK)
+        return EX_OK;
+    (void)tm_cli_fail(command, status, &error);
+    return status == TM_FATAL ? EX_OSERR : EX_CONFIG;
+}
+
+/* What the command line says goes over what the file says. */
+static int override(const tm_command *command, const tm_setup_options *options, tm_setup *setup)
+{
+    tm_configuration *c = setup->configuration;
+    if (options->history) {
+        if (strcmp(options->history, "first-record") == 0)
+            c->history = TM_HISTORY_FIRST_RECORD;
+        else if (strcmp(options->history, "complete") == 0)
+            c->history = TM_HISTORY_COMPLETE;
+        else if (tm_day_parse(tm_slice_of(options->history), &c->history_day) == TM_OK)
+            c->history = TM_HISTORY_DATE;
+        else
+            return tm_cli_say(command, EX_USAGE,
+                              "--history takes first-record, complete or a date such as 2026-01-31, not '%s'",
+                              options->history);
+    }
+    if (options->evaluate_every) {
+        int64_t ms;
+        if (tm_duration_parse(tm_slice_of(options->evaluate_every), &ms) != TM_OK || ms <= 0 || TM_HOUR % ms != 0)
+            return tm_cli_say(command, EX_USAGE,
+                              "--evaluate-every takes a duration that divides one hour, such as 1m, not '%s'",
+                              options->evaluate_every);
+        c->evaluate_every = ms;
+    }
+    if (options->dedup_window) {
+        int64_t ms;
+        if (tm_duration_parse(tm_slice_of(options->dedup_window), &ms) != TM_OK || ms < 0)
+            return tm_cli_say(command, EX_USAGE, "--dedup-window takes a duration such as 1h, not '%s'",
+                              options->dedup_window);
+        c->dedup_window = ms;
+    }
+    return EX_OK;
+}
+
+int tm_setup_load(const tm_command *command, const tm_setup_options *options, tm_setup *ret_setup)
+{
+    memset(ret_setup, 0, sizeof *ret_setup);
+    int failed = load_configuration(command, options, ret_setup);
+    /* The rules are looked at even when the configuration is wrong: people want all errors at once. */
+    int rules_failed = EX_OK;
+    if (!failed || options->rules)
+        rules_failed = load_rules(command, options, ret_setup);
+    if (!failed)
+        failed = override(command, options, ret_setup);
+    if (!failed)
+        failed = load_zone(command, options, ret_setup);
+    if (!failed)
+        failed = load_mapping(command, ret_setup);
+    if (!failed)
+        failed = rules_failed;
+    if (failed) {
+        tm_setup_done(ret_setup);
+        return failed;
+    }
+    const tm_configuration *c = ret_setup->configuration;
+    ret_setup->user_key_is_default = !c->user_key.data;
+    ret_setup->user_key = tm_user_key_from(c->user_key.data ? c->user_key : default_user_key);
+    ret_setup->shard = (tm_shard_settings){.zone = ret_setup->zone,
+                                           .evaluate_every = c->evaluate_every,
+                                           .max_skew = c->max_skew,
+                                           .dedup_window = c->dedup_window,
+                                           .dedup_entries = (uint32_t)c->dedup_entries,
+                                           .memory_limit = (size_t)c->memory_limit};
+    return EX_OK;
+}
+
+void tm_setup_done(tm_setup *setup)
+{
+    tm_mapping_free(setup->mapping);
+    tm_zone_unload(setup->zone);
+    tm_pack_free(setup->pack);
+    tm_configuration_free(setup->configuration);
+    free(setup->configuration_text);
+    free(setup->rules_text);
+    free(setup->configuration_path);
+    memset(setup, 0, sizeof *setup);
+}
+
+tm_event_options tm_setup_reading(const tm_setup *setup, bool files)
+{
+    bool ignore = files || strcmp(setup->configuration->key_mismatch, "ignore") == 0;
+    return (tm_event_options){
+        .mapping = setup->mapping, .user_key = setup->user_key, .key_policy = ignore ? TM_KEY_IGNORE : TM_KEY_REFUSE};
+}
+
+tm_status tm_setup_time(const char *text, tm_time *ret_time)
+{
+    char *end;
+    errno = 0;
+    long long ms = strtoll(text, &end, 10);
+    if (end != text && !*end && errno == 0 && ms >= 0 && ms <= TM_TIME_MAX) {
+        *ret_time = ms;
+        return TM_OK;
+    }
+    return tm_time_parse(tm_slice_of(text), ret_time);
+}
+
+/* --- counting start --- */
+
+tm_time tm_setup_counting_start(const tm_setup *setup, tm_time first_record, tm_time now)
+{
+    switch (setup->configuration->history) {
+    case TM_HISTORY_FIRST_RECORD:
+        return first_record == TM_TIME_NONE ? now : first_record;
+    case TM_HISTORY_COMPLETE:
+        break;
+    case TM_HISTORY_DATE:
+        return tm_zone_day_start(setup->zone, setup->configuration->history_day);
+    }
+    return TM_TIME_NONE;
+}
+
+/* The longest look back of any window below a node, one number a unit: buckets before the current one. */
+typedef struct look_back {
+    int32_t days, hours;
+    bool any;
+} look_back;
+
+static void look_into(const tm_program *program, uint32_t index, uint8_t *seen, look_back *back)
+{
+    if (index == TM_NODE_NONE || seen[index])
+        return;
+    seen[index] = 1;
+    const tm_node *node = &program->nodes[index];
+    if (node->op == TM_OP_WINDOW) {
+        int32_t before = node->window.offset + node->window.length - 1;
+        int32_t *longest = node->window.unit == TM_WINDOW_DAYS ? &back->days : &back->hours;
+        *longest = before > *longest ? before : *longest;
+        back->any = true;
+    }
+    for (uint32_t i = 0; i < node->argument_count; i++)
+        look_into(program, program->argument_list[node->arguments + i], seen, back);
+}
+
+static look_back look_back_of(const tm_setup *setup, uint32_t node)
+{
+    look_back back = {0};
+    const tm_program *program = &setup->pack->program;
+    uint8_t *seen = program->node_count ? calloc(program->node_count, 1) : NULL;
+    if (seen)
+        look_into(program, node, seen, &back);
+    free(seen);
+    return back;
+}
+
+tm_time tm_setup_answers_from(const tm_setup *setup, uint32_t node, tm_time counting_start)
+{
+    look_back back = look_back_of(setup, node);
+    if (counting_start == TM_TIME_NONE || !back.any)
+        return TM_TIME_NONE;
+    int32_t day = tm_zone_day(setup->zone, counting_start);
+    tm_time by_days = tm_zone_day_start(setup->zone, day + back.days);
+    tm_time by_hours = tm_time_ceil(tm_zone_day_start(setup->zone, day), TM_HOUR) + back.hours * TM_HOUR;
+    return back.hours && by_hours > by_days ? by_hours : by_days;
+}
+
+int32_t tm_setup_answers_after_days(const tm_setup *setup, uint32_t node)
+{
+    look_back back = look_back_of(setup, node);
+    int32_t by_hours = (back.hours + 23) / 24;
+    return by_hours > back.days ? by_hours : back.days;
+}
+
+void tm_setup_print_answers(const tm_setup *setup, tm_time counting_start, FILE *stream)
+{
+    for (uint32_t i = 0; i < setup->pack->rule_count; i++) {
+        const tm_rule *rule = &setup->pack->rules[i];
+        fprintf(stream, "  %-28.*s ", (int)rule->name.length, rule->name.data);
+        if (counting_start == TM_TIME_NEVER) {
+            int32_t days = tm_setup_answers_after_days(setup, rule->when);
+            if (days)
+                fprintf(stream, "can answer %d days after counting began\n", days);
+            else
+                fprintf(stream, "can answer at once\n");
+            continue;
+        }
+        tm_time from = tm_setup_answers_from(setup, rule->when, counting_start);
+        char day[TM_TIME_TEXT];
+        if (from == TM_TIME_NONE) {
+            fprintf(stream, "can answer at once\n");
+            continue;
+        }
+        tm_day_format(tm_zone_day(setup->zone, from), day);
+        fprintf(stream, "can answer from %s\n", day);
+    }
+}
