@@ -334,6 +334,117 @@ out:
     return passed;
 }
 
+/* ---- A broker that goes away and comes back; whoever started this program does that, on demand ---- */
+
+static bool ask(const char *what)
+{
+    char line[64];
+    (void)printf("? %s\n", what);
+    (void)fflush(stdout);
+    return fgets(line, sizeof(line), stdin) != NULL;
+}
+
+static int64_t publish_one(publisher_contract_pair *pair, int64_t commit, tm_status *ret_status)
+{
+    int64_t begun = steady(NULL);
+    const int32_t partition = 0;
+    const tm_position position = {{commit, commit}, commit};
+    *ret_status = pair->publisher.begin(pair->publisher.context, &pair->error);
+    if (*ret_status == TM_OK) {
+        *ret_status = publisher_contract_send(pair, "x");
+    }
+    if (*ret_status == TM_OK) {
+        *ret_status = pair->publisher.commit(pair->publisher.context, &partition, &position, 1, &pair->error);
+    }
+    return steady(NULL) - begun;
+}
+
+/* Polls until the status comes, at most 60 s; the longest that one poll took, or -1. */
+static int64_t poll_until(contract_member *member, tm_status wanted)
+{
+    int64_t until = steady(NULL) + 60000;
+    int64_t longest = 0;
+    for (;;) {
+        int64_t begun = steady(NULL);
+        tm_status status = contract_poll(member, 64) >= 0 ? TM_OK : TM_RETRY;
+        longest = steady(NULL) - begun > longest ? steady(NULL) - begun : longest;
+        if (status == wanted) {
+            return longest;
+        }
+        if (steady(NULL) > until) {
+            return -1;
+        }
+    }
+}
+
+static bool check_outage(const contract_world *port, contract_report *report)
+{
+    static const char *const ways[][2] = {{"kill", "start"}, {"freeze", "thaw"}};
+    kafka_world *world = port->context;
+    publisher_contract_pair pair = {0};
+    const int32_t partition = 0;
+    tm_position found;
+    tm_status status;
+    bool passed = false;
+    CONTRACT_CHECK(contract_fill(port, 10), "filling");
+    CONTRACT_CHECK(publisher_contract_open(port, 0, &pair), "%s %s", pair.member.error.what, pair.error.what);
+    CONTRACT_CHECK(contract_poll_until_at(&pair.member, 10), "%s", pair.member.error.what);
+    (void)publish_one(&pair, 1, &status);
+    CONTRACT_CHECK(status == TM_OK || status == TM_RETRY, "%s", pair.error.what);
+    for (int way = 0; way < 2; way++) {
+        int64_t first;
+        int64_t end;
+        int64_t reached;
+        int64_t took;
+        int64_t number = 10 * (way + 1);
+        status = pair.publisher.initialise(pair.publisher.context, &pair.error);
+        CONTRACT_CHECK(status == TM_OK, "%s", pair.error.what);
+        CONTRACT_CHECK(ask(ways[way][0]), "nobody to ask");
+        took = publish_one(&pair, number, &status);
+        CONTRACT_CHECK(status == TM_RETRY, "%s: %s", tm_status_name(status), pair.error.what);
+        CONTRACT_CHECK(took < 40000, "%" PRId64 " ms", took);
+        (void)printf("   %s: publishing gave up after %" PRId64 " ms: %s\n", ways[way][0], took, pair.error.what);
+        took = poll_until(&pair.member, TM_RETRY);
+        CONTRACT_CHECK(took >= 0 && took < 5000, "%" PRId64 " ms", took);
+        (void)printf("   %s: polling says: %s\n", ways[way][0], pair.member.error.what);
+        status = pair.member.source.bounds(pair.member.source.context, TM_INPUT_USAGE, 0, &first, &end, &reached,
+                                           &pair.member.error);
+        CONTRACT_CHECK(status == TM_RETRY, "%s", tm_status_name(status));
+        status = pair.publisher.initialise(pair.publisher.context, &pair.error);
+        CONTRACT_CHECK(status == TM_RETRY, "%s: %s", tm_status_name(status), pair.error.what);
+        CONTRACT_CHECK(ask(ways[way][1]), "nobody to ask");
+        took = poll_until(&pair.member, TM_OK);
+        CONTRACT_CHECK(took >= 0, "no broker again: %s", pair.member.error.what);
+        for (int i = 0; i < 10 && pair.publisher.initialise(pair.publisher.context, &pair.error) != TM_OK; i++) {
+            CONTRACT_CHECK(contract_poll(&pair.member, 64) >= -1, "poll");
+        }
+        CONTRACT_CHECK(contract_poll_until_owned(&pair.member, CONTRACT_PARTITIONS), "%s", pair.member.error.what);
+        for (int i = 0; i < 5; i++) { /* rebalanced meanwhile: the group decides when this member may commit */
+            (void)publish_one(&pair, number + 1, &status);
+            if (status == TM_OK) {
+                break;
+            }
+            (void)pair.publisher.initialise(pair.publisher.context, &pair.error);
+            (void)contract_poll(&pair.member, 64);
+        }
+        for (int p = 0; p < CONTRACT_PARTITIONS; p++) {
+            CONTRACT_CHECK(append(world, TM_INPUT_USAGE, p, "k", "late", 1) >= 0, "append");
+            CONTRACT_CHECK(append(world, TM_INPUT_ACCOUNTS, p, "k", "late", 1) >= 0, "append");
+        }
+        CONTRACT_CHECK(rd_kafka_flush(world->producer, 6 * ASK_MS) == 0, "flush");
+        CONTRACT_CHECK(contract_poll_until_at(&pair.member, 11 + way) && !pair.member.gap, "%s",
+                       pair.member.error.what);
+        CONTRACT_CHECK(pair.member.source.committed(pair.member.source.context, &partition, 1, &found, &pair.error) ==
+                               TM_OK &&
+                           found.commit == number + 1,
+                       "%" PRId64 " %s", found.commit, pair.error.what);
+    }
+    passed = true;
+out:
+    publisher_contract_close(&pair);
+    return passed;
+}
+
 static const contract_entry kafka_checks[] = {
     {"kafka describes, checks and makes topics", check_topics},
     {"kafka knows the edges of partitions", check_edges},
@@ -342,4 +453,5 @@ static const contract_entry kafka_checks[] = {
     {"kafka refuses unequal inputs", check_unequal_inputs},
     {"kafka stops a partition whose offset is gone", check_offset_gone},
     {"kafka says that nobody is there", check_nobody_there},
+    {OUTAGE, check_outage},
 };

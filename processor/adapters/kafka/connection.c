@@ -286,3 +286,33 @@ tm_status tm_kafka_partitions(rd_kafka_t *handle, const char *topic, int timeout
     }
     return status;
 }
+
+/* ListOffsets with one of the two special timestamps. */
+static rd_kafka_resp_err_t ask_offset(rd_kafka_t *handle, const char *topic, int32_t partition, int64_t which,
+                                      int timeout_ms, int64_t *ret_offset)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *part = rd_kafka_topic_partition_list_add(list, topic, partition);
+    rd_kafka_resp_err_t code;
+    part->offset = which;
+    code = rd_kafka_offsets_for_times(handle, list, timeout_ms);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        code = list->elems[0].err;
+    }
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && list->elems[0].offset < 0) {
+        code = RD_KAFKA_RESP_ERR__NO_OFFSET;
+    }
+    *ret_offset = list->elems[0].offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    return code;
+}
+
+rd_kafka_resp_err_t tm_kafka_bounds(rd_kafka_t *handle, const char *topic, int32_t partition, int timeout_ms,
+                                    int64_t *ret_first, int64_t *ret_end)
+{
+    rd_kafka_resp_err_t code = ask_offset(handle, topic, partition, RD_KAFKA_OFFSET_BEGINNING, timeout_ms, ret_first);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        code = ask_offset(handle, topic, partition, RD_KAFKA_OFFSET_END, timeout_ms, ret_end);
+    }
+    return code;
+}

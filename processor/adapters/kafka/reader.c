@@ -26,8 +26,7 @@ tm_status tm_kafka_reader_connect(tm_kafka_connection *connection, tm_error *err
 tm_status tm_kafka_reader_bounds(const tm_kafka_connection *connection, const char *topic, int32_t partition,
                                  int timeout_ms, int64_t *ret_first, int64_t *ret_end, tm_error *error)
 {
-    rd_kafka_resp_err_t code =
-        rd_kafka_query_watermark_offsets(connection->handle, topic, partition, ret_first, ret_end, timeout_ms);
+    rd_kafka_resp_err_t code = tm_kafka_bounds(connection->handle, topic, partition, timeout_ms, ret_first, ret_end);
     tm_status status = TM_RETRY;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return TM_OK;

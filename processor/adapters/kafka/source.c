@@ -497,8 +497,8 @@ static tm_status source_bounds(void *context, tm_input input, int32_t partition,
     if (source->connection.handle == NULL || (uint32_t)input >= source->lanes.inputs) {
         return tm_fail(error, TM_FATAL, "bounds of an input that is not read");
     }
-    code = rd_kafka_query_watermark_offsets(source->connection.handle, source->connection.config->inputs[input],
-                                            partition, ret_first, ret_end, TM_KAFKA_ASK_MS);
+    code = tm_kafka_bounds(source->connection.handle, source->connection.config->inputs[input], partition,
+                           TM_KAFKA_ASK_MS, ret_first, ret_end);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         (void)tm_fail(error, TM_RETRY, "the broker did not say where the partition ends: %s", rd_kafka_err2str(code));
         tm_error_where(error, "%s:%" PRId32, source->connection.config->inputs[input], partition);

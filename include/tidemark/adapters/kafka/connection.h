@@ -54,6 +54,12 @@ bool tm_kafka_connection_close(tm_kafka_connection *connection, int64_t wait_ms)
 tm_status tm_kafka_partitions(rd_kafka_t *handle, const char *topic, int timeout_ms, uint32_t *ret_count,
                               tm_error *error);
 
+/* Least offset kept and last stable offset of a partition, as the broker tells them now, within `timeout_ms` each. Not
+   by rd_kafka_query_watermark_offsets: in 2.0.2 that waits for ever, whatever its time-out, while its broker is away.
+ */
+rd_kafka_resp_err_t tm_kafka_bounds(rd_kafka_t *handle, const char *topic, int32_t partition, int timeout_ms,
+                                    int64_t *ret_first, int64_t *ret_end);
+
 /* A log line through the port; a NULL log is silent. */
 void tm_kafka_log(const tm_kafka_connection *connection, tm_log_level level, const char *event, const char *message);
 
