@@ -40,7 +40,8 @@ typedef struct tm_world_member {
     int64_t generation;               /* as last told */
     uint32_t from, count;             /* of its assignment */
     uint32_t owned_from, owned_count; /* as last told */
-    tm_lane *lanes;                   /* TM_INPUTS * partitions */
+    int wake;       /* a descriptor that is readable once the world changed; -1 after the source has left */
+    tm_lane *lanes; /* TM_INPUTS * partitions */
 } tm_world_member;
 
 /* A transactional id: the greatest epoch given out. */
@@ -52,7 +53,6 @@ typedef struct tm_world_producer {
 
 struct tm_world {
     pthread_mutex_t mutex;
-    pthread_cond_t changed; /* on the monotonic clock */
     uint32_t partitions;
     bool reachable, lose_answer;
     tm_log_of_records *inputs;  /* TM_INPUTS * partitions */
@@ -71,6 +71,10 @@ bool tm_log_append(tm_log_of_records *log, tm_stored *stored);
 tm_log_of_records *tm_world_input_log(tm_world *world, tm_input input, int32_t partition); /* NULL: no such */
 /* Up to where a read_committed reader sees. */
 int64_t tm_log_stable_end(const tm_log_of_records *log);
+
+/* Wakes every member that waits, and takes the wake-up of one back; with the mutex held. */
+void tm_world_changed(const tm_world *world);
+void tm_member_awake(const tm_world_member *member);
 
 /* The group; all with the mutex held. */
 void tm_group_join(tm_world *world, tm_world_member *member);

@@ -1,9 +1,11 @@
 #include "tidemark/adapters/memory/source.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "inside.h"
 
@@ -172,14 +174,14 @@ static uint32_t collect(source *self, tm_source_record *records, uint32_t capaci
     return count;
 }
 
-static struct timespec deadline_after(int64_t ms)
+/* Waits, without the mutex, until something in the world changed. A wake-up for another member's sake ends the wait as
+   well: `poll` may return early, and without a clock here it could not know how long is left. */
+static void wait_for_change(source *self, int64_t wait_ms)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    int64_t ns = now.tv_nsec + (ms % 1000) * 1000000;
-    now.tv_sec += ms / 1000 + ns / 1000000000;
-    now.tv_nsec = ns % 1000000000;
-    return now;
+    struct pollfd changed = {.fd = self->member->wake, .events = POLLIN};
+    pthread_mutex_unlock(&self->world->mutex);
+    (void)poll(&changed, 1, wait_ms < 60000 ? (int)wait_ms : 60000);
+    pthread_mutex_lock(&self->world->mutex);
 }
 
 static tm_status source_poll(void *context, int64_t wait_ms, tm_source_record *records, uint32_t capacity,
@@ -188,7 +190,6 @@ static tm_status source_poll(void *context, int64_t wait_ms, tm_source_record *r
     source *self = context;
     tm_world *world = self->world;
     tm_status status = TM_OK;
-    struct timespec deadline = deadline_after(wait_ms > 0 ? wait_ms : 0);
     bool waited = wait_ms <= 0;
     *ret_count = 0;
     if (!self->joined) {
@@ -196,6 +197,7 @@ static tm_status source_poll(void *context, int64_t wait_ms, tm_source_record *r
     }
     pthread_mutex_lock(&world->mutex);
     for (;;) {
+        tm_member_awake(self->member);
         if (!world->reachable) {
             status = not_reachable(error);
             break;
@@ -208,7 +210,8 @@ static tm_status source_poll(void *context, int64_t wait_ms, tm_source_record *r
         if (*ret_count > 0 || waited) {
             break;
         }
-        waited = pthread_cond_timedwait(&world->changed, &world->mutex, &deadline) != 0;
+        wait_for_change(self, wait_ms);
+        waited = true;
     }
     pthread_mutex_unlock(&world->mutex);
     return status;
@@ -319,6 +322,8 @@ static void source_leave(void *context)
     pthread_mutex_lock(&self->world->mutex);
     tell_revoked(self, !self->member->inside);
     tm_group_leave(self->world, self->member);
+    close(self->member->wake);
+    self->member->wake = -1;
     pthread_mutex_unlock(&self->world->mutex);
     free(self->told);
     free(self);
@@ -336,10 +341,14 @@ tm_status tm_memory_source_new(tm_world *world, const char *instance, tm_source 
         member->lanes = calloc((size_t)TM_INPUTS * world->partitions, sizeof(*member->lanes));
         member->instance = instance != NULL ? strdup(instance) : NULL;
         member->generation = -1;
+        member->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     }
     if (self == NULL || member == NULL || self->told == NULL || member->lanes == NULL ||
-        (instance != NULL && member->instance == NULL)) {
+        (instance != NULL && member->instance == NULL) || member->wake < 0) {
         if (member != NULL) {
+            if (member->wake > 0) {
+                close(member->wake);
+            }
             free(member->lanes);
             free(member->instance);
         }
@@ -348,7 +357,7 @@ tm_status tm_memory_source_new(tm_world *world, const char *instance, tm_source 
         }
         free(member);
         free(self);
-        return tm_fail(error, TM_FATAL, "out of memory");
+        return tm_fail(error, TM_FATAL, "out of memory or descriptors");
     }
     pthread_mutex_lock(&world->mutex);
     tm_world_member **last = &world->members;

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "inside.h"
 #include "tidemark/base/hash.h"
@@ -81,11 +82,30 @@ static tm_log_of_records *output_log(tm_world *world, tm_topic topic, int32_t pa
     return &world->outputs[(size_t)topic * world->partitions + (size_t)partition];
 }
 
+/* ---- Waking ---- */
+
+void tm_world_changed(const tm_world *world)
+{
+    const uint64_t one = 1;
+    for (const tm_world_member *member = world->members; member != NULL; member = member->following) {
+        if (member->wake >= 0) {
+            ssize_t written = write(member->wake, &one, sizeof(one));
+            (void)written; /* full is awake */
+        }
+    }
+}
+
+void tm_member_awake(const tm_world_member *member)
+{
+    uint64_t count = 0;
+    ssize_t got = read(member->wake, &count, sizeof(count));
+    (void)got; /* nothing to take back is as well */
+}
+
 /* ---- The world ---- */
 
 tm_world *tm_world_new(uint32_t partitions)
 {
-    pthread_condattr_t attributes;
     if (partitions == 0 || partitions > TM_WORLD_PARTITIONS_MAX) {
         return NULL;
     }
@@ -99,10 +119,6 @@ tm_world *tm_world_new(uint32_t partitions)
     world->outputs = calloc((size_t)TM_TOPICS * partitions, sizeof(*world->outputs));
     world->committed = calloc(partitions, sizeof(*world->committed));
     pthread_mutex_init(&world->mutex, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&world->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
     if (world->inputs == NULL || world->outputs == NULL || world->committed == NULL) {
         tm_world_free(world);
         return NULL;
@@ -150,7 +166,6 @@ void tm_world_free(tm_world *world)
         free(producer);
     }
     free(world->committed);
-    pthread_cond_destroy(&world->changed);
     pthread_mutex_destroy(&world->mutex);
     free(world);
 }
@@ -181,7 +196,7 @@ tm_status tm_world_append(tm_world *world, tm_input input, int32_t partition, co
     if (appended && ret_offset != NULL) {
         *ret_offset = log->count - 1;
     }
-    pthread_cond_broadcast(&world->changed);
+    tm_world_changed(world);
     pthread_mutex_unlock(&world->mutex);
     if (!appended) {
         free(stored);
@@ -244,7 +259,7 @@ tm_status tm_world_hold(tm_world *world, tm_input input, int32_t partition, bool
         log->held = -1;
         status = TM_OK;
     }
-    pthread_cond_broadcast(&world->changed);
+    tm_world_changed(world);
     pthread_mutex_unlock(&world->mutex);
     return status;
 }
@@ -266,7 +281,7 @@ void tm_world_set_reachable(tm_world *world, bool reachable)
 {
     pthread_mutex_lock(&world->mutex);
     world->reachable = reachable;
-    pthread_cond_broadcast(&world->changed);
+    tm_world_changed(world);
     pthread_mutex_unlock(&world->mutex);
 }
 
@@ -344,14 +359,14 @@ static void begin_generation_if_all_wait(tm_world *world)
         member->waiting = false;
         member->untold = true;
     }
-    pthread_cond_broadcast(&world->changed);
+    tm_world_changed(world);
 }
 
 static void start_rebalance(tm_world *world)
 {
     world->rebalancing = true;
     begin_generation_if_all_wait(world);
-    pthread_cond_broadcast(&world->changed);
+    tm_world_changed(world);
 }
 
 void tm_group_join(tm_world *world, tm_world_member *member)
@@ -368,7 +383,7 @@ void tm_group_join(tm_world *world, tm_world_member *member)
             member->untold = true;
             member->from = other->from;
             member->count = other->count;
-            pthread_cond_broadcast(&world->changed);
+            tm_world_changed(world);
             return;
         }
     }
