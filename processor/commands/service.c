@@ -65,6 +65,7 @@ static int name_parts(tm_service *service)
         .outputs = {c->churn_risk, c->expansion, c->advisories, c->health, c->dead_letters, c->journal},
         .properties = service->properties,
         .property_count = c->property_count,
+        .clock = &service->clock,
         .log = &service->log};
     tm_error error;
     tm_status status = tm_kafka_config_check(&service->kafka, &error);
