@@ -2,6 +2,7 @@
 
 /* clang-format off: one line each, in the order of the help, which is what a newcomer needs first */
 const tm_command *const tm_commands[] = {
+    &tm_command_demo,
     &tm_command_check,
     &tm_command_run,
     &tm_command_replay,
