@@ -276,7 +276,11 @@ tm_status tm_kafka_admin_create(tm_kafka_admin *admin, const tm_kafka_topic_plan
     size_t made = 0;
     size_t result_count = 0;
     char text[128];
-    tm_status status = topics != NULL ? TM_OK : tm_fail(error, TM_FATAL, "out of memory");
+    tm_status status = TM_OK;
+    if (topics == NULL) {
+        status = tm_fail(error, TM_FATAL, "out of memory");
+        goto out;
+    }
     while (status == TM_OK && made < count) {
         status = new_topic(&plans[made], &topics[made], error);
         made += status == TM_OK ? 1 : 0;

@@ -19,10 +19,10 @@ tm_status tm_kafka_admin_connect(tm_kafka_admin *admin, int64_t timeout_ms, tm_e
 
 typedef struct tm_kafka_topic {
     bool present;
+    bool configured; /* the broker told its settings; false: the following, but partitions, are unknown (0) */
+    bool compacted;  /* cleanup.policy contains "compact" */
+    bool deleted;    /* cleanup.policy contains "delete" */
     uint32_t partitions;
-    bool configured;               /* the broker told its settings; false: the following five are unknown (0) */
-    bool compacted;                /* cleanup.policy contains "compact" */
-    bool deleted;                  /* cleanup.policy contains "delete" */
     int64_t retention_ms;          /* -1: unlimited */
     int64_t retention_bytes;       /* -1: unlimited */
     int64_t min_compaction_lag_ms; /* how long a record is certain to be kept from compaction */
