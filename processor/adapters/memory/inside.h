@@ -82,6 +82,6 @@ void tm_group_leave(tm_world *world, tm_world_member *member);
 void tm_group_wait(tm_world *world, tm_world_member *member); /* has given up its partitions */
 
 /* The member behind a source; NULL for a source that was never made. */
-tm_world_member *tm_memory_source_member(const tm_source *source);
+tm_world_member *tm_memory_source_member(const tm_source *port);
 
 #endif

@@ -103,7 +103,7 @@ tm_shard_kept *tm_shard_kept_add(tm_memory_state *state, int32_t partition)
         free(made);
         return NULL;
     }
-    if (!tm_memory_make_room(&shards, state->shard_count, &state->shard_capacity, sizeof(*state->shards))) {
+    if (!tm_memory_make_room(&shards, state->shard_count, &state->shard_capacity, sizeof(void *))) {
         tm_shard_kept_free(made);
         return NULL;
     }

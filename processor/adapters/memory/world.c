@@ -50,7 +50,7 @@ bool tm_log_append(tm_log_of_records *log, tm_stored *stored)
 {
     if (log->count == log->capacity) {
         int64_t capacity = log->capacity == 0 ? 64 : log->capacity * 2;
-        tm_stored **items = reallocarray(log->items, (size_t)capacity, sizeof(*items));
+        tm_stored **items = reallocarray(log->items, (size_t)capacity, sizeof(void *));
         if (items == NULL) {
             return false;
         }

@@ -259,7 +259,7 @@ static tm_status greet(tm_redis_connection *connection, tm_error *error)
     const char *asked[2];
     uint32_t count = 0;
     tm_buffer bytes;
-    tm_buffer_init(&bytes, 4 * TM_REDIS_URL_MAX);
+    tm_buffer_init(&bytes, (size_t)4 * TM_REDIS_URL_MAX);
     if (connection->address.password != NULL) {
         put_command(&bytes, connection->address.user != NULL ? 3 : 2);
         put_argument(&bytes, TM_SLICE_LITERAL("AUTH"));

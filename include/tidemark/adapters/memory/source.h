@@ -10,6 +10,6 @@
 tm_status tm_memory_source_new(tm_world *world, const char *instance, tm_source *ret_source, tm_error *error);
 
 /* The group's generation as this member last saw it, for the store's claim(); -1 when it is no member. */
-int64_t tm_memory_source_generation(const tm_source *source);
+int64_t tm_memory_source_generation(const tm_source *port);
 
 #endif
