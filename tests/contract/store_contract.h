@@ -420,6 +420,8 @@ static inline void sc_a_newer_generation_keeps_the_shard(const tm_store *a, cons
     cr_assert_eq(state.position.commit, 1);
     cr_assert(tm_slice_equal_text(state.meta, "meta 1"));
     SC(a->claim(a->context, 11, 8, &state, SC_ERROR), TM_OK);
+    /* who does not know its generation is not held back by it, and does not make the others forget it */
+    SC(a->claim(a->context, 11, -1, &state, SC_ERROR), TM_OK);
     SC(b->claim(b->context, 11, 7, &state, SC_ERROR), TM_REJECT);
 }
 

@@ -38,8 +38,8 @@ typedef tm_status (*tm_store_visit)(void *context, int64_t commit, tm_slice key,
 
 typedef struct tm_store {
     void *context;
-    /* Takes ownership: raises the shard's epoch, unless a newer `generation` (of the group) raised it before
-     * (TM_REJECT). Returns what is kept. TM_OK, TM_RETRY, TM_REJECT, TM_FATAL. */
+    /* Takes ownership: raises the shard's epoch, unless a newer `generation` (of the group; negative: not known, and
+     * then not compared) raised it before (TM_REJECT). Returns what is kept. TM_OK, TM_RETRY, TM_REJECT, TM_FATAL. */
     tm_status (*claim)(void *context, int32_t partition, int64_t generation, tm_store_state *ret_state,
                        tm_error *error);
     /* Reads without claiming: settles a commit whose answer was lost; `eval` and `explain`. */

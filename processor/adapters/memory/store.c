@@ -69,13 +69,13 @@ static tm_status memory_claim(void *context, int32_t partition, int64_t generati
     if (found == NULL) {
         return leave(self, out_of_memory(error));
     }
-    if (found->generation > generation) {
+    if (generation >= 0 && found->generation > generation) {
         return leave(self, tm_fail(error, TM_REJECT,
                                    "shard %" PRId32 " was claimed in generation %" PRId64
                                    " of the group, and ours is %" PRId64,
                                    partition, found->generation, generation));
     }
-    found->generation = generation;
+    found->generation = generation >= 0 ? generation : found->generation;
     found->epoch++;
     return leave(self, describe(self, found, ret_state, error));
 }

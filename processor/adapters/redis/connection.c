@@ -2,9 +2,6 @@
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
-#ifdef TIDEMARK_REDIS_TLS
-#include <hiredis/hiredis_ssl.h>
-#endif
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -12,6 +9,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+
+#include "tls.h"
 
 enum {
     ELEMENTS_MAX = 1 << 22, /* of an array that is built in memory */
@@ -29,9 +28,7 @@ struct tm_redis_connection {
     uint32_t outstanding; /* replies sent for and not yet received */
     redisReplyObjectFunctions *original;
     redisReplyObjectFunctions bounded;
-#ifdef TIDEMARK_REDIS_TLS
-    redisSSLContext *tls_context;
-#endif
+    tm_redis_tls *secrets; /* of rediss:// */
 };
 
 #ifdef TIDEMARK_REDIS_TLS
@@ -91,9 +88,7 @@ void tm_redis_connection_free(tm_redis_connection *connection)
         return;
     }
     tm_redis_disconnect(connection);
-#ifdef TIDEMARK_REDIS_TLS
-    redisFreeSSLContext(connection->tls_context);
-#endif
+    tm_redis_tls_free(connection->secrets);
     tm_buffer_done(&connection->pipeline);
     tm_redis_address_done(&connection->address);
     free(connection->ca_file);
@@ -314,28 +309,6 @@ out:
     return status;
 }
 
-#ifdef TIDEMARK_REDIS_TLS
-static tm_status start_tls(tm_redis_connection *connection, tm_error *error)
-{
-    redisSSLContextError problem = REDIS_SSL_CTX_NONE;
-    if (connection->tls_context == NULL) {
-        redisInitOpenSSL();
-        connection->tls_context =
-            redisCreateSSLContext(connection->ca_file, connection->ca_file == NULL ? "/etc/ssl/certs" : NULL, NULL,
-                                  NULL, connection->address.host, &problem);
-        if (connection->tls_context == NULL) {
-            tm_redis_disconnect(connection);
-            return tm_fail(error, TM_REJECT, "Redis at %s: TLS: %s", connection->address.name,
-                           redisSSLContextGetError(problem));
-        }
-    }
-    if (redisInitiateSSLWithContext(connection->context, connection->tls_context) != REDIS_OK) {
-        return broken(connection, "TLS", error);
-    }
-    return TM_OK;
-}
-#endif
-
 tm_status tm_redis_connect(tm_redis_connection *connection, tm_error *error)
 {
     if (connection->context != NULL) {
@@ -355,14 +328,14 @@ tm_status tm_redis_connect(tm_redis_connection *connection, tm_error *error)
         return broken(connection, "connecting", error);
     }
     bound_reader(connection);
-#ifdef TIDEMARK_REDIS_TLS
     if (connection->address.tls) {
-        tm_status status = start_tls(connection, error);
+        tm_status status = tm_redis_tls_start(&connection->secrets, connection->context, connection->address.host,
+                                              connection->ca_file, error);
         if (status != TM_OK) {
+            tm_redis_disconnect(connection);
             return status;
         }
     }
-#endif
     return greet(connection, error);
 }
 

@@ -72,7 +72,10 @@ tm_status tm_redis_refused(const tm_redis_store *store, const tm_redis_reply *re
         tm_error_hint(error, "Redis is at maxmemory: raise it");
     } else if (tm_slice_has_prefix(text, TM_SLICE_LITERAL("NOPERM")) ||
                tm_slice_has_prefix(text, TM_SLICE_LITERAL("NOAUTH"))) {
-        tm_error_hint(error, "give the Redis user the commands that `check` names, on keys %s:*", store->prefix);
+        tm_error_hint(error,
+                      "give the Redis user WATCH, MULTI, EXEC, DISCARD, GET, SET, HGET, HMGET, HGETALL, HSET, HDEL, "
+                      "XADD, XTRIM, XRANGE and UNLINK on keys %s:*",
+                      store->prefix);
     }
     return status;
 }
@@ -336,7 +339,7 @@ static tm_status redis_claim(void *context, int32_t partition, int64_t generatio
         shard_meta meta = {0};
         bool done = false;
         tm_status status = claim_read(store, partition, &meta, error);
-        if (status == TM_OK && meta.generation > generation) {
+        if (status == TM_OK && generation >= 0 && meta.generation > generation) {
             tm_redis_disconnect(store->connection); /* and with it the WATCH */
             tm_fail(error, TM_REJECT,
                     "shard %" PRId32 " was claimed in generation %" PRId64 " of the group, and ours is %" PRId64,
@@ -352,7 +355,7 @@ static tm_status redis_claim(void *context, int32_t partition, int64_t generatio
         }
         if (status == TM_OK) {
             meta.state.epoch++;
-            meta.generation = generation;
+            meta.generation = generation >= 0 ? generation : meta.generation;
             meta.buckets = meta.buckets != 0 ? meta.buckets : store->buckets;
             status = claim_write(store, partition, &meta, &done, error);
         }
