@@ -1,4 +1,5 @@
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -29,7 +30,9 @@ static const char *const topics[] = {"usage",      "accounts", "churn-risk", "ex
 
 typedef struct demo {
     const tm_command *command;
-    tm_clock clock;
+    tm_clock clock;  /* the system's */
+    tm_clock staged; /* what the processor is told: the history's time while it is sent, then the system's */
+    _Atomic int64_t staged_wall; /* 0: the system's */
     tm_log log;
     tm_kafka_mock *mock;
     tm_redis_server *redis;
@@ -55,6 +58,25 @@ static void silent(void *context, tm_log_level level, const char *event, const c
     (void)count;
     if (level == TM_LOG_ERROR)
         fprintf(stderr, "tidemark demo: %s\n", message);
+}
+
+static tm_time staged_wall(void *context)
+{
+    demo *d = context;
+    int64_t wall = atomic_load(&d->staged_wall);
+    return wall ? wall : d->clock.wall(d->clock.context);
+}
+
+static int64_t staged_steady(void *context)
+{
+    demo *d = context;
+    return d->clock.steady(d->clock.context);
+}
+
+static void staged_pause(void *context, int64_t ms)
+{
+    demo *d = context;
+    d->clock.pause(d->clock.context, ms);
 }
 
 /* --- what a subscriber sees --- */
@@ -89,7 +111,8 @@ static void show_signal(demo *d, const tm_tapped *record)
         d->open[which] += (at == TM_SIGNAL_RAISED) - (at == TM_SIGNAL_CLEARED);
         if (d->json)
             printf("%.*s\n", (int)record->value.length, record->value.data);
-        else if (d->shown++ < SHOWN_HISTORY || d->shown % 10 == 0 || !d->population)
+        else if (atomic_load(&d->staged_wall) == 0 ||
+                 (which != TM_KIND_ADVISORY && (d->shown++ < SHOWN_HISTORY || d->shown % 10 == 0)))
             printf("%.16s  %s%-8s%s %-10s %-8s %-18s %-11s %.*s\n", time, colour_of(d, state, kind), state,
                    d->colour ? "\033[0m" : "", kind, severity ? severity : "", rule, account, LINE_MAX,
                    summary ? summary : "");
@@ -128,7 +151,7 @@ static tm_status write_configuration(demo *d, tm_error *error)
     tm_buffer text;
     tm_buffer_init(&text, 4096);
     tm_buffer_append_format(&text,
-                            "group: demo\ninstance: demo\nworkers: 2\nhistory: complete\nrules: rules.yaml\nkafka:\n  "
+                            "group: demo\ninstance: demo\nworkers: 2\nrules: rules.yaml\nkafka:\n  "
                             "brokers: %s\nredis:\n  url: %s\n"
                             "commit_interval: 500ms\nuser_key: a key of the demonstration only\n",
                             tm_kafka_mock_brokers(d->mock), tm_redis_server_url(d->redis));
@@ -160,7 +183,8 @@ static int begin(demo *d, const char *rules)
     snprintf(path, sizeof path, "%s/tidemark.yaml", d->folder);
     tm_setup_options wanted = {.configuration = path, .rules = rules};
     int code = tm_setup_load(d->command, &wanted, &d->setup);
-    tm_service_options options = {.until = TM_TIME_NEVER, .quiet_checks = true};
+    d->staged = (tm_clock){d, staged_wall, staged_steady, staged_pause};
+    tm_service_options options = {.until = TM_TIME_NEVER, .partitions = PARTITIONS, .clock = &d->staged};
     if (code == 0)
         code = tm_service_prepare(&d->service, d->command, &d->setup, &d->log, &options);
     if (code == 0)
@@ -199,8 +223,10 @@ static tm_status send_one(void *context, const tm_generated *generated)
     demo *d = context;
     if (generated->at > d->clock.wall(d->clock.context))
         return TM_OK; /* today is not over: nothing comes from the future */
-    if (generated->at > d->latest)
+    if (generated->at > d->latest) {
         d->latest = generated->at;
+        atomic_store(&d->staged_wall, d->latest);
+    }
     d->sent++;
     tm_input input = generated->account_record ? TM_INPUT_ACCOUNTS : TM_INPUT_USAGE;
     return tm_kafka_loader_send(d->loader, input, generated->account,
@@ -239,6 +265,7 @@ static int history(demo *d, const tm_population_options *options, int64_t until)
     for (int quiet = 0; quiet < 20 && !over(d, until); quiet = watch(d, 100) ? 0 : quiet + 1)
         ;
     tm_cli_progress_end();
+    atomic_store(&d->staged_wall, 0);
     return 0;
 }
 
@@ -330,6 +357,7 @@ static int run(const tm_command *command, int argc, char **argv)
         printf("tidemark demo: a private Redis, librdkafka's in-process broker, %lld accounts and %lld days of "
                "history, %u partitions, 2 workers\n",
                (long long)accounts, (long long)days, (unsigned)PARTITIONS);
+    atomic_store(&d.staged_wall, options.start);
     int code = begin(&d, rules);
     if (code == 0)
         code = history(&d, &options, until);

@@ -26,8 +26,6 @@ enum {
 static void report_finding(void *context, bool fatal, const tm_error *finding)
 {
     tm_service *service = context;
-    if (service->options.quiet_checks && !fatal)
-        return;
     tm_log_field fields[] = {tm_log_text("where", finding->where), tm_log_text("hint", finding->hint)};
     service->log.write(service->log.context, fatal ? TM_LOG_ERROR : TM_LOG_WARNING, "check", finding->what, fields, 2);
     if (fatal)
@@ -181,16 +179,20 @@ static void describe(tm_service *service)
 int tm_service_prepare(tm_service *service, const tm_command *command, const tm_setup *setup, const tm_log *log,
                        const tm_service_options *options)
 {
-    *service =
-        (tm_service){.command = command, .setup = setup, .options = *options, .log = *log, .clock = tm_system_clock()};
+    *service = (tm_service){.command = command,
+                            .setup = setup,
+                            .options = *options,
+                            .log = *log,
+                            .clock = options->clock ? *options->clock : tm_system_clock()};
     if (options->dry_run)
         service->options.once = true;
     describe(service);
     if (options->dry_run && !(service->dry_state = tm_memory_state_new()))
         return tm_cli_say(command, EX_OSERR, "no memory");
-    tm_time first;
+    tm_time first = TM_TIME_NONE;
+    service->settings.partitions = options->partitions;
     int code = name_parts(service);
-    if (code == 0)
+    if (code == 0 && options->partitions == 0)
         code = check_kafka(service, &first);
     if (code == 0)
         code = settle_start(service, first);

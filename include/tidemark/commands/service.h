@@ -11,9 +11,10 @@
 
 typedef struct tm_service_options {
     bool once;
-    bool dry_run;      /* joins no group, writes nothing, prints the signals on standard output */
-    tm_time until;     /* TM_TIME_NEVER: none */
-    bool quiet_checks; /* demo: findings are not logged */
+    bool dry_run;          /* joins no group, writes nothing, prints the signals on standard output */
+    tm_time until;         /* TM_TIME_NEVER: none */
+    const tm_clock *clock; /* NULL: the system's */
+    uint32_t partitions;   /* of topics that the caller made itself: nothing of Kafka is checked; 0: look and check */
 } tm_service_options;
 
 typedef struct tm_service_worker {

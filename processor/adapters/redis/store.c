@@ -45,10 +45,11 @@ bool tm_redis_integer(tm_slice text, int64_t *ret_value)
         }
         value = value * 10 + (uint64_t)(text.data[i] - '0'); /* 19 digits fit 64 bits */
     }
-    if (value > (uint64_t)INT64_MAX) {
+    if (value > (uint64_t)INT64_MAX + negative) {
         return false;
     }
-    *ret_value = negative ? -(int64_t)value : (int64_t)value;
+    /* INT64_MIN counts: it is how "no instant" is written. */
+    *ret_value = (int64_t)(negative ? 0 - value : value);
     return true;
 }
 
