@@ -111,6 +111,8 @@ static void draw_account(tm_population *p, uint32_t index)
     /* Many small accounts, few large ones. */
     uint32_t size = below(&d, 100);
     a->users = size < 60 ? 2 + below(&d, 6) : size < 92 ? 8 + below(&d, 20) : 30 + below(&d, USERS_MAX - 40);
+    if (p->options.largest && a->users > p->options.largest)
+        a->users = p->options.largest;
     double fill = 0.45 + 0.35 * chance(&d);
     a->seats = (uint32_t)((double)a->users / fill) + 1;
     if (a->fate == TM_FATE_GROWTH)

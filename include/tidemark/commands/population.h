@@ -24,6 +24,7 @@ const char *tm_fate_name(tm_fate fate);
 typedef struct tm_population_options {
     uint64_t seed;
     uint32_t accounts;
+    uint32_t largest; /* users of an account at most; 0: as drawn, up to 200 */
     uint32_t days;
     tm_time start;       /* a UTC midnight */
     double intensity;    /* events an active user and working day, on average */
