@@ -167,7 +167,8 @@ static bool check_static_member(const contract_world *port, contract_report *rep
     CONTRACT_CHECK(tm_kafka_source_generation(world->sources[0]) == generation, "%" PRId64 " after %" PRId64,
                    tm_kafka_source_generation(world->sources[0]), generation);
     status = first.publisher.commit(first.publisher.context, &partition, &position, 1, &first.error);
-    CONTRACT_CHECK(status == TM_REJECT || status == TM_FATAL, "%s: %s", tm_status_name(status), first.error.what);
+    /* TM_REJECT; TM_RETRY when the machine was so slow that the abort is not trusted. Never done. */
+    CONTRACT_CHECK(status != TM_OK, "%s", "a replaced member committed");
     (void)printf("   commit of a replaced member: %s: %s\n", tm_status_name(status), first.error.what);
     CONTRACT_CHECK(second.source.committed(second.source.context, &partition, 1, &found, &second.error) == TM_OK &&
                        found.commit == 0,
