@@ -219,6 +219,38 @@ Test(store_redis, a_lost_answer_is_settled_by_reading)
     redis_server_stop(&server);
 }
 
+Test(store_redis, what_was_read_stays_true_when_an_exec_comes_late)
+{
+    redis_server server;
+    redis_proxy proxy;
+    sc_commit made;
+    redis_server_start(&server, NULL, NULL);
+    redis_proxy_start(&proxy, &server);
+    tm_store a = open_store(proxy.url, 0);
+    int64_t epoch = sc_claim(&a, 1, 1);
+    SC(a.commit(a.context, sc_next(&made, 1, epoch, 1), SC_ERROR), TM_OK);
+    proxy.mode = PROXY_HOLD_REQUEST;
+    SC(a.commit(a.context, sc_next(&made, 1, epoch, 2), SC_ERROR), TM_RETRY);
+    cr_assert_eq(sc_stored_commit(&a, 1), 1, "not written, says read");
+    cr_assert(redis_proxy_deliver(&proxy, "*-1\r\n"), "and so it stays");
+    cr_assert_eq(sc_stored_commit(&a, 1), 1);
+    SC(a.commit(a.context, sc_next(&made, 1, epoch, 2), SC_ERROR), TM_OK);
+    /* it comes while the same commit is made again without reading: one of them is refused */
+    proxy.mode = PROXY_HOLD_REQUEST;
+    SC(a.commit(a.context, sc_next(&made, 1, epoch, 3), SC_ERROR), TM_RETRY);
+    SC(a.commit(a.context, sc_next(&made, 1, epoch, 3), SC_ERROR), TM_OK);
+    cr_assert(redis_proxy_deliver(&proxy, "*-1\r\n"));
+    /* or before: then reading says so */
+    proxy.mode = PROXY_HOLD_REQUEST;
+    SC(a.commit(a.context, sc_next(&made, 1, epoch, 4), SC_ERROR), TM_RETRY);
+    cr_assert(redis_proxy_deliver(&proxy, "*"));
+    cr_assert_eq(sc_stored_commit(&a, 1), 4);
+    SC(a.commit(a.context, sc_next(&made, 1, epoch, 5), SC_ERROR), TM_OK);
+    a.close(a.context);
+    redis_proxy_stop(&proxy);
+    redis_server_stop(&server);
+}
+
 Test(store_redis, a_server_that_went_away_while_idle_is_not_noticed)
 {
     redis_server server;

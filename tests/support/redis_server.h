@@ -135,6 +135,7 @@ typedef enum proxy_mode {
     PROXY_PASS,
     PROXY_LOSE_REQUEST, /* on EXEC: closes without passing it on */
     PROXY_LOSE_ANSWER,  /* on EXEC: passes it on, waits for the answer, and closes without passing that on */
+    PROXY_HOLD_REQUEST, /* on EXEC: closes, and keeps it for redis_proxy_deliver */
     PROXY_LOSE_ALL      /* closes at whatever comes */
 } proxy_mode;
 
@@ -147,6 +148,9 @@ typedef struct redis_proxy {
     pthread_t thread;
     _Atomic proxy_mode mode; /* back to PROXY_PASS once it acted */
     _Atomic int connections;
+    char held[4096]; /* what PROXY_HOLD_REQUEST keeps, and the server's end it belongs to */
+    size_t held_length;
+    int held_upstream;
     void (*before_exec)(void *context); /* once, with EXEC held back; called in the proxy's thread */
     void *context;
 } redis_proxy;
@@ -206,6 +210,14 @@ static inline void *proxy_run(void *argument)
                 open = false;
                 proxy->mode = PROXY_PASS;
             }
+            if (is_exec && mode == PROXY_HOLD_REQUEST) {
+                memcpy(proxy->held, bytes, (size_t)n);
+                proxy->held_length = (size_t)n;
+                proxy->held_upstream = upstream;
+                upstream = -1;
+                open = false;
+                proxy->mode = PROXY_PASS; /* and with it, the rest is told to the test's thread */
+            }
             open = open && send(upstream, bytes, (size_t)n, MSG_NOSIGNAL) == n;
             if (open && is_exec && mode == PROXY_LOSE_ANSWER) {
                 proxy_pass(upstream, -1, bytes, 1 << 20, &n);
@@ -241,6 +253,18 @@ static inline void redis_proxy_start(redis_proxy *proxy, const redis_server *ser
     cr_assert_geq(proxy->listener, 0);
     cr_assert_eq(pipe(proxy->stop), 0);
     cr_assert_eq(pthread_create(&proxy->thread, NULL, proxy_run, proxy), 0);
+}
+
+/* Passes on what was held, and returns whether the answer begins with `answer`. */
+static inline bool redis_proxy_deliver(redis_proxy *proxy, const char *answer)
+{
+    char bytes[256] = "";
+    cr_assert_eq(proxy->mode, PROXY_PASS);
+    cr_assert_eq(send(proxy->held_upstream, proxy->held, proxy->held_length, MSG_NOSIGNAL),
+                 (ssize_t)proxy->held_length);
+    cr_assert_gt(recv(proxy->held_upstream, bytes, sizeof(bytes) - 1, 0), 0);
+    close(proxy->held_upstream);
+    return strncmp(bytes, answer, strlen(answer)) == 0;
 }
 
 static inline void redis_proxy_stop(redis_proxy *proxy)

@@ -4,9 +4,10 @@
         the answers say: R, n and epoch as expected? every write queued?      no -> DISCARD, TM_REJECT or TM_RETRY
      2  EXEC                                                                  nil -> meta was touched: TM_REJECT
 
-   An answer lost in 1 is certainly no commit; an answer lost in 2 is unknown. A check by script in the same exchange
-   as EXEC would save one round trip, but whatever keeps the script from running (busy, not permitted, unknown after a
-   restart) would let EXEC write unchecked. */
+   An answer lost in 1 is certainly no commit; an answer lost in 2 is unknown, and the EXEC may even still lie unread
+   before a server that was held up: read() touches meta first, so that it fails if it comes after. A check by script in
+   the same exchange as EXEC would save one round trip, but whatever keeps the script from running (busy, not permitted,
+   unknown after a restart) would let EXEC write unchecked. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -236,11 +237,13 @@ static tm_status execute(tm_redis_store *store, const tm_store_commit *commit, u
     tm_redis_command(store->connection, 1);
     tm_redis_argument_text(store->connection, "EXEC");
     tm_status status = tm_redis_send_more(store->connection, error);
-    if (status == TM_OK) {
-        status = tm_redis_receive(store->connection, &reply, error);
-    }
     if (status != TM_OK) {
-        goto out; /* sent and not answered: unknown */
+        goto out; /* not sent */
+    }
+    status = tm_redis_receive(store->connection, &reply, error);
+    if (status != TM_OK) {
+        tm_redis_shard_of(store, commit->partition)->in_doubt = true; /* perhaps it is not even executed yet */
+        goto out;
     }
     if (tm_redis_reply_type(reply) == TM_REDIS_ERROR) { /* nothing was written, and nothing may stay queued */
         status = tm_redis_refused(store, reply, "EXEC", error);
@@ -326,7 +329,7 @@ tm_status tm_redis_commit(void *context, const tm_store_commit *commit, tm_error
         return execute(store, commit, writes, error);
     case OTHER_BUCKETS: /* removed and claimed again under another configuration: the next attempt asks anew */
         discard(store);
-        store->shard_count = 0;
+        tm_redis_shard_of(store, commit->partition)->buckets = 0;
         return tm_fail(error, TM_RETRY, "shard %" PRId32 " has another number of buckets than before",
                        commit->partition);
     case NOT_OURS:

@@ -8,7 +8,8 @@ enum { TM_REDIS_KEY_MAX = 512 };
 
 typedef struct tm_redis_shard {
     int32_t partition;
-    uint32_t buckets;
+    uint32_t buckets; /* 0: not known (any more) */
+    bool in_doubt;    /* an EXEC was sent and not answered: it may still be on its way */
 } tm_redis_shard;
 
 typedef struct tm_redis_store {
@@ -43,6 +44,7 @@ tm_status tm_redis_patient(tm_status status);
 
 /* The shard's number of buckets as it is stored; 0: nothing is kept of the shard. */
 tm_status tm_redis_buckets(tm_redis_store *store, int32_t partition, uint32_t *ret_buckets, tm_error *error);
+tm_redis_shard *tm_redis_shard_of(tm_redis_store *store, int32_t partition); /* NULL: never met */
 bool tm_redis_shard_known(tm_redis_store *store, int32_t partition, uint32_t *ret_buckets);
 tm_status tm_redis_shard_remember(tm_redis_store *store, int32_t partition, uint32_t buckets, tm_error *error);
 uint32_t tm_redis_bucket_of(tm_slice account, uint32_t buckets);

@@ -73,10 +73,11 @@ tm_status tm_redis_refused(const tm_redis_store *store, const tm_redis_reply *re
         tm_error_hint(error, "Redis is at maxmemory: raise it");
     } else if (tm_slice_has_prefix(text, TM_SLICE_LITERAL("NOPERM")) ||
                tm_slice_has_prefix(text, TM_SLICE_LITERAL("NOAUTH"))) {
-        tm_error_hint(error,
-                      "give the Redis user WATCH, MULTI, EXEC, DISCARD, GET, SET, HGET, HMGET, HGETALL, HSET, HDEL, "
-                      "XADD, XTRIM, XRANGE and UNLINK on keys %s:*",
-                      store->prefix);
+        tm_error_hint(
+            error,
+            "give the Redis user WATCH, MULTI, EXEC, DISCARD, GET, SET, HGET, HMGET, HGETALL, HSET, HDEL, HINCRBY, "
+            "XADD, XTRIM, XRANGE and UNLINK on keys %s:*",
+            store->prefix);
     }
     return status;
 }
@@ -121,24 +122,29 @@ uint32_t tm_redis_bucket_of(tm_slice account, uint32_t buckets)
     return (uint32_t)(tm_hash(account) & (buckets - 1));
 }
 
-bool tm_redis_shard_known(tm_redis_store *store, int32_t partition, uint32_t *ret_buckets)
+tm_redis_shard *tm_redis_shard_of(tm_redis_store *store, int32_t partition)
 {
     for (uint32_t i = 0; i < store->shard_count; i++) {
         if (store->shards[i].partition == partition) {
-            *ret_buckets = store->shards[i].buckets;
-            return true;
+            return &store->shards[i];
         }
     }
-    return false;
+    return NULL;
+}
+
+bool tm_redis_shard_known(tm_redis_store *store, int32_t partition, uint32_t *ret_buckets)
+{
+    const tm_redis_shard *found = tm_redis_shard_of(store, partition);
+    *ret_buckets = found != NULL ? found->buckets : 0;
+    return *ret_buckets != 0;
 }
 
 tm_status tm_redis_shard_remember(tm_redis_store *store, int32_t partition, uint32_t buckets, tm_error *error)
 {
-    for (uint32_t i = 0; i < store->shard_count; i++) {
-        if (store->shards[i].partition == partition) {
-            store->shards[i].buckets = buckets;
-            return TM_OK;
-        }
+    tm_redis_shard *found = tm_redis_shard_of(store, partition);
+    if (found != NULL) {
+        found->buckets = buckets;
+        return TM_OK;
     }
     if (store->shard_count == store->shard_capacity) {
         uint32_t capacity = store->shard_capacity == 0 ? 16 : store->shard_capacity * 2;
@@ -246,15 +252,36 @@ tm_status tm_redis_buckets(tm_redis_store *store, int32_t partition, uint32_t *r
     return status;
 }
 
+/* Touches meta, which an EXEC of ours that is still on its way watches: from here on it can only fail, and what is read
+   next stays true. */
+static tm_status end_doubt(tm_redis_store *store, tm_redis_shard *shard, tm_error *error)
+{
+    tm_redis_reply *reply = NULL;
+    tm_redis_begin(store->connection);
+    tm_redis_command(store->connection, 4);
+    tm_redis_argument_text(store->connection, "HINCRBY");
+    tm_redis_argument_key(store, shard->partition, "meta");
+    tm_redis_argument_text(store->connection, "settled");
+    tm_redis_argument_text(store->connection, "1");
+    tm_status status = tm_redis_ask(store, "HINCRBY", &reply, error);
+    tm_redis_reply_free(reply);
+    shard->in_doubt = status != TM_OK;
+    return status;
+}
+
 static tm_status redis_read(void *context, int32_t partition, tm_store_state *ret_state, tm_error *error)
 {
     tm_redis_store *store = context;
     shard_meta meta = {0};
     *ret_state = (tm_store_state){0};
     forget_kept(store);
-    tm_redis_begin(store->connection);
-    put_read(store, partition);
-    tm_status status = tm_redis_ask(store, "HMGET", &store->kept, error);
+    tm_redis_shard *shard = tm_redis_shard_of(store, partition);
+    tm_status status = shard != NULL && shard->in_doubt ? end_doubt(store, shard, error) : TM_OK;
+    if (status == TM_OK) {
+        tm_redis_begin(store->connection);
+        put_read(store, partition);
+        status = tm_redis_ask(store, "HMGET", &store->kept, error);
+    }
     if (status == TM_OK) {
         status = parse_meta(store, partition, store->kept, &meta, error);
     }

@@ -1,6 +1,7 @@
 /* The store port on Redis: all keys of a shard under one hash tag, written in one transaction a commit.
 
-     PREFIX:{GROUP/P}:meta       hash   position "usage:accounts:n", epoch, generation, buckets, meta (opaque bytes)
+     PREFIX:{GROUP/P}:meta       hash   position "usage:accounts:n", epoch, generation, buckets, meta (opaque bytes);
+                                         settled: how often an unanswered commit had to be settled
      PREFIX:{GROUP/P}:a:BUCKET   hash   account -> state blob; BUCKET = tm_hash(account) mod buckets
      PREFIX:{GROUP/P}:out        stream outputs, entry id n-index
      PREFIX:{GROUP/P}:dup        stream fingerprints, entry id n-1
@@ -9,7 +10,9 @@
    A commit is WATCH meta, HMGET meta position epoch buckets, MULTI and the writes in one pipeline; only when the answer
    has been read, agrees, and every write was queued, EXEC is sent. A foreign change of meta in between makes EXEC
    answer nil. So nothing can be written unchecked, whatever else goes wrong before EXEC, and an answer that is lost
-   before EXEC was sent is certainly no commit. */
+   before EXEC was sent is certainly no commit. After a commit whose EXEC was not answered, read() first touches meta:
+   an EXEC that comes late, out of the buffers of a server that was held up, then fails, and what was read stays true.
+ */
 #ifndef TIDEMARK_ADAPTERS_REDIS_STORE_H
 #define TIDEMARK_ADAPTERS_REDIS_STORE_H
 
