@@ -111,6 +111,11 @@ void tm_agenda_forget(tm_agenda *agenda, tm_account *account)
     }
 }
 
+void tm_agenda_clear(tm_agenda *agenda)
+{
+    agenda->count = 0;
+}
+
 /* Drops dead entries from the top. */
 static void clean(tm_agenda *agenda)
 {

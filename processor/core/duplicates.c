@@ -114,16 +114,22 @@ void tm_duplicates_free(tm_duplicates *d)
     tm_heap_give(d->heap, d, sizeof *d);
 }
 
-bool tm_duplicates_seen(tm_duplicates *d, tm_fingerprint fingerprint, tm_time now)
+static void forget_old(tm_duplicates *d, tm_time now)
 {
     while (d->count > 0 && d->ring[d->head].at <= now - d->window)
         forget_oldest(d);
+}
+
+bool tm_duplicates_seen(tm_duplicates *d, tm_fingerprint fingerprint, tm_time now)
+{
+    forget_old(d, now);
     return d->slots[slot_of(d, fingerprint)] != SLOT_EMPTY;
 }
 
 tm_status tm_duplicates_add(tm_duplicates *d, tm_fingerprint fingerprint, tm_time now, bool *ret_shed)
 {
     *ret_shed = false;
+    forget_old(d, now); /* one accepted again after its window must not be taken for the one before */
     uint32_t slot = slot_of(d, fingerprint);
     if (d->slots[slot] != SLOT_EMPTY)
         return TM_OK; /* a duplicate does not extend the window */

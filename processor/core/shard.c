@@ -327,8 +327,6 @@ tm_time tm_shard_next_due(const tm_shard *shard)
 
 static tm_status judge_one(tm_shard *shard, tm_account *account, tm_time instant)
 {
-    if (shard->muted)
-        return tm_agenda_put(shard->agenda, account, instant + shard->settings.evaluate_every);
     tm_moment moment;
     tm_moment_at(&moment, shard->settings.zone, instant, &shard->now_span);
     tm_environment environment = {shard->pack, &moment, shard->counting_days};
@@ -350,7 +348,7 @@ static tm_status judge_one(tm_shard *shard, tm_account *account, tm_time instant
 
 static tm_status judge_until(tm_shard *shard, tm_time until)
 {
-    for (;;) {
+    while (!shard->muted) {
         tm_time instant;
         tm_account *account = tm_agenda_take(shard->agenda, until, &instant);
         if (!account)
@@ -359,6 +357,7 @@ static tm_status judge_until(tm_shard *shard, tm_time until)
         if (status != TM_OK)
             return status;
     }
+    return TM_OK;
 }
 
 /* Moves T to `t`, having judged every grid instant before it. */
@@ -560,9 +559,21 @@ void tm_shard_settled(tm_shard *shard)
 
 /* --- rebuilding --- */
 
-void tm_shard_mute(tm_shard *shard, bool muted)
+tm_status tm_shard_mute(tm_shard *shard, bool muted)
 {
+    bool was_muted = shard->muted;
     shard->muted = muted;
+    if (muted || !was_muted)
+        return TM_OK;
+    /* Entries that came due meanwhile would be judged at instants that are past. */
+    tm_agenda_clear(shard->agenda);
+    for (uint32_t i = 0; i < shard->account_count; i++) {
+        shard->accounts[i]->judge_at = TM_TIME_NEVER;
+        tm_status status = tm_agenda_put(shard->agenda, shard->accounts[i], next_instant(shard));
+        if (status != TM_OK)
+            return status;
+    }
+    return TM_OK;
 }
 
 tm_status tm_shard_impose(tm_shard *shard, tm_slice key, tm_slice rule, tm_kind kind, tm_severity severity,
@@ -694,7 +705,11 @@ tm_status tm_shard_adopt(tm_shard *shard, const tm_pack *pack)
     shard->judge.pack = pack;
     shard->pack = pack;
     for (uint32_t i = 0; i < shard->account_count && status == TM_OK; i++) {
-        status = tm_account_adopt(shard->accounts[i], shard->heap, from, pack);
+        tm_account *account = shard->accounts[i];
+        bool was_changed = account->changed;
+        status = tm_account_adopt(account, shard->heap, from, pack);
+        if (status == TM_OK && account->changed && !was_changed)
+            status = note_changed(shard, account); /* a mark alone would keep it from ever being written */
         if (status == TM_OK)
             status = tm_agenda_put(shard->agenda, shard->accounts[i], next_instant(shard));
     }

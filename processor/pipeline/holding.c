@@ -42,6 +42,13 @@ void tm_reading_done(tm_reading *reading)
     *reading = (tm_reading){0};
 }
 
+/* Nothing was read of the inputs yet, and nothing is expected of them. */
+static void forget_marks(tm_holding *holding)
+{
+    for (int i = 0; i < TM_INPUTS; i++)
+        holding->marks[i] = holding->expected[i] = (tm_record_mark){.offset = -1, .timestamp = TM_TIME_NONE};
+}
+
 tm_holding *tm_holding_new(const tm_pipeline_settings *settings, tm_reading *reading, const tm_source *source,
                            int32_t partition)
 {
@@ -53,6 +60,7 @@ tm_holding *tm_holding_new(const tm_pipeline_settings *settings, tm_reading *rea
     holding->partition = partition;
     holding->state = TM_HOLDING_CLAIMING;
     holding->publishing = true;
+    forget_marks(holding);
     tm_intake_init(&holding->intake, source, partition, settings->accounts_on);
     tm_outbox_init(&holding->outbox, OUTBOX_MAX);
     holding->arena = tm_arena_new(ARENA_MAX);
@@ -91,6 +99,7 @@ void tm_holding_drop(tm_holding *holding)
     holding->records = 0;
     holding->publishing = true;
     holding->configuration_told = false;
+    forget_marks(holding);
     if (holding->state != TM_HOLDING_HALTED)
         holding->state = TM_HOLDING_CLAIMING;
 }
@@ -346,15 +355,11 @@ tm_status tm_holding_apply(tm_holding *holding, uint32_t limit, uint32_t *ret_co
             }
         }
         tm_time first = tm_intake_first_time(&holding->intake);
-        bool waiting = holding->intake.lanes[0].count + holding->intake.lanes[1].count > 0;
-        if (first == TM_TIME_NONE && waiting)
+        /* Of records without any timestamp the clock has to tell; when no record may be taken at all, T stays unset. */
+        if (first == TM_TIME_NONE && tm_intake_waiting(&holding->intake, holding->shard))
             first = holding->clock_begin;
         if (first != TM_TIME_NONE)
             tm_shard_start(holding->shard, first < holding->clock_begin ? first : holding->clock_begin);
-        else {
-            *ret_answer = TM_INTAKE_EMPTY;
-            return TM_OK;
-        }
     }
     while (*ret_count < limit && !tm_holding_full(holding)) {
         tm_source_record record;

@@ -83,6 +83,9 @@ tm_status tm_intake_confirm(tm_intake *intake, tm_error *error)
         tm_lane *lane = &intake->lanes[i];
         if (!lane->on || lane->count > 0 || lane->finished)
             continue;
+        if (lane->paused && /* going on failed when it was emptied */
+            intake->source->pause(intake->source->context, (tm_input)i, intake->partition, false, error) == TM_OK)
+            lane->paused = false;
         int64_t first, end, reached;
         tm_status status = intake->source->bounds(intake->source->context, (tm_input)i, intake->partition, &first, &end,
                                                   &reached, error);
@@ -148,7 +151,10 @@ tm_time tm_intake_first_time(const tm_intake *intake)
     for (int i = 0; i < TM_INPUTS; i++) {
         const tm_lane *lane = &intake->lanes[i];
         for (uint32_t k = 0; k < lane->count && !lane->finished; k++) {
-            tm_time t = lane->ring[(lane->head + k) & (lane->capacity - 1)].timestamp;
+            const tm_source_record *record = &lane->ring[(lane->head + k) & (lane->capacity - 1)];
+            tm_time t = record->timestamp;
+            if (record->offset >= lane->end || (t != TM_TIME_NONE && t > lane->until))
+                break; /* it is never taken */
             if (t == TM_TIME_NONE)
                 continue;
             if (least == TM_TIME_NONE || t < least)
@@ -159,11 +165,23 @@ tm_time tm_intake_first_time(const tm_intake *intake)
     return least;
 }
 
+bool tm_intake_waiting(const tm_intake *intake, const tm_shard *shard)
+{
+    for (int i = 0; i < TM_INPUTS; i++) {
+        const tm_lane *lane = &intake->lanes[i];
+        const tm_source_record *head = head_of(lane);
+        if (lane->on && !lane->finished && head && head->offset < lane->end &&
+            tm_shard_effective(shard, head->timestamp) <= lane->until)
+            return true;
+    }
+    return false;
+}
+
 bool tm_intake_drained(const tm_intake *intake)
 {
     for (int i = 0; i < TM_INPUTS; i++) {
         const tm_lane *lane = &intake->lanes[i];
-        if (lane->on && (lane->count > 0 || !lane->drained))
+        if (lane->on && !lane->finished && (lane->count > 0 || !lane->drained))
             return false;
     }
     return true;

@@ -129,7 +129,7 @@ static tm_status seal(tm_holding *holding, tm_time clock_end, tm_time advance_to
     }
     holding->next.commit = holding->stored.commit + 1;
     for (int i = 0; i < TM_INPUTS; i++)
-        holding->next.next[i] = holding->intake.lanes[i].on ? holding->intake.lanes[i].next : -1;
+        holding->next.next[i] = holding->intake.lanes[i].on ? holding->intake.lanes[i].next : holding->stored.next[i];
     tm_status status = holding->configuration_told ? TM_OK : tell_configuration(holding);
     if (status == TM_OK)
         status = tell_commit(holding, clock_end, advance_to != TM_TIME_NONE);

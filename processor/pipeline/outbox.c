@@ -112,9 +112,3 @@ void tm_outbox_forget(tm_outbox *outbox, int64_t commit)
     for (uint32_t i = 0; i < outbox->count; i++)
         outbox->entries[i].offset -= gone;
 }
-
-void tm_outbox_withdraw(tm_outbox *outbox, int64_t commit)
-{
-    while (outbox->count > 0 && outbox->entries[outbox->count - 1].commit > commit)
-        outbox->bytes.length = outbox->entries[--outbox->count].offset;
-}

@@ -19,9 +19,11 @@ enum { APPLY_AT_ONCE = 20000 };
 
 static tm_status halt(tm_rebuild *r, const char *what, const char *hint, tm_error *error)
 {
-    tm_fail(error, TM_FATAL, "%s", what);
-    tm_error_where(error, "shard %d", (int)r->holding->partition);
-    tm_error_hint(error, "%s", hint);
+    tm_error why; /* `what` and `hint` may be parts of *error */
+    tm_fail(&why, TM_FATAL, "%s", what);
+    tm_error_where(&why, "shard %d", (int)r->holding->partition);
+    tm_error_hint(&why, "%s", hint);
+    *error = why;
     char text[1200];
     tm_error_text(error, text, sizeof text);
     tm_log_field fields[] = {tm_log_integer("partition", r->holding->partition), tm_log_text("reason", text)};
@@ -50,6 +52,12 @@ tm_status tm_rebuild_new(tm_ledger *ledger, const tm_journal_source *journal, tm
         if (status == TM_OK)
             status = source->start(source->context, (tm_input)i, holding->partition, r->first[i], error);
         lane->next = r->first[i];
+        if (status == TM_OK && r->target.next[i] > end) {
+            (void)halt(r, "the group's offsets are beyond the end of the input: the topic was recreated or cut",
+                       "restore the topic, or remove the group's offsets to begin anew", error);
+            tm_rebuild_free(r);
+            return TM_OK;
+        }
     }
     if (status != TM_OK) {
         tm_rebuild_free(r);
@@ -116,30 +124,47 @@ static tm_status next_line(tm_rebuild *r, tm_error *error)
     return status;
 }
 
+static tm_status erase_again(tm_rebuild *r, const tm_journal_erasure *erasure)
+{
+    tm_record record = {.input = TM_INPUT_ACCOUNTS,
+                        .offset = -1,
+                        .timestamp = erasure->at,
+                        .kind = TM_RECORD_ERASE,
+                        .account = erasure->account};
+    tm_outcome outcome;
+    return tm_shard_apply(r->holding->shard, &record, &outcome);
+}
+
 /* A line whose records the log no longer has, in part or whole: what is left is counted, its signals are taken at their
- * word. */
+   word. An erasure clears what is open at its own time; whatever else has that time or a later one came after it. */
 static tm_status impose(tm_rebuild *r, const tm_journal_commit *line)
 {
     tm_shard *shard = r->holding->shard;
-    for (uint32_t i = 0; i < line->signal_count; i++) {
+    tm_status status = TM_OK;
+    uint32_t erased = 0;
+    for (uint32_t i = 0; i < line->signal_count && status == TM_OK; i++) {
         const tm_journal_signal *s = &line->signals[i];
-        tm_status status = tm_shard_impose(shard, s->account, s->rule, s->kind, s->severity, s->state, s->raised_at,
-                                           s->time, s->sequence);
-        if (status != TM_OK)
-            return status;
+        for (; erased < line->erasure_count && status == TM_OK; erased++) {
+            tm_time at = line->erasures[erased].at;
+            if (at > s->time || (at == s->time && s->state == TM_SIGNAL_CLEARED))
+                break;
+            status = erase_again(r, &line->erasures[erased]);
+        }
+        if (status == TM_OK)
+            status = tm_shard_impose(shard, s->account, s->rule, s->kind, s->severity, s->state, s->raised_at, s->time,
+                                     s->sequence);
     }
-    for (uint32_t i = 0; i < line->erasure_count; i++) {
-        tm_record record = {.input = TM_INPUT_ACCOUNTS,
-                            .offset = -1,
-                            .timestamp = line->erasures[i].at,
-                            .kind = TM_RECORD_ERASE,
-                            .account = line->erasures[i].account};
-        tm_outcome outcome;
-        tm_status status = tm_shard_apply(shard, &record, &outcome);
-        if (status != TM_OK)
-            return status;
-    }
-    return TM_OK;
+    for (; erased < line->erasure_count && status == TM_OK; erased++)
+        status = erase_again(r, &line->erasures[erased]);
+    return status;
+}
+
+/* The records are complete from T on: what was counted before is not. */
+static tm_status end_partial(tm_rebuild *r, tm_time t)
+{
+    r->partial = false;
+    tm_shard_count_from(r->holding->shard, t);
+    return tm_shard_mute(r->holding->shard, false);
 }
 
 static tm_status finish_line(tm_rebuild *r, const tm_journal_commit *line, tm_error *error)
@@ -183,7 +208,8 @@ static tm_status finish(tm_rebuild *r, tm_error *error)
             r, "the journal does not lead to the commit that the group's offsets name",
             "restore the journal topic, or remove the group's offsets to begin anew (signals will be raised again)",
             error);
-    if (tm_shard_touch_all(holding->shard) != TM_OK)
+    if ((r->partial && end_partial(r, tm_shard_time(holding->shard)) != TM_OK) ||
+        tm_shard_touch_all(holding->shard) != TM_OK)
         return halt(r, "no memory to write the rebuilt shard", "raise memory_limit", error);
     tm_status status = tm_ledger_install(r->ledger, holding, r->target, error);
     if (status == TM_RETRY)
@@ -211,7 +237,7 @@ static tm_status finish(tm_rebuild *r, tm_error *error)
     return TM_OK;
 }
 
-static void begin_line(tm_rebuild *r, const tm_journal_commit *line)
+static tm_status begin_line(tm_rebuild *r, const tm_journal_commit *line)
 {
     tm_holding *holding = r->holding;
     bool gone = false;
@@ -223,18 +249,20 @@ static void begin_line(tm_rebuild *r, const tm_journal_commit *line)
         lane->end = line->to[i];
         lane->finished = lane->next >= line->to[i];
     }
-    /* The journal's first line may itself not be the first commit. */
-    gone |= r->commit == 0 && line->commit != 1;
-    if (r->partial && !gone)
-        tm_shard_count_from(holding->shard, line->t_before);
+    /* Lines may be missing too, at the journal's begin above all. */
+    gone |= line->commit != r->commit + 1;
+    if (r->partial && !gone && end_partial(r, line->t_before) != TM_OK)
+        return TM_FATAL;
     r->partial = gone;
-    tm_shard_mute(holding->shard, gone);
+    if (gone)
+        (void)tm_shard_mute(holding->shard, true);
     tm_holding_begin(holding, line->clock_begin);
     for (int i = 0; i < TM_INPUTS; i++) {
         tm_lane *lane = &holding->intake.lanes[i];
         lane->finished = lane->on && lane->next >= line->to[i];
     }
     r->begun = true;
+    return TM_OK;
 }
 
 tm_status tm_rebuild_step(tm_rebuild *r, bool *ret_waiting, tm_error *error)
@@ -255,8 +283,8 @@ tm_status tm_rebuild_step(tm_rebuild *r, bool *ret_waiting, tm_error *error)
         if (!holding->shard)
             return halt(r, "the journal has no configuration before its first commit", "restore the journal topic",
                         error);
-        if (!r->begun)
-            begin_line(r, line);
+        if (!r->begun && begin_line(r, line) != TM_OK)
+            return halt(r, "no memory to rebuild the shard", "raise memory_limit", error);
         if (tm_shard_time(holding->shard) == TM_TIME_NONE && line->t_before != TM_TIME_NONE)
             tm_shard_restore_time(holding->shard, line->t_before, false);
         uint32_t count = 0;

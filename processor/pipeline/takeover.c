@@ -4,6 +4,10 @@
 #include "tidemark/codec/state.h"
 #include "tidemark/pipeline/ledger.h"
 
+#define PARTITIONS_CHANGED                                                                                             \
+    "the number of partitions changed since the state was written: accounts have moved between shards"
+#define PARTITIONS_HINT "set the topics' partitions back, or move to a new group and let it rebuild"
+
 typedef struct loading {
     tm_holding *holding;
     tm_error *error;
@@ -190,10 +194,7 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, const tm_stor
         return halt(ledger, holding, &why);
     }
     if (meta.partitions != settings->partitions)
-        return refuse(
-            ledger, holding,
-            "the number of partitions changed since the state was written: accounts have moved between shards",
-            "set the topics' partitions back, or move to a new group and let it rebuild");
+        return refuse(ledger, holding, PARTITIONS_CHANGED, PARTITIONS_HINT);
     if (meta.rules_version > settings->pack->version) {
         char what[160];
         tm_error versions;
@@ -254,6 +255,14 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
                       "use a consumer group of its own for tidemark, or delete this group's offsets");
     if (state.present)
         return take_kept(ledger, holding, &state, error);
+    /* A shard that is not there yet may be one of new partitions: then accounts of the others have moved. */
+    int64_t partitions;
+    status = ledger->store->settle_group(ledger->store->context, "partitions", holding->settings->partitions,
+                                         &partitions, error);
+    if (status != TM_OK)
+        return status;
+    if (partitions != holding->settings->partitions)
+        return refuse(ledger, holding, PARTITIONS_CHANGED, PARTITIONS_HINT);
     if (committed.commit > 0) {
         holding->state = TM_HOLDING_REPLAYING;
         return TM_OK;

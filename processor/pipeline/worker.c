@@ -43,6 +43,7 @@ typedef struct worker {
     uint32_t random;
     tm_error fatal;
     bool failed;
+    bool unsettled; /* a commit was given up: what it had taken is read again */
 } worker;
 
 /* --- small things --- */
@@ -266,12 +267,15 @@ static bool commit_shard(worker *w, held *h)
 {
     tm_holding *holding = h->holding;
     tm_error error;
-    if (!holding->sealed && !tm_intake_drained(&holding->intake))
+    /* An old word that nothing waits is none: the broker, or we, may have been away since. */
+    if (!holding->sealed && (!tm_intake_drained(&holding->intake) ||
+                             steady(w) - h->confirmed_at > 2 * w->settings->commit_interval))
         (void)tm_intake_confirm(&holding->intake, &error);
     tm_time clock_end = wall(w);
     tm_time advance = holding->sealed ? TM_TIME_NONE : advance_for(w, h, clock_end);
     if (!holding->sealed && holding->records == 0 && advance == TM_TIME_NONE) {
         holding->open = false; /* nothing happened: the next commit reads the clock anew */
+        holding->done = at_end(w, holding);
         return true;
     }
     int64_t backoff = 0;
@@ -299,6 +303,7 @@ static bool commit_shard(worker *w, held *h)
         say(w, TM_LOG_ERROR, "shard_halted", "This shard is halted; the others go on", holding->partition, &error);
         tm_holding_halt(holding, &error);
     } else {
+        w->unsettled |= status == TM_RETRY;
         say(w, TM_LOG_WARNING, "commit_refused", "The shard is claimed again", holding->partition, &error);
         claim_again(w, h);
     }
@@ -308,21 +313,21 @@ static bool commit_shard(worker *w, held *h)
 /* Moves C up to R. False when that could not be done. */
 static bool publish(worker *w, uint32_t tries)
 {
-    tm_holding **holdings = malloc(sizeof *holdings * (w->count + 1));
-    if (!holdings)
-        return false;
     int64_t backoff = 0;
     tm_error error;
     tm_status status = TM_OK;
     w->inside = true;
     for (uint32_t attempt = 1;; attempt++) {
-        status = tm_ledger_publish(&w->ledger, holdings, holdings_of(w, holdings), &error);
+        /* While it was waited for, shards may have come and gone. */
+        tm_holding **holdings = malloc(sizeof *holdings * (w->count + 1));
+        status = holdings ? tm_ledger_publish(&w->ledger, holdings, holdings_of(w, holdings), &error)
+                          : tm_fail(&error, TM_FATAL, "no memory to publish");
+        free(holdings);
         if (status != TM_RETRY || (tries && attempt >= tries) ||
             !wait_to_retry(w, &backoff, "publisher_waiting", &error, -1))
             break;
     }
     w->inside = false;
-    free(holdings);
     if (status == TM_OK) {
         atomic_fetch_add(&w->gauges->publications, 1);
         return true;
@@ -331,8 +336,10 @@ static bool publish(worker *w, uint32_t tries)
         fail_worker(w, &error);
     } else if (status == TM_REJECT) {
         say(w, TM_LOG_WARNING, "membership_lost", "The shards are claimed again when they are assigned", -1, &error);
-        for (uint32_t i = 0; i < w->count; i++)
-            claim_again(w, w->shards[i]);
+        for (uint32_t i = 0; i < w->count; i++) {
+            if (w->shards[i]->holding->state != TM_HOLDING_LOST) /* that one is another's now */
+                claim_again(w, w->shards[i]);
+        }
     }
     return false;
 }
@@ -419,8 +426,6 @@ static void claim_one(worker *w, held *h)
     int64_t generation = w->ports->generation ? w->ports->generation(w->ports->generation_context) : -1;
     tm_holding *holding = h->holding;
     tm_status status = tm_ledger_claim(&w->ledger, holding, generation, &error);
-    if (status == TM_OK && holding->state == TM_HOLDING_REPLAYING)
-        status = tm_rebuild_new(&w->ledger, &w->ports->journal, holding, &h->rebuild, &error);
     if (status != TM_OK) {
         say(w, TM_LOG_WARNING, "claim_waiting", "The shard could not be taken over yet", holding->partition, &error);
         claim_again(w, h);
@@ -455,6 +460,45 @@ static void claim_all(worker *w)
     sweep_lost(w);
 }
 
+/* A worker reads one journal at a time: the others wait for their turn. */
+static bool rebuilding(const worker *w)
+{
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (w->shards[i]->rebuild)
+            return true;
+    }
+    return false;
+}
+
+/* A step of a shard's rebuild. Returns true when it went on. */
+static bool rebuild_one(worker *w, held *h)
+{
+    tm_holding *holding = h->holding;
+    tm_error error;
+    if (!h->rebuild) {
+        if (rebuilding(w) || steady(w) < h->claim_at)
+            return false;
+        tm_status status = tm_rebuild_new(&w->ledger, &w->ports->journal, holding, &h->rebuild, &error);
+        if (status != TM_OK) {
+            say(w, TM_LOG_WARNING, "rebuild_waiting", "The rebuild waits", holding->partition, &error);
+            claim_again(w, h);
+            return false;
+        }
+        if (!h->rebuild)
+            return false; /* halted */
+    }
+    bool waiting = true;
+    tm_status status = tm_rebuild_step(h->rebuild, &waiting, &error);
+    if (holding->state != TM_HOLDING_REPLAYING) {
+        tm_rebuild_free(h->rebuild);
+        h->rebuild = NULL;
+    } else if (status != TM_OK) {
+        say(w, TM_LOG_WARNING, "rebuild_waiting", "The rebuild waits", holding->partition, &error);
+        return false;
+    }
+    return !waiting;
+}
+
 /* Applies what may be applied. Returns true when something was. */
 static bool apply_all(worker *w)
 {
@@ -463,16 +507,8 @@ static bool apply_all(worker *w)
         held *h = w->shards[i];
         tm_holding *holding = h->holding;
         tm_error error;
-        if (holding->state == TM_HOLDING_REPLAYING && h->rebuild) {
-            bool waiting = true;
-            tm_status status = tm_rebuild_step(h->rebuild, &waiting, &error);
-            if (holding->state != TM_HOLDING_REPLAYING || status == TM_FATAL) {
-                tm_rebuild_free(h->rebuild);
-                h->rebuild = NULL;
-            }
-            progress |= !waiting;
-            if (status == TM_RETRY)
-                say(w, TM_LOG_WARNING, "rebuild_waiting", "The rebuild waits", holding->partition, &error);
+        if (holding->state == TM_HOLDING_REPLAYING) {
+            progress |= rebuild_one(w, h);
             continue;
         }
         if (holding->state != TM_HOLDING_LIVE || holding->done || tm_holding_full(holding))
@@ -626,7 +662,7 @@ tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *p
     if (!w.failed) {
         /* Settle: what was applied is committed and published before the shards are let go. */
         commit_all(&w, false);
-        if (!publish(&w, 0))
+        if (!publish(&w, 0) || w.unsettled)
             status = TM_RETRY;
         show(&w);
     }

@@ -103,8 +103,9 @@ void tm_shard_accepted(const tm_shard *shard, uint32_t index, tm_fingerprint *re
 void tm_shard_settled(tm_shard *shard);
 
 /* --- rebuilding --- */
-/* Muted, nothing is judged: records are applied for what they count, signals come from the journal by `impose`. */
-void tm_shard_mute(tm_shard *shard, bool muted);
+/* Muted, nothing is judged: records are applied for what they count, signals come from the journal by `impose`. When
+   the mute ends, every account is to be judged at the next grid instant. TM_OK or TM_FATAL. */
+tm_status tm_shard_mute(tm_shard *shard, bool muted);
 /* Sets the episode of a signal that was made before: an account not known is made. `rule` is its name. TM_OK or
  * TM_FATAL. */
 tm_status tm_shard_impose(tm_shard *shard, tm_slice account, tm_slice rule, tm_kind kind, tm_severity severity,

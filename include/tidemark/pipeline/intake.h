@@ -47,10 +47,12 @@ void tm_intake_begin(tm_intake *intake);
 tm_status tm_intake_confirm(tm_intake *intake, tm_error *error);
 /* The next record in merged order, moved out of the intake: the caller releases it. */
 tm_intake_answer tm_intake_take(tm_intake *intake, const tm_shard *shard, tm_source_record *ret_record);
-/* The least timestamp of the first records of both inputs that have one, when both have shown one or are drained.
- * TM_TIME_NONE: none has. */
+/* The least timestamp of the first records of both inputs that have one and are not beyond the end, when both have
+   shown one or are drained. TM_TIME_NONE: none has. */
 tm_time tm_intake_first_time(const tm_intake *intake);
-/* True when nothing waits anywhere and every input is drained: stream time may follow the wall clock. */
+/* True when some record waits that may be taken. */
+bool tm_intake_waiting(const tm_intake *intake, const tm_shard *shard);
+/* True when every input is drained with nothing waiting, or came to its end: stream time may follow the wall clock. */
 bool tm_intake_drained(const tm_intake *intake);
 /* True when every input came to its end (offset, or time). */
 bool tm_intake_finished(const tm_intake *intake);

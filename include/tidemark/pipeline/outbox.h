@@ -26,7 +26,5 @@ tm_slice tm_outbox_bytes(const tm_outbox *outbox, uint32_t index);
 tm_status tm_outbox_read(const tm_outbox *outbox, uint32_t index, tm_output *ret_output);
 /* Forgets outputs of commits up to and including `commit`. */
 void tm_outbox_forget(tm_outbox *outbox, int64_t commit);
-/* Forgets outputs of commits beyond `commit`: the attempt is given up. */
-void tm_outbox_withdraw(tm_outbox *outbox, int64_t commit);
 
 #endif
