@@ -12,6 +12,7 @@ extern const tm_command tm_command_generate;
 extern const tm_command tm_command_replay;
 extern const tm_command tm_command_run;
 extern const tm_command tm_command_schema;
+extern const tm_command tm_command_test;
 extern const tm_command tm_command_version;
 
 #endif
