@@ -239,6 +239,7 @@ static tm_status write_commit(tm_ledger *ledger, tm_holding *holding, tm_error *
         return status;
     holding->stored = holding->next;
     holding->open = holding->sealed = false;
+    holding->records = 0; /* a full commit makes room for the next */
     holding->configuration_told = true;
     tm_shard_settled(holding->shard);
     return TM_OK;

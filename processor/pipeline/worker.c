@@ -268,8 +268,8 @@ static bool commit_shard(worker *w, held *h)
     tm_holding *holding = h->holding;
     tm_error error;
     /* An old word that nothing waits is none: the broker, or we, may have been away since. */
-    if (!holding->sealed && (!tm_intake_drained(&holding->intake) ||
-                             steady(w) - h->confirmed_at > 2 * w->settings->commit_interval))
+    if (!holding->sealed &&
+        (!tm_intake_drained(&holding->intake) || steady(w) - h->confirmed_at > 2 * w->settings->commit_interval))
         (void)tm_intake_confirm(&holding->intake, &error);
     tm_time clock_end = wall(w);
     tm_time advance = holding->sealed ? TM_TIME_NONE : advance_for(w, h, clock_end);

@@ -123,9 +123,8 @@ static inline void feed_make(feed *f, uint64_t seed, uint32_t partitions, uint32
         if (kind < 2) {
             feed_add(f, TM_INPUT_ACCOUNTS, partition, stamp, key, "");
         } else if (kind < 12) {
-            snprintf(value, sizeof value,
-                     "{\"account\":\"%s\",\"seats\":%d,\"tier\":\"%s\",\"status\":\"%s\"}", key, (int)feed_below(&r, 9),
-                     feed_below(&r, 2) ? "high" : "low", feed_below(&r, 5) ? "active" : "left");
+            snprintf(value, sizeof value, "{\"account\":\"%s\",\"seats\":%d,\"tier\":\"%s\",\"status\":\"%s\"}", key,
+                     (int)feed_below(&r, 9), feed_below(&r, 2) ? "high" : "low", feed_below(&r, 5) ? "active" : "left");
             feed_add(f, TM_INPUT_ACCOUNTS, partition, stamp, key, value);
         } else if (kind < 14) {
             feed_add(f, TM_INPUT_USAGE, partition, stamp, key, "{\"no\": event");
@@ -193,7 +192,7 @@ static inline void feed_out_same(feed_out *a, feed_out *b, const char *what)
     if (getenv("FEED_DUMP"))
         for (int side = 0; side < 2; side++)
             for (uint32_t i = 0; i < (side ? b : a)->count; i++)
-                fprintf(stderr, "%c %s\n", "ab"[side], (side ? b : a)->lines[i] + 37);
+                fprintf(stderr, "%c %s\n", "ab"[side], (side ? b : a) -> lines[i] + 37);
     for (uint32_t i = 0; i < a->count && i < b->count; i++)
         cr_assert_str_eq(a->lines[i], b->lines[i], "%s: %s | %s", what, a->lines[i], b->lines[i]);
     cr_assert_eq(a->count, b->count, "%s: %u and %u signals; first beyond: %s", what, a->count, b->count,
@@ -321,8 +320,8 @@ static inline tm_shard_settings feed_settings(void)
 }
 
 /* A partition's records applied in one go, to the end at `until`. */
-static inline tm_shard *feed_run(const feed *f, feed_reading *r, const tm_shard_settings *settings,
-                                 const tm_pack *pack, int32_t partition, tm_time until, feed_out *out)
+static inline tm_shard *feed_run(const feed *f, feed_reading *r, const tm_shard_settings *settings, const tm_pack *pack,
+                                 int32_t partition, tm_time until, feed_out *out)
 {
     tm_shard *shard = tm_shard_new(settings, pack, FEED_START, NULL, 0);
     cr_assert_not_null(shard);
