@@ -4,6 +4,7 @@
 /* clang-format off */
 const tm_command *const tm_commands[] = {
     &tm_command_demo,
+    &tm_command_init,
     &tm_command_check,
     &tm_command_run,
     &tm_command_replay,

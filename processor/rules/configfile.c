@@ -508,6 +508,23 @@ static tm_slice group_of(const char *key)
     return dot ? (tm_slice){key, (size_t)(dot - key)} : (tm_slice){0};
 }
 
+/* A key that stands at the wrong depth, "brokers" or "kafka.brokers" outside `kafka:`, is named with its place. */
+static bool suggest_group(reader *r, tm_slice name)
+{
+    for (size_t i = 0; i < KEYS; i++) {
+        const char *key = keys[i].shown.key;
+        tm_slice group = group_of(key);
+        if (!group.data)
+            continue;
+        const char *member = key + group.length + 1;
+        if (!tm_slice_equal_text(name, key) && !tm_slice_equal_text(name, member))
+            continue;
+        tm_diagnostics_hint(r->diagnostics, "write '%s:' under '%.*s:'", member, (int)group.length, group.data);
+        return true;
+    }
+    return false;
+}
+
 /* Reports keys of `map` that are none; `group` is absent at the top. */
 static void check_keys(reader *r, const tm_yaml_node *map, tm_slice group)
 {
@@ -531,7 +548,8 @@ static void check_keys(reader *r, const tm_yaml_node *map, tm_slice group)
         }
         if (!found) {
             ERROR_AT(r, entry->key, "unknown key '%.*s'", shown(name), name.data);
-            tm_diagnostics_suggest(r->diagnostics, &nearest);
+            if (!suggest_group(r, name))
+                tm_diagnostics_suggest(r->diagnostics, &nearest);
         } else if (!group.data && entry->kind != TM_YAML_MAP && !tm_yaml_is_null(entry)) {
             for (size_t i = 0; i < KEYS; i++) {
                 if (!tm_slice_equal(group_of(keys[i].shown.key), name))

@@ -1,0 +1,11 @@
+/* The configuration that `init` writes: every key of the table, explained. */
+#ifndef TIDEMARK_COMMANDS_INIT_H
+#define TIDEMARK_COMMANDS_INIT_H
+
+#include "tidemark/base/bytes.h"
+
+/* Appends tidemark.yaml: brokers, Redis and `user_key: !file user.key` set, every other key commented out with its
+   default. */
+void tm_init_configuration(const char *brokers, const char *redis, tm_buffer *out);
+
+#endif
