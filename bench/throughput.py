@@ -57,7 +57,7 @@ def main():
         for run in range(a.runs + 1):
             raw, out = timed([str(build / "bench" / "bench_raw"), broker.bootstrap, "usage", str(a.partitions)], folder / "raw.log")
             raw["events_per_second"] = json.loads(out)["events_per_second"]
-            redis = harness.Redis(options=["--save", "", "--appendonly", "no"])
+            redis = harness.Redis()
             redis.start()
             config = folder / f"tidemark-{run}.yaml"
             config.write_text(f"""group: bench-{run}

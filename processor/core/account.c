@@ -32,7 +32,7 @@ tm_account *tm_account_new(tm_heap *heap, const tm_pack *pack, tm_slice key)
     account->series_count = pack->metric_count;
     account->series = tm_heap_take(heap, account->series_count * sizeof(tm_series *));
     account->input_offset = -1;
-    account->judge_at = TM_TIME_NEVER;
+    account->judge_at = account->later_at = TM_TIME_NEVER;
     if (account->key.data && (account->series || !account->series_count))
         return account;
     if (!account->series)

@@ -179,7 +179,7 @@ static tm_status adopt_account(tm_shard *shard, tm_account *account)
     } else {
         shard->collided++;
     }
-    account->judge_at = TM_TIME_NEVER;
+    account->judge_at = account->later_at = TM_TIME_NEVER;
     shard->accounts[shard->account_count++] = account;
     return TM_OK;
 }
@@ -568,7 +568,7 @@ tm_status tm_shard_mute(tm_shard *shard, bool muted)
     /* Entries that came due meanwhile would be judged at instants that are past. */
     tm_agenda_clear(shard->agenda);
     for (uint32_t i = 0; i < shard->account_count; i++) {
-        shard->accounts[i]->judge_at = TM_TIME_NEVER;
+        shard->accounts[i]->judge_at = shard->accounts[i]->later_at = TM_TIME_NEVER;
         tm_status status = tm_agenda_put(shard->agenda, shard->accounts[i], next_instant(shard));
         if (status != TM_OK)
             return status;

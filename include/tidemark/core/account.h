@@ -20,6 +20,7 @@ typedef struct tm_account {
     uint8_t input;        /* tm_input of it */
     bool changed;         /* differs from what the store holds: to be written by the next commit */
     tm_time judge_at;     /* where its entry in the agenda stands; TM_TIME_NEVER: nowhere */
+    tm_time later_at;     /* a later instant at which an entry of it stands too; TM_TIME_NEVER: none known */
 } tm_account;
 
 /* A new, empty account for `pack` in `heap`. NULL without memory. */

@@ -14,7 +14,7 @@ void tm_agenda_free(tm_agenda *agenda);
 tm_status tm_agenda_put(tm_agenda *agenda, tm_account *account, tm_time when);
 /* Takes the account out; its entries die when they come up. To be called before an account is freed. */
 void tm_agenda_forget(tm_agenda *agenda, tm_account *account);
-/* Takes every account out; the caller sets their judge_at to TM_TIME_NEVER. */
+/* Takes every account out; the caller sets their judge_at and later_at to TM_TIME_NEVER. */
 void tm_agenda_clear(tm_agenda *agenda);
 /* The earliest instant; TM_TIME_NEVER when empty. */
 tm_time tm_agenda_next(tm_agenda *agenda);
