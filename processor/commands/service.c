@@ -18,6 +18,7 @@ enum {
     EDGES_MS = 60000,
     COMMIT_RECORDS = 2000000,
     COMMIT_ACCOUNTS = 200000,
+    FRAME_MAX = 4096,
     MESSAGE_MAX = 1000000, /* Kafka's default max.message.bytes is 1,048,588 with the record's frame */
 };
 /* How long a store that lost its tail can be repaired bit for bit: account records must not be compacted before. */
@@ -107,9 +108,20 @@ static int find_ends(tm_service *service, tm_kafka_admin *admin, tm_time *ret_fi
     return code;
 }
 
+/* What the dead-letter topic takes, less the room for a record's frame and key. */
+static tm_status find_message_max(tm_service *service, tm_kafka_admin *admin, tm_error *error)
+{
+    tm_kafka_topic topic;
+    tm_status status = tm_kafka_admin_describe(admin, &service->kafka.outputs[TM_TOPIC_DEAD_LETTERS], 1, &topic, error);
+    if (status == TM_OK && topic.configured && topic.message_max > 2 * FRAME_MAX)
+        service->settings.message_max = (size_t)(topic.message_max - FRAME_MAX);
+    return status;
+}
+
 static int check_kafka(tm_service *service, tm_time *ret_first)
 {
     tm_error error;
+    tm_error_clear(&error);
     tm_kafka_admin *admin = NULL;
     int code = 0;
     tm_status status = tm_kafka_admin_new(&service->kafka, &admin, &error);
@@ -118,6 +130,8 @@ static int check_kafka(tm_service *service, tm_time *ret_first)
     if (status == TM_OK)
         status = tm_kafka_admin_check(admin, COMPACTION_LAG, !service->options.dry_run, report_finding, service,
                                       &service->settings.partitions, &error);
+    if (status == TM_OK)
+        status = find_message_max(service, admin, &error);
     if (status == TM_REJECT && error.what[0] == 0)
         code = EX_CONFIG;
     else if (status != TM_OK)

@@ -206,9 +206,11 @@ static tm_status add_dead_letter(tm_holding *holding, const tm_source_record *re
     tm_dead_letter_encode(&letter, holding->settings->message_max, text);
     if (text->overflowed)
         return TM_FATAL;
+    /* A key too long for an account is in the letter; as the record's own it would only take the room twice. */
+    bool keyed = record->key.data && record->key.length <= TM_ACCOUNT_ID_MAX;
     tm_output output = {.topic = TM_TOPIC_DEAD_LETTERS,
                         .partition = -1,
-                        .key = record->key,
+                        .key = keyed ? record->key : (tm_slice){0},
                         .value = tm_buffer_slice(text),
                         .timestamp = tm_shard_time(holding->shard)};
     return add_output(holding, &output);

@@ -574,7 +574,12 @@ static void show(worker *w)
     atomic_store(&g->erasures, erasures);
     atomic_store(&g->judged, judged);
     atomic_store(&g->signals, signals);
-    atomic_store(&g->shed, shed);
+    if (shed > atomic_exchange(&g->shed, shed)) {
+        tm_log_field field = tm_log_integer("forgotten", (int64_t)shed);
+        w->ports->log.write(
+            w->ports->log.context, TM_LOG_WARNING, "dedup_full",
+            "Event ids were forgotten before their time: raise dedup.max_entries, or shorten dedup.window", &field, 1);
+    }
     for (int k = 0; k < TM_KINDS; k++)
         atomic_store(&g->open[k], open[k]);
     atomic_store(&g->accounts, accounts);

@@ -139,7 +139,7 @@ static const key_entry keys[] = {
      SHAPE_DURATION,
      AT(max_skew),
      0,
-     TM_DAY,
+     TM_HOUR,
      NULL,
      false},
     {{"dedup.window", "1h", "how long an event id is remembered, in stream time"},

@@ -235,6 +235,10 @@ static tm_status new_topic(const tm_kafka_topic_plan *plan, rd_kafka_NewTopic_t 
         (void)snprintf(number, sizeof(number), "%" PRId64, plan->min_compaction_lag_ms);
         (void)rd_kafka_NewTopic_set_config(topic, "min.compaction.lag.ms", number);
     }
+    if (plan->message_max > 0) {
+        (void)snprintf(number, sizeof(number), "%" PRId64, plan->message_max);
+        (void)rd_kafka_NewTopic_set_config(topic, "max.message.bytes", number);
+    }
     *ret_topic = topic;
     return TM_OK;
 }
@@ -398,6 +402,11 @@ static void check_journal(checking *to, const char *name, const tm_kafka_topic *
         find(to, true, name, "set cleanup.policy=delete: compaction would remove lines that a rebuild needs",
              "it is compacted");
     }
+    if (journal->message_max < TM_JOURNAL_LINE_MAX) {
+        find(to, false, name,
+             "set max.message.bytes=33554432: a line holds the rules' text, or all signals of a commit",
+             "it takes lines of at most %" PRId64 " bytes", journal->message_max);
+    }
     if (!kept || (journal->deleted && journal->retention_bytes >= 0)) {
         find(to, true, name, "set retention.ms=-1 and retention.bytes=-1, or keep it at least as long as usage",
              "it keeps records for %" PRId64 " ms and %" PRId64 " bytes only", journal->retention_ms,
@@ -429,7 +438,8 @@ static tm_status make_journal(tm_kafka_admin *admin, const char *name, uint32_t 
                                       .partitions = partitions,
                                       .replication = -1,
                                       .retention_ms = -1,
-                                      .min_compaction_lag_ms = TM_KAFKA_UNSAID};
+                                      .min_compaction_lag_ms = TM_KAFKA_UNSAID,
+                                      .message_max = TM_JOURNAL_LINE_MAX};
     tm_status status = tm_kafka_admin_create(admin, &plan, 1, error);
     if (status == TM_OK) {
         tm_kafka_log(&admin->connection, TM_LOG_INFO, "journal_created", name);

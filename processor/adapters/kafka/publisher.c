@@ -212,6 +212,7 @@ static tm_status publisher_initialise(void *context, tm_error *error)
         {"linger.ms", "0", false},
         {"socket.timeout.ms", "5000", false},
         {"queue.buffering.max.messages", "1000000", false},
+        {"message.max.bytes", "34603008", false}, /* a journal line of TM_JOURNAL_LINE_MAX with its frame */
         {NULL, NULL, false},
     };
     const tm_kafka_setting fixed[] = {

@@ -45,6 +45,7 @@ typedef struct tm_kafka_topic_plan {
     bool compacted;                /* cleanup.policy: compact, else delete */
     int64_t retention_ms;          /* -1: unlimited; or TM_KAFKA_UNSAID */
     int64_t min_compaction_lag_ms; /* or TM_KAFKA_UNSAID */
+    int64_t message_max;           /* max.message.bytes; 0: the broker's default */
 } tm_kafka_topic_plan;
 
 /* Creates the topics and waits until the broker knows their partitions. One that exists already is left as it is, and
@@ -78,7 +79,8 @@ typedef void (*tm_kafka_finding)(void *context, bool fatal, const tm_error *find
    - `accounts` compacted with min.compaction.lag.ms >= `compaction_lag_ms` (less lag is a warning: a rebuild after
      Redis lost its tail may use newer facts than the run before);
    - every output topic there, `health` compacted (a warning where it is not);
-   - the journal with the inputs' number of partitions, policy delete, retention unlimited or at least that of `usage`.
+   - the journal with the inputs' number of partitions, policy delete, retention unlimited or at least that of `usage`,
+     max.message.bytes of TM_JOURNAL_LINE_MAX (less is a warning).
      Absent, it is created so when `create_journal` is set; otherwise it is a finding.
    ret_partitions: partitions of `usage` (0 when absent). TM_OK: no fatal finding; TM_REJECT: at least one was reported;
    TM_RETRY: the broker does not answer. */
