@@ -371,9 +371,11 @@ static int run(const tm_command *command, int argc, char **argv)
     tm_slice *expressions = calloc(e.text_count, sizeof *expressions);
     uint32_t *nodes = calloc(e.text_count, sizeof *nodes);
     tm_setup setup = {0};
-    status = expressions && nodes ? gather_points(command, &e, account, at, points, live)
-                                  : tm_cli_say(command, EX_OSERR, "out of memory");
-    if (status == EX_OK) {
+    if (!expressions || !nodes)
+        status = tm_cli_say(command, EX_OSERR, "out of memory");
+    else
+        status = gather_points(command, &e, account, at, points, live);
+    if (status == EX_OK && expressions) {
         for (uint32_t i = 0; i < e.text_count; i++)
             expressions[i] = tm_slice_of(argv[i + 1]);
         options.offline = !live;

@@ -359,12 +359,10 @@ static int explain(const tm_command *command, explanation *e)
 
 /* --- where the account comes from --- */
 
-static int explain_files(const tm_command *command, explanation *e, tm_feed_options *files, const char *account)
+static int explain_files(const tm_command *command, explanation *e, tm_feed_options *files)
 {
     tm_error error;
     tm_error_clear(&error);
-    files->account = &account; /* the others only move the time */
-    files->account_count = 1;
     files->reading = tm_setup_reading(e->setup, true);
     tm_feed *feed = NULL;
     tm_status status = tm_feed_open(files, &feed, &error);
@@ -501,7 +499,9 @@ static int run(const tm_command *command, int argc, char **argv)
     if (files.events) {
         setup.shard.max_skew = -1; /* files have no wall clock that an event could be ahead of */
         files.until = t;
-        status = explain_files(command, &e, &files, account);
+        files.account = &account; /* the others only move the time */
+        files.account_count = 1;
+        status = explain_files(command, &e, &files);
     } else {
         status = explain_live(command, &e, t);
     }

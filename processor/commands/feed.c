@@ -290,7 +290,7 @@ tm_status tm_feed_open(const tm_feed_options *options, tm_feed **ret_feed, tm_er
     feed->until = options->until;
     feed->account_filter = options->account;
     feed->account_filter_count = options->account_count;
-    tm_buffer_init(&feed->letter, 4 * TM_RECORD_MAX);
+    tm_buffer_init(&feed->letter, (size_t)4 * TM_RECORD_MAX);
     feed->events = tm_event_reader_new(&options->reading);
     feed->accounts = tm_account_record_reader_new(&options->reading.user_key);
     tm_status status = feed->events && feed->accounts ? TM_OK : no_memory(error);
@@ -354,7 +354,7 @@ static tm_status note_dead(tm_feed *feed, const side *s, tm_input input, tm_erro
                              .timestamp = s->record.timestamp,
                              .value = value};
     tm_buffer_reset(&feed->letter);
-    tm_dead_letter_encode(&letter, 2 * TM_RECORD_MAX, &feed->letter);
+    tm_dead_letter_encode(&letter, (size_t)2 * TM_RECORD_MAX, &feed->letter);
     return tm_writer_line(feed->dead_letters, tm_buffer_slice(&feed->letter), error);
 }
 

@@ -50,7 +50,8 @@ static int order_signals(const void *a, const void *b, void *context)
 static tm_status write_waiting(replay *r)
 {
     sorter texts = {r->texts.data};
-    qsort_r(r->waiting, r->waiting_count, sizeof *r->waiting, order_signals, &texts);
+    if (r->waiting_count) /* qsort wants an array even of nothing */
+        qsort_r(r->waiting, r->waiting_count, sizeof *r->waiting, order_signals, &texts);
     tm_status status = TM_OK;
     for (size_t i = 0; i < r->waiting_count && status == TM_OK; i++) {
         const waiting_signal *w = &r->waiting[i];

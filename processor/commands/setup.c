@@ -374,7 +374,7 @@ void tm_setup_print_answers(const tm_setup *setup, tm_time counting_start, FILE 
         if (counting_start == TM_TIME_NEVER) {
             int32_t days = tm_setup_answers_after_days(setup, rule->when);
             if (days)
-                fprintf(stream, "can answer %d days after counting began\n", days);
+                fprintf(stream, "can answer %d day%s after counting began\n", days, days == 1 ? "" : "s");
             else
                 fprintf(stream, "can answer at once\n");
             continue;

@@ -78,6 +78,10 @@ tm_status tm_account_apply(tm_account *account, tm_heap *heap, const tm_event *e
     *ret_applied = (tm_applied){0};
     for (uint32_t i = 0; i < count; i++) {
         const tm_metric *metric = &pack->metrics[selected[i]];
+        /* Before the metric's counting start: no window will show it, and values without a window begin there too. */
+        int32_t start = environment->counting_days[selected[i]];
+        if (environment->now->day < start && at_day < start)
+            continue;
         if (metric->where != TM_NODE_NONE) {
             if (!begun)
                 tm_evaluator_begin(evaluator, environment, account, event);

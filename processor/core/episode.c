@@ -79,6 +79,8 @@ static void publish(const judgement *j, tm_signal_state state, tm_reason reason,
 
 static void close_episode(const judgement *j, tm_reason reason, tm_value value)
 {
+    /* Who asked for signals of one severity must see the end of what they saw begin. */
+    j->episode->severity = j->episode->published_severity;
     publish(j, TM_SIGNAL_CLEARED, reason, value);
     j->episode->state = TM_EPISODE_INACTIVE;
     j->episode->cleared_at = j->now;
@@ -113,11 +115,8 @@ static void judge_pending(const judgement *j)
 static void judge_raised(const judgement *j)
 {
     tm_episode *e = j->episode;
-    tm_severity severity = severity_now(j, (tm_severity)e->severity);
-    if (severity != (tm_severity)e->severity) {
-        e->severity = (uint8_t)severity;
-        j->step->changed = true;
-    }
+    /* "null keeps the former": what was published. A change that is held leaves no trace until it is judged again. */
+    tm_severity severity = severity_now(j, (tm_severity)e->published_severity);
     tm_value value = ask(j, j->rule->value);
     bool moved = false;
     if (is_figure(value.type) && value.type == e->published_type && value.as.number != e->published_value) {
@@ -125,9 +124,10 @@ static void judge_raised(const judgement *j)
         double distance = value.as.number > from ? value.as.number - from : from - value.as.number;
         moved = distance >= j->rule->update_change * (from < 0 ? -from : from);
     }
-    if (e->severity == e->published_severity && !moved)
+    if (severity == (tm_severity)e->published_severity && !moved)
         return;
-    if (e->severity > e->published_severity || j->now - e->signalled_at >= UPDATE_HOLD) {
+    if (severity > (tm_severity)e->published_severity || j->now - e->signalled_at >= UPDATE_HOLD) {
+        e->severity = (uint8_t)severity;
         publish(j, TM_SIGNAL_UPDATED, TM_REASON_NONE, value);
         j->step->due = j->now + 1;
     } else {

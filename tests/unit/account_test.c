@@ -41,6 +41,7 @@ typedef struct world {
     tm_moment now;
     tm_day_span span;
     tm_environment environment;
+    int32_t counting[METRICS]; /* local days; INT32_MIN: complete */
     tm_selector *selector;
     tm_evaluator *evaluator;
     uint64_t random;
@@ -55,7 +56,9 @@ static void start(world *w)
     w->pack.metrics = w->metrics;
     w->pack.metric_count = METRICS;
     tm_program_init(&w->pack.program, w->arena);
-    w->environment = (tm_environment){.pack = &w->pack, .now = &w->now};
+    for (int i = 0; i < METRICS; i++)
+        w->counting[i] = INT32_MIN;
+    w->environment = (tm_environment){.pack = &w->pack, .now = &w->now, .counting_days = w->counting};
     tm_moment_at(&w->now, tm_zone_utc(), INT64_C(1700000000000), &w->span);
 }
 
@@ -311,6 +314,26 @@ Test(account, series_follow_their_metric_into_another_pack)
     tm_pack none = {0};
     cr_assert_eq(tm_account_adopt(account, w.heap, &from, &none), TM_OK);
     cr_assert_eq(account->series_count, 0);
+    tm_account_free(w.heap, account);
+    stop(&w);
+}
+
+/* A metric knows nothing from before the day on which it began to count: no first, no last, no bucket. */
+Test(account, a_metric_begins_at_its_counting_start)
+{
+    world w;
+    start(&w);
+    ready(&w);
+    w.counting[0] = w.now.day + 1;
+    tm_account *account = tm_account_new(w.heap, &w.pack, TM_SLICE_LITERAL("k"));
+    tm_event event = {.name = TM_SLICE_LITERAL("login"), .at = w.now.t, .value = TM_FIXED_NONE, .user_key = 3};
+    apply(&w, account, &event);
+    cr_assert_null(account->series[0]);
+    cr_assert_not_null(account->series[5]);
+    tm_moment_at(&w.now, tm_zone_utc(), w.now.next_midnight, &w.span);
+    apply(&w, account, &event);
+    cr_assert_not_null(account->series[0]);
+    cr_assert_eq(tm_series_first_at(account->series[0]), tm_time_floor(event.at, TM_HOUR));
     tm_account_free(w.heap, account);
     stop(&w);
 }

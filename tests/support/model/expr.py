@@ -347,8 +347,8 @@ def fn_abs(x):
 
 def first_term(c):
     f = c.facts
-    start, months = f.get("_start_day"), f.get("term_months")
-    if start is None or months is None:
+    start, months, renewal = f.get("_start_day"), f.get("term_months"), f.get("_renewal_day")
+    if start is None or months is None or renewal is None or months != int(months) or not 0 <= months <= 12000:
         return None
     d = zone.day_date(start)
     m = d.month - 1 + int(months)
@@ -356,12 +356,12 @@ def first_term(c):
     if not 1 <= y <= 9999:
         return None
     end = d.replace(year=y, month=m, day=min(d.day, calendar.monthrange(y, m)[1]))
-    return c.day < end.toordinal() - zone._EPOCH
+    return renewal <= end.toordinal() - zone._EPOCH
 
 
 def contract_age(c):
     s = c.facts.get("_start_day")
-    return None if s is None else Dur((c.day - s) * zone.DAY)
+    return None if s is None else Dur(max(0, c.day - s) * zone.DAY)
 
 
 def days_to_renewal(c):

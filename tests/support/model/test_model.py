@@ -567,7 +567,8 @@ class Expressions(Case):
         self.assertEqual(self.ask("days_to_renewal", timezone="Europe/Berlin"), [11])
 
     def test_first_term(self):
-        for start, want in (("2024-04-06", False), ("2024-04-07", True), ("2024-05-01", True)):
+        # renewal_at and term_months of FACTS stay: the first renewal has happened when it lies beyond the first term.
+        for start, want in (("2024-04-15", False), ("2024-04-16", True), ("2024-05-01", True)):
             got = self.values(["first_term"], [], T0, [dict(self.FACTS, contract_start=start)])
             self.assertEqual(got, [want], start)
         self.assertEqual(self.values(["first_term"], [], T0, [dict(self.FACTS, contract_start="2024-04-30", term_months=None)]), [None])

@@ -375,7 +375,10 @@ class World:
         elif h == "first-record":
             self.count_day = None if first_usage is None else self.zone.day(first_usage)
         else:
-            self.count_day = self.count_from = zone.date_day(h)
+            day = zone.date_day(h)
+            while not any(self.zone.day(day * zone.DAY + k * zone.HOUR) == day for k in range(-15, 40)):
+                day += 1  # a day that the zone skipped
+            self.count_day = self.count_from = day
 
     def is_duplicate(self, e, t):
         """Was the same (account, source, id) accepted at an effective time > t - window? If not, note this one."""

@@ -1,0 +1,173 @@
+"""Replay and eval against the brute-force model, on random populations, rules, zones and grids: signal for signal.
+
+REPLAY_SECONDS (30) bounds each test's time; REPLAY_SEED is the first seed (1), REPLAY_ROUNDS the greatest number of
+seeds. A failure names its seed; KEEP=1 keeps the files.
+"""
+
+import io
+import json
+import os
+import pathlib
+import random
+import sys
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests" / "support" / "model"), str(ROOT / "tests" / "support")]
+
+import harness  # noqa: E402
+import model  # noqa: E402
+import pack as packs  # noqa: E402
+import population  # noqa: E402
+import world as worlds  # noqa: E402
+import zone  # noqa: E402
+
+SECONDS = float(os.environ.get("REPLAY_SECONDS", "30"))
+FIRST = int(os.environ.get("REPLAY_SEED", "1"))
+ROUNDS = int(os.environ.get("REPLAY_ROUNDS", "1000000"))
+# Half an hour's and a whole hour's change, the west, the east, midnights that a change skips, and no change at all.
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo", "Australia/Lord_Howe", "America/Santiago", "Asia/Kolkata",
+         "Africa/Cairo", "Pacific/Apia")
+# Where clocks change in many of them, and once where nothing does.
+STARTS = ("2024-03-02", "2024-03-20", "2024-10-20", "2024-04-18", "2023-08-30", "2011-12-20", "2024-01-05")
+
+
+def seeds():
+    """Seeds until the time is up."""
+    until = time.monotonic() + SECONDS
+    for seed in range(FIRST, FIRST + ROUNDS):
+        yield seed
+        if time.monotonic() > until:
+            return
+
+
+class Case:
+    """One random world as files and as the model's configuration."""
+
+    def __init__(self, seed, folder):
+        rng = random.Random(f"replay {seed}")
+        self.rng, self.folder = rng, folder
+        self.start, days = rng.choice(STARTS), rng.randrange(5, 26)
+        accounts = rng.randrange(3, 16)
+        usage, facts = population.generate(seed, accounts, days, self.start, rng.choice((3, 8, 8, 16)),
+                                           dirt=rng.random() < 0.5, erased=rng.choice((0, 0.1, 0.4)))
+        self.days, self.accounts = days, accounts
+        self.events = self.write("usage.ndjson", b"".join(line + b"\n" for line in usage))
+        self.facts = self.write("accounts.ndjson", b"".join(line + b"\n" for line in facts))
+        self.pack = population.rule_pack(seed, rng.randrange(1, 14))
+        self.rules = self.write("rules.yaml", json.dumps(self.pack, indent=1).encode())
+        self.settings = {"timezone": rng.choice(ZONES), "evaluate_every": rng.choice(("1m", "1m", "5m", "30m", "1h", "10s")),
+                         "history": rng.choice(("first-record", "first-record", "complete", self.day(rng.randrange(-3, days)))),
+                         "dedup": {"window": rng.choice(("1h", "1h", "10m", "2d", "0s"))}}
+        self.config = self.write("tidemark.yaml", json.dumps(self.settings).encode())
+        self.until = None
+        if rng.random() < 0.3:
+            at = self.instant()
+            self.until = at - at % 60_000 if rng.random() < 0.5 else at
+
+    def day(self, after):
+        return zone.day_text(zone.date_day(self.start) + after)
+
+    def instant(self):
+        begin = zone.date_day(self.start) * zone.DAY
+        return begin + self.rng.randrange((self.days + 2) * zone.DAY)
+
+    def write(self, name, content):
+        path = self.folder / name
+        path.write_bytes(content)
+        return str(path)
+
+    def arguments(self):
+        return ["--events", self.events, "--accounts", self.facts, "--rules", self.rules, "--config", self.config]
+
+
+def order_of(signal):
+    return signal["time"], signal["subject"].encode(), signal["data"]["rule"].encode()
+
+
+def instant_expressions(rng):
+    """Expressions over the population's metrics with windows that its rules may not have."""
+    def window(limit_days):
+        if rng.random() < 0.35:
+            text = f"{rng.randrange(1, 50)}h"
+            return text + (f" offset {rng.randrange(1, 60)}h" if rng.random() < 0.4 else "")
+        text = f"{rng.randrange(1, limit_days)}d"
+        return text + (f" offset {rng.randrange(1, 12)}d" if rng.random() < 0.5 else "")
+
+    counted = ("events", "human", "key_actions", "billing", "spent")
+    members = ("users", "features", "letters", "days")
+    out = [f"{rng.choice(counted)}[{window(20)}]" for _ in range(3)]
+    out += [f"{rng.choice(members)}[{window(12)}]" for _ in range(3)]
+    out += [f"slowest[{window(9)}]", f"nps[{window(9)}]", f"first_nps[{window(9)}]", "nps", "slowest", "first_nps"]
+    name = rng.choice(counted + members + ("nps", "sync", "champion"))
+    out += [f"age({name})", f"first({name})", "contract_age", "days_to_renewal", "first_term", "plan", "seats", "attributes.pilot"]
+    out += [f"ratio(events[{window(9)}], events[{window(9)}])", f"coalesce(nps[{window(9)}], -1) + users[{window(9)}] * 2"]
+    return list(dict.fromkeys(out))
+
+
+class ReplayAgainstModel(unittest.TestCase):
+    def setUp(self):
+        self.tidemark = harness.Tidemark()
+
+    def compare(self, case, seed):
+        arguments = case.arguments()
+        if case.until is not None:
+            arguments += ["--until", str(case.until)]
+        done = self.tidemark.run("replay", *arguments)
+        theirs = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual(theirs, sorted(theirs, key=order_of), f"seed {seed}: not in order of time, account, rule")
+        w = worlds.World(packs.Pack(case.pack, ()), packs.Config(case.settings))
+        ours = [model.flatten(s) for s in w.run(case.events, case.facts, case.until)]
+        said = io.StringIO()
+        if model.compare(ours, [model.from_cloudevent(s) for s in theirs], out=said, limit=8):
+            self.fail(f"seed {seed} in {case.folder}, {case.settings}, until {case.until}:\n{said.getvalue()}")
+        return len(theirs)
+
+    def test_signals(self):
+        count = signals = 0
+        for seed in seeds():
+            signals += self.compare(Case(seed, harness.temp_dir()), seed)
+            count += 1
+        print(f"  {count} populations, {signals} signals, all as the model's", flush=True)
+        self.assertGreater(signals, 0, "nothing was raised, so nothing was compared")
+
+    def test_every_instant_changes_nothing(self):
+        """Due times and dirty marks only skip instants at which nothing can change."""
+        until, signals = time.monotonic() + SECONDS / 3, 0
+        for seed in range(FIRST, FIRST + ROUNDS):
+            case = Case(seed, harness.temp_dir())
+            short = self.tidemark.run("replay", *case.arguments()).stdout
+            full = self.tidemark.run("replay", *case.arguments(), "--every-instant").stdout
+            if short != full:
+                a, b = short.splitlines(), full.splitlines()
+                at = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
+                self.fail(f"seed {seed} in {case.folder}: signal {at} is\n{a[at:at + 1]}\nand with every instant\n{b[at:at + 1]}")
+            signals += len(short.splitlines())
+            if time.monotonic() > until:
+                break
+        self.assertGreater(signals, 0)
+
+    def test_values(self):
+        count = 0
+        for seed in seeds():
+            case = Case(seed, harness.temp_dir())
+            rng = case.rng
+            texts = instant_expressions(rng)
+            names = [f"acct-{i:04}" for i in range(case.accounts)] + ["never-seen"]
+            points = [(case.instant(), rng.choice(names)) for _ in range(25)]
+            table = case.write("points.csv", ("account,at\n" + "".join(f"{a},{t}\n" for t, a in points)).encode())
+            done = self.tidemark.run("eval", *case.arguments(), "--points", table, "--json", *texts)
+            theirs = [json.loads(line) for line in done.stdout.splitlines()]
+            ours, _ = model.evaluate(packs.Pack(case.pack, texts), packs.Config(case.settings), case.events, case.facts, points)
+            self.assertEqual(len(theirs), len(ours))
+            for a, b in zip(ours, theirs):
+                wrong = {k: (v, b["values"][k]) for k, v in a["values"].items() if not model.same(v, b["values"][k])}
+                if wrong or (a["account"], a["at"]) != (b["account"], b["at"]):
+                    self.fail(f"seed {seed} in {case.folder}, {case.settings}: {a['account']} at {a['at']}: (model, tidemark) {wrong}")
+                count += len(a["values"])
+        print(f"  {count} values, all as the model's", flush=True)
+
+
+if __name__ == "__main__":
+    unittest.main()
