@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -196,7 +197,7 @@ class ManualPage(unittest.TestCase):
             self.skipTest("help2man or man is not installed")
         with tempfile.TemporaryDirectory() as folder:
             page = pathlib.Path(folder) / "tidemark.1"
-            subprocess.run(["python3", "-B", ROOT / "docs" / "man" / "manpage.py", BINARY, page], check=True, timeout=120)
+            subprocess.run([sys.executable, "-B", ROOT / "docs" / "man" / "manpage.py", BINARY, page], check=True, timeout=120)
             shown = subprocess.run(["man", "--warnings", "--local-file", page], capture_output=True, text=True, timeout=60,
                                    env={"MANWIDTH": "200", "LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin", "MAN_KEEP_FORMATTING": ""})
             self.assertEqual((shown.returncode, shown.stderr), (0, ""))
