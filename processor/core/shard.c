@@ -604,7 +604,10 @@ tm_status tm_shard_impose(tm_shard *shard, tm_slice key, tm_slice rule, tm_kind 
 
 void tm_shard_count_from(tm_shard *shard, tm_time t)
 {
+    /* Windows are told by the day they begin on, and of this day only the rest is known. */
     int32_t day = tm_zone_day(shard->settings.zone, t);
+    if (t > tm_zone_day_start(shard->settings.zone, day))
+        t = tm_zone_day_start(shard->settings.zone, ++day);
     for (uint32_t m = 0; m < shard->pack->metric_count; m++) {
         if (shard->counting_starts[m] != TM_TIME_NONE && shard->counting_starts[m] >= t)
             continue;

@@ -11,7 +11,9 @@ struct tm_rebuild {
     int64_t first[TM_INPUTS]; /* least offset the log still has */
     int64_t commit;           /* the last line replayed */
     bool begun;               /* the current line's records are being applied */
-    bool partial;             /* the log no longer had the records of the lines so far */
+    bool gone;                /* the log no longer has all records of the current line */
+    bool partial;             /* nor of some line before: episodes are the journal's from there on */
+    tm_time complete_from;    /* then: no record is missing since */
     bool at_end;
 };
 
@@ -135,35 +137,40 @@ static tm_status erase_again(tm_rebuild *r, const tm_journal_erasure *erasure)
     return tm_shard_apply(r->holding->shard, &record, &outcome);
 }
 
-/* A line whose records the log no longer has, in part or whole: what is left is counted, its signals are taken at their
-   word. An erasure clears what is open at its own time; whatever else has that time or a later one came after it. */
+/* Whether the account was erased after the signal was made. What stands open is cleared at the erasure's own time;
+   whatever else has that time came after it. */
+static bool erased_since(const tm_journal_commit *line, const tm_journal_signal *s)
+{
+    for (uint32_t i = 0; i < line->erasure_count; i++) {
+        const tm_journal_erasure *erasure = &line->erasures[i];
+        if (tm_slice_equal(erasure->account, s->account) &&
+            (erasure->at > s->time || (erasure->at == s->time && s->state == TM_SIGNAL_CLEARED)))
+            return true;
+    }
+    return false;
+}
+
+/* Episodes as the line tells them: once records are missing, judging again would tell others than were published. */
 static tm_status impose(tm_rebuild *r, const tm_journal_commit *line)
 {
-    tm_shard *shard = r->holding->shard;
     tm_status status = TM_OK;
-    uint32_t erased = 0;
+    for (uint32_t i = 0; r->gone && i < line->erasure_count && status == TM_OK; i++)
+        status = erase_again(r, &line->erasures[i]);
     for (uint32_t i = 0; i < line->signal_count && status == TM_OK; i++) {
         const tm_journal_signal *s = &line->signals[i];
-        for (; erased < line->erasure_count && status == TM_OK; erased++) {
-            tm_time at = line->erasures[erased].at;
-            if (at > s->time || (at == s->time && s->state == TM_SIGNAL_CLEARED))
-                break;
-            status = erase_again(r, &line->erasures[erased]);
-        }
-        if (status == TM_OK)
-            status = tm_shard_impose(shard, s->account, s->rule, s->kind, s->severity, s->state, s->raised_at, s->time,
-                                     s->sequence);
+        if (!erased_since(line, s))
+            status = tm_shard_impose(r->holding->shard, s->account, s->rule, s->kind, s->severity, s->state,
+                                     s->raised_at, s->time, s->sequence);
     }
-    for (; erased < line->erasure_count && status == TM_OK; erased++)
-        status = erase_again(r, &line->erasures[erased]);
     return status;
 }
 
-/* The records are complete from T on: what was counted before is not. */
-static tm_status end_partial(tm_rebuild *r, tm_time t)
+/* The end of a journal some of whose records were gone: from here on the shard judges for itself. */
+static tm_status end_partial(tm_rebuild *r)
 {
     r->partial = false;
-    tm_shard_count_from(r->holding->shard, t);
+    if (r->complete_from != TM_TIME_NONE)
+        tm_shard_count_from(r->holding->shard, r->complete_from);
     return tm_shard_mute(r->holding->shard, false);
 }
 
@@ -208,8 +215,7 @@ static tm_status finish(tm_rebuild *r, tm_error *error)
             r, "the journal does not lead to the commit that the group's offsets name",
             "restore the journal topic, or remove the group's offsets to begin anew (signals will be raised again)",
             error);
-    if ((r->partial && end_partial(r, tm_shard_time(holding->shard)) != TM_OK) ||
-        tm_shard_touch_all(holding->shard) != TM_OK)
+    if ((r->partial && end_partial(r) != TM_OK) || tm_shard_touch_all(holding->shard) != TM_OK)
         return halt(r, "no memory to write the rebuilt shard", "raise memory_limit", error);
     tm_status status = tm_ledger_install(r->ledger, holding, r->target, error);
     if (status == TM_RETRY)
@@ -237,7 +243,7 @@ static tm_status finish(tm_rebuild *r, tm_error *error)
     return TM_OK;
 }
 
-static tm_status begin_line(tm_rebuild *r, const tm_journal_commit *line)
+static void begin_line(tm_rebuild *r, const tm_journal_commit *line)
 {
     tm_holding *holding = r->holding;
     bool gone = false;
@@ -251,18 +257,18 @@ static tm_status begin_line(tm_rebuild *r, const tm_journal_commit *line)
     }
     /* Lines may be missing too, at the journal's begin above all. */
     gone |= line->commit != r->commit + 1;
-    if (r->partial && !gone && end_partial(r, line->t_before) != TM_OK)
-        return TM_FATAL;
-    r->partial = gone;
-    if (gone)
+    r->gone = gone;
+    r->partial |= gone;
+    if (gone) {
         (void)tm_shard_mute(holding->shard, true);
+        r->complete_from = line->t_after;
+    }
     tm_holding_begin(holding, line->clock_begin);
     for (int i = 0; i < TM_INPUTS; i++) {
         tm_lane *lane = &holding->intake.lanes[i];
         lane->finished = lane->on && lane->next >= line->to[i];
     }
     r->begun = true;
-    return TM_OK;
 }
 
 tm_status tm_rebuild_step(tm_rebuild *r, bool *ret_waiting, tm_error *error)
@@ -283,8 +289,8 @@ tm_status tm_rebuild_step(tm_rebuild *r, bool *ret_waiting, tm_error *error)
         if (!holding->shard)
             return halt(r, "the journal has no configuration before its first commit", "restore the journal topic",
                         error);
-        if (!r->begun && begin_line(r, line) != TM_OK)
-            return halt(r, "no memory to rebuild the shard", "raise memory_limit", error);
+        if (!r->begun)
+            begin_line(r, line);
         if (tm_shard_time(holding->shard) == TM_TIME_NONE && line->t_before != TM_TIME_NONE)
             tm_shard_restore_time(holding->shard, line->t_before, false);
         uint32_t count = 0;

@@ -49,7 +49,7 @@ typedef struct stage {
     uint32_t rebuilt, differs;
 } stage;
 
-static void stage_yield(actor *a)
+static inline void stage_yield(actor *a)
 {
     stage *s = a->stage;
     pthread_mutex_lock(&s->mutex);
@@ -61,7 +61,7 @@ static void stage_yield(actor *a)
 }
 
 /* Lets one worker run to its next poll or pause, or its end. */
-static void stage_step(stage *s, actor *a)
+static inline void stage_step(stage *s, actor *a)
 {
     if (a->finished)
         return;
@@ -79,14 +79,14 @@ static void stage_step(stage *s, actor *a)
 
 /* --- ports that give the turn back --- */
 
-static tm_status actor_join(void *context, const tm_source_listener *listener, tm_error *error)
+static inline tm_status actor_join(void *context, const tm_source_listener *listener, tm_error *error)
 {
     actor *a = context;
     return a->inner.join(a->inner.context, listener, error);
 }
 
-static tm_status actor_poll(void *context, int64_t wait, tm_source_record *records, uint32_t capacity, uint32_t *count,
-                            tm_error *error)
+static inline tm_status actor_poll(void *context, int64_t wait, tm_source_record *records, uint32_t capacity,
+                                   uint32_t *count, tm_error *error)
 {
     actor *a = context;
     stage_yield(a);
@@ -107,27 +107,27 @@ static uint32_t actor_headers(void *context, const tm_source_record *record,
     return a->inner.headers(a->inner.context, record, headers);
 }
 
-static tm_status actor_start(void *context, tm_input input, int32_t partition, int64_t offset, tm_error *error)
+static inline tm_status actor_start(void *context, tm_input input, int32_t partition, int64_t offset, tm_error *error)
 {
     actor *a = context;
     return a->inner.start(a->inner.context, input, partition, offset, error);
 }
 
-static tm_status actor_pause(void *context, tm_input input, int32_t partition, bool paused, tm_error *error)
+static inline tm_status actor_pause(void *context, tm_input input, int32_t partition, bool paused, tm_error *error)
 {
     actor *a = context;
     return a->inner.pause(a->inner.context, input, partition, paused, error);
 }
 
-static tm_status actor_bounds(void *context, tm_input input, int32_t partition, int64_t *first, int64_t *end,
-                              int64_t *reached, tm_error *error)
+static inline tm_status actor_bounds(void *context, tm_input input, int32_t partition, int64_t *first, int64_t *end,
+                                     int64_t *reached, tm_error *error)
 {
     actor *a = context;
     return a->inner.bounds(a->inner.context, input, partition, first, end, reached, error);
 }
 
-static tm_status actor_committed(void *context, const int32_t *partitions, uint32_t count, tm_position *positions,
-                                 tm_error *error)
+static inline tm_status actor_committed(void *context, const int32_t *partitions, uint32_t count,
+                                        tm_position *positions, tm_error *error)
 {
     actor *a = context;
     return a->inner.committed(a->inner.context, partitions, count, positions, error);
@@ -214,7 +214,7 @@ static void *actor_work(void *context)
 }
 
 /* A worker with the stage's present settings; it begins with its first step. */
-static actor *stage_hire(stage *s, const char *instance)
+static inline actor *stage_hire(stage *s, const char *instance)
 {
     cr_assert(s->count < STAGE_WORKERS);
     actor *a = calloc(1, sizeof *a);
@@ -241,7 +241,7 @@ static actor *stage_hire(stage *s, const char *instance)
 }
 
 /* Runs one worker to its end. */
-static tm_status stage_finish(stage *s, actor *a)
+static inline tm_status stage_finish(stage *s, actor *a)
 {
     for (int i = 0; i < 200000 && !a->finished; i++)
         stage_step(s, a);
@@ -249,13 +249,13 @@ static tm_status stage_finish(stage *s, actor *a)
     return a->status;
 }
 
-static tm_status stage_stop(stage *s, actor *a)
+static inline tm_status stage_stop(stage *s, actor *a)
 {
     atomic_store(&a->stop, true);
     return stage_finish(s, a);
 }
 
-static void stage_append(stage *s, const feed_record *record)
+static inline void stage_append(stage *s, const feed_record *record)
 {
     tm_world_record out = {.key = tm_slice_of(record->key),
                            .value = record->value[0] ? tm_slice_of(record->value) : (tm_slice){0},
@@ -263,7 +263,7 @@ static void stage_append(stage *s, const feed_record *record)
     cr_assert_eq(tm_world_append(s->world, record->input, record->partition, &out, NULL), TM_OK);
 }
 
-static void stage_init(stage *s, uint32_t partitions, const char *rules)
+static inline void stage_init(stage *s, uint32_t partitions, const char *rules)
 {
     *s = (stage){.mutex = PTHREAD_MUTEX_INITIALIZER,
                  .changed = PTHREAD_COND_INITIALIZER,
@@ -297,7 +297,7 @@ static void stage_init(stage *s, uint32_t partitions, const char *rules)
 }
 
 /* A run with an end: everything of the feed, which is in the world already. */
-static void stage_once(stage *s, const feed *f)
+static inline void stage_once(stage *s, const feed *f)
 {
     s->settings.once = true;
     s->settings.ends[0] = f->ends[0];
@@ -305,7 +305,7 @@ static void stage_once(stage *s, const feed *f)
     s->settings.final_time = f->greatest;
 }
 
-static void stage_done(stage *s)
+static inline void stage_done(stage *s)
 {
     for (int i = 0; i < s->count; i++) {
         if (!s->actors[i]->finished)
@@ -321,7 +321,7 @@ static void stage_done(stage *s)
 /* --- what came of it --- */
 
 /* The ids of all published signals; health tombstones and dead letters are counted. */
-static void stage_signals(stage *s, feed_out *out, int64_t *ret_tombstones, int64_t *ret_dead)
+static inline void stage_signals(stage *s, feed_out *out, int64_t *ret_tombstones, int64_t *ret_dead)
 {
     *ret_tombstones = *ret_dead = 0;
     for (int topic = 0; topic < TM_TOPICS; topic++) {
@@ -342,7 +342,7 @@ static void stage_signals(stage *s, feed_out *out, int64_t *ret_tombstones, int6
     }
 }
 
-static tm_status stage_kept_account(void *context, int64_t commit, tm_slice key, tm_slice blob)
+static inline tm_status stage_kept_account(void *context, int64_t commit, tm_slice key, tm_slice blob)
 {
     (void)commit;
     struct {
@@ -360,7 +360,7 @@ static tm_status stage_kept_account(void *context, int64_t commit, tm_slice key,
 }
 
 /* What the store keeps of a partition's accounts, as feed_shard_lines would say it. */
-static void stage_kept(stage *s, int32_t partition, tm_time t, feed_out *lines)
+static inline void stage_kept(stage *s, int32_t partition, tm_time t, feed_out *lines)
 {
     tm_store store;
     tm_error error;
@@ -374,7 +374,7 @@ static void stage_kept(stage *s, int32_t partition, tm_time t, feed_out *lines)
     store.close(store.context);
 }
 
-static tm_position stage_position(stage *s, int32_t partition, tm_shard_meta *ret_meta)
+static inline tm_position stage_position(stage *s, int32_t partition, tm_shard_meta *ret_meta)
 {
     tm_store store;
     tm_error error;

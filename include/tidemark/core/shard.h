@@ -110,7 +110,8 @@ tm_status tm_shard_mute(tm_shard *shard, bool muted);
  * TM_FATAL. */
 tm_status tm_shard_impose(tm_shard *shard, tm_slice account, tm_slice rule, tm_kind kind, tm_severity severity,
                           tm_signal_state state, tm_time raised_at, tm_time time, uint32_t sequence);
-/* What was counted before `t` is not complete: windows that begin before its day are null from now on. */
+/* What was counted before `t` is not complete: windows that begin before the first midnight from `t` on are null from
+ * now on. */
 void tm_shard_count_from(tm_shard *shard, tm_time t);
 /* Marks every account as changed and every remembered fingerprint as accepted: all of it is to be written. TM_OK or
  * TM_FATAL. */

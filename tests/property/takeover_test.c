@@ -1,0 +1,475 @@
+/* Take-over row by row: what goes on, what halts with which word while the other shard goes on, and how runs end. */
+#include "support/stage.h"
+
+/* Late enough for windows of hours: they begin on the counting start's day. */
+#define MORNING (FEED_START + 6 * TM_HOUR)
+
+static feed f;
+static stage s;
+
+static void event(int32_t partition, int64_t minute, const char *id)
+{
+    char key[16], value[240];
+    snprintf(key, sizeof key, "a%d", (int)partition);
+    snprintf(value, sizeof value,
+             "{\"id\":\"%s\",\"account\":\"%s\",\"event\":\"buy\",\"at\":%" PRId64 ",\"user\":\"u\",\"value\":30}", id,
+             key, MORNING + minute * TM_MINUTE);
+    feed_add(&f, TM_INPUT_USAGE, partition, MORNING + minute * TM_MINUTE, key, value);
+    if (s.world)
+        stage_append(&s, &f.records[f.count - 1]);
+}
+
+static void set_up(void)
+{
+    f = (feed){.partitions = 2, .greatest = FEED_START};
+    stage_init(&s, 2, feed_rules);
+    s.base = MORNING + TM_HOUR;
+    for (int32_t p = 0; p < 2; p++) {
+        event(p, 1, "1");
+        event(p, 2, "2");
+        event(p, 30, "3");
+    }
+}
+
+static void tear_down(void)
+{
+    stage_done(&s);
+    feed_done(&f);
+}
+
+TestSuite(takeover, .init = set_up, .fini = tear_down);
+
+static void steps(actor *a, int count)
+{
+    while (count-- > 0)
+        stage_step(&s, a);
+}
+
+/* A first worker that takes everything, publishes it and leaves. */
+static void first_life(void)
+{
+    actor *a = stage_hire(&s, "first");
+    steps(a, 60);
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+    cr_assert_eq(stage_position(&s, 0, NULL).next[0], f.ends[0][0]);
+}
+
+static uint32_t published(void)
+{
+    feed_out out = {0};
+    int64_t tombstones, letters;
+    stage_signals(&s, &out, &tombstones, &letters);
+    feed_out_sort(&out, "published");
+    uint32_t count = out.count;
+    feed_out_done(&out);
+    return count;
+}
+
+/* A later worker halts partition 0 with this word, and takes a new record of partition 1 all the same. */
+static void halts(const char *word)
+{
+    event(1, 50, "later");
+    actor *a = stage_hire(&s, "later");
+    steps(a, 80);
+    cr_assert_not_null(strstr(s.halted[0], word), "halted with: %s", s.halted[0]);
+    cr_assert_not_null(strstr(s.halted[0], "0"), "names its shard: %s", s.halted[0]);
+    cr_assert_str_empty(s.halted[1]);
+    cr_assert_eq(stage_position(&s, 1, NULL).next[0], f.ends[0][1]);
+    cr_assert_eq(a->gauges.halted, 1);
+    cr_assert_eq(stage_stop(&s, a), TM_FATAL, "the run says that a shard is halted");
+    cr_assert_not_null(strstr(a->error.what, word));
+    cr_assert(a->error.hint[0], "an operator is told what to do");
+}
+
+Test(takeover, clean_goes_on)
+{
+    first_life();
+    uint32_t before = published();
+    cr_assert_eq(before, 6, "of both accounts: held_back raised, spend raised and updated");
+    actor *a = stage_hire(&s, "second");
+    steps(a, 60);
+    event(0, 60 + 5, "new");
+    s.now += 6 * TM_MINUTE;
+    steps(a, 60);
+    cr_assert_eq(stage_stop(&s, a), TM_OK);
+    cr_assert_eq(stage_position(&s, 0, NULL).next[0], f.ends[0][0]);
+    cr_assert_str_empty(s.halted[0]);
+    (void)published();
+}
+
+Test(takeover, what_the_store_has_beyond_the_offsets_is_published)
+{
+    actor *a = stage_hire(&s, "first");
+    while (stage_position(&s, 0, NULL).commit == 0 || stage_position(&s, 1, NULL).commit == 0) {
+        stage_step(&s, a);
+        if (a->gauges.commits == 0 && s.now > 900)
+            tm_world_set_reachable(s.world, false); /* the records are here; the publication will not be */
+    }
+    atomic_store(&a->stop, true);
+    cr_assert_eq(stage_finish(&s, a), TM_RETRY, "%d %s", a->status, a->error.what);
+    cr_assert_eq(published(), 0);
+    cr_assert(stage_position(&s, 0, NULL).commit > 0);
+    tm_world_set_reachable(s.world, true);
+    a = stage_hire(&s, "second");
+    steps(a, 60);
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+    cr_assert_eq(published(), 6);
+}
+
+Test(takeover, a_store_that_lost_its_tail_halts)
+{
+    actor *a = stage_hire(&s, "first");
+    steps(a, 60);
+    tm_memory_state *old = tm_memory_state_copy(s.state);
+    event(0, 40, "tail");
+    steps(a, 60);
+    cr_assert_eq(stage_stop(&s, a), TM_OK);
+    /* Only partition 0 went back. */
+    tm_store from, to;
+    tm_store_state state;
+    tm_error error;
+    tm_memory_state *now = s.state;
+    s.state = old;
+    tm_position before = stage_position(&s, 0, NULL);
+    cr_assert_eq(tm_memory_store_open(old, &from, &error), TM_OK);
+    cr_assert_eq(tm_memory_store_open(now, &to, &error), TM_OK);
+    cr_assert_eq(from.read(from.context, 0, &state, &error), TM_OK);
+    cr_assert_eq(to.remove(to.context, 0, &error), TM_OK);
+    tm_store_state claimed;
+    cr_assert_eq(to.claim(to.context, 0, -1, &claimed, &error), TM_OK);
+    tm_store_commit commit = {.partition = 0, .epoch = claimed.epoch, .position = before, .meta = state.meta};
+    commit.expected = (tm_position){{-1, -1}, 0};
+    cr_assert_eq(to.commit(to.context, &commit, &error), TM_OK, "%s", error.what);
+    from.close(from.context);
+    to.close(to.context);
+    tm_memory_state_free(old);
+    s.state = now;
+    halts("lost its last commits");
+}
+
+Test(takeover, offsets_without_a_commit_number_halt)
+{
+    first_life();
+    tm_world_set_committed(s.world, 0, (tm_position){{3, 0}, -1});
+    halts("did not write");
+}
+
+Test(takeover, offsets_moved_by_hand_halt)
+{
+    first_life();
+    tm_position position = stage_position(&s, 0, NULL);
+    position.next[0] = 1;
+    tm_world_set_committed(s.world, 0, position);
+    halts("moved by hand");
+}
+
+Test(takeover, offsets_that_expired_halt_while_outputs_wait)
+{
+    first_life();
+    event(0, 40, "more"); /* its commit forgets what was published */
+    s.now += TM_HOUR;
+    first_life();
+    tm_world_set_committed(s.world, 0, (tm_position){{-1, -1}, 0});
+    halts("older than the outputs");
+}
+
+/* Another world in the place of the first; committed offsets are as they were. */
+static void recreate(uint32_t partitions)
+{
+    tm_world_free(s.world);
+    s.world = tm_world_new(partitions);
+    for (int32_t p = 0; p < 2; p++)
+        tm_world_set_committed(s.world, p, stage_position(&s, p, NULL));
+}
+
+Test(takeover, another_record_in_its_place_halts)
+{
+    first_life();
+    recreate(2);
+    for (uint32_t i = 0; i < f.count; i++) {
+        feed_record other = f.records[i];
+        if (other.partition == 0)
+            other.timestamp += 1;
+        stage_append(&s, &other);
+    }
+    halts("topic was recreated");
+}
+
+Test(takeover, a_topic_that_ends_before_the_state_halts)
+{
+    first_life();
+    recreate(2);
+    for (uint32_t i = 0; i < f.count; i++) {
+        if (f.records[i].partition == 1 || f.records[i].offset == 0)
+            stage_append(&s, &f.records[i]);
+    }
+    halts("recreated or cut");
+}
+
+Test(takeover, more_partitions_halt_every_shard)
+{
+    first_life();
+    recreate(3);
+    for (uint32_t i = 0; i < f.count; i++)
+        stage_append(&s, &f.records[i]);
+    s.settings.partitions = 3;
+    actor *a = stage_hire(&s, "later");
+    steps(a, 60);
+    for (int p = 0; p < 3; p++)
+        cr_assert_not_null(strstr(s.halted[p], "number of partitions changed"), "%d: %s", p, s.halted[p]);
+    cr_assert_eq(stage_stop(&s, a), TM_FATAL);
+}
+
+/* Writes partition 0 once more with another meta record; C goes along. */
+static void rewrite_meta(void (*change)(tm_shard_meta *meta))
+{
+    tm_store store;
+    tm_error error;
+    tm_store_state state;
+    tm_shard_meta meta;
+    tm_buffer bytes;
+    tm_buffer_init(&bytes, 1 << 16);
+    cr_assert_eq(tm_memory_store_open(s.state, &store, &error), TM_OK);
+    cr_assert_eq(store.claim(store.context, 0, -1, &state, &error), TM_OK);
+    cr_assert_eq(tm_meta_decode(state.meta, &meta, &error), TM_OK);
+    if (change) {
+        change(&meta);
+        tm_meta_encode(&meta, &bytes);
+    } else {
+        tm_buffer_append_text(&bytes, "\1what is this");
+    }
+    tm_position next = state.position;
+    next.commit++;
+    tm_store_commit commit = {.partition = 0,
+                              .epoch = state.epoch,
+                              .expected = state.position,
+                              .position = next,
+                              .meta = tm_buffer_slice(&bytes)};
+    cr_assert_eq(store.commit(store.context, &commit, &error), TM_OK);
+    tm_world_set_committed(s.world, 0, next);
+    store.close(store.context);
+    tm_buffer_done(&bytes);
+}
+
+static void newer_rules(tm_shard_meta *meta)
+{
+    meta->rules_version = 9;
+}
+
+static void other_zone(tm_shard_meta *meta)
+{
+    meta->configuration_hash++;
+}
+
+Test(takeover, a_state_of_newer_rules_halts)
+{
+    first_life();
+    rewrite_meta(newer_rules);
+    halts("rules version 9, this process has 1");
+}
+
+Test(takeover, a_state_of_another_zone_halts)
+{
+    first_life();
+    rewrite_meta(other_zone);
+    halts("time zone");
+}
+
+Test(takeover, a_damaged_state_halts)
+{
+    first_life();
+    rewrite_meta(NULL);
+    halts("damaged");
+}
+
+/* --- rebuilding where the log no longer has everything --- */
+
+Test(takeover, a_rebuild_without_the_oldest_records_keeps_episodes_and_judges_on)
+{
+    s.settings.commit_records = 1;
+    first_life();
+    uint32_t before = published();
+    tm_memory_state_free(s.state);
+    s.state = tm_memory_state_new();
+    tm_world_trim(s.world, TM_INPUT_USAGE, 0, 3); /* all of partition 0 */
+    tm_world_trim(s.world, TM_INPUT_USAGE, 1, 2); /* the first of partition 1 */
+    actor *a = stage_hire(&s, "second");
+    steps(a, 100);
+    cr_assert_eq(s.rebuilt, 2, "%s %s", s.halted[0], s.halted[1]);
+    cr_assert_eq(published(), before, "nothing is published again");
+    cr_assert_eq(a->gauges.open[TM_KIND_ADVISORY], 2, "%d", (int)a->gauges.open[TM_KIND_ADVISORY]);
+    cr_assert_eq(a->gauges.open[TM_KIND_EXPANSION], 2);
+    /* Nothing was in the way of judging on: what is counted now raises. */
+    feed_out out = {0};
+    s.now += 30 * TM_HOUR;
+    event(0, 31 * 60, "again");
+    event(1, 31 * 60, "again");
+    steps(a, 100);
+    s.now += 30 * TM_HOUR;
+    steps(a, 100);
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+    cr_assert(published() > before, "silence is noticed again");
+    feed_out_done(&out);
+}
+
+Test(takeover, a_rebuild_beyond_the_end_of_the_input_halts)
+{
+    first_life();
+    tm_memory_state_free(s.state);
+    s.state = tm_memory_state_new();
+    tm_position position = {{9, 0}, 5};
+    tm_world_set_committed(s.world, 0, position);
+    actor *a = stage_hire(&s, "second");
+    steps(a, 100);
+    cr_assert_not_null(strstr(s.halted[0], "beyond the end"), "%s", s.halted[0]);
+    cr_assert_eq(s.rebuilt, 1, "the other shard's turn comes");
+}
+
+Test(takeover, a_journal_that_does_not_lead_there_halts)
+{
+    first_life();
+    tm_memory_state_free(s.state);
+    s.state = tm_memory_state_new();
+    tm_position position = {{f.ends[0][0], 0}, 500};
+    tm_world_set_committed(s.world, 0, position);
+    actor *a = stage_hire(&s, "second");
+    steps(a, 100);
+    cr_assert_not_null(strstr(s.halted[0], "does not lead to the commit"), "%s", s.halted[0]);
+    cr_assert_eq(s.rebuilt, 1);
+}
+
+Test(takeover, a_rebuild_under_other_rules_halts)
+{
+    first_life();
+    tm_memory_state_free(s.state);
+    s.state = tm_memory_state_new();
+    tm_pack *other = feed_pack("version: 1\n");
+    s.settings.pack = other;
+    actor *a = stage_hire(&s, "second");
+    steps(a, 100);
+    cr_assert_not_null(strstr(s.halted[0], "other rules"), "%s", s.halted[0]);
+    (void)stage_stop(&s, a);
+    tm_pack_free(other);
+}
+
+Test(takeover, a_rebuild_waits_for_the_journal)
+{
+    first_life();
+    uint32_t before = published();
+    tm_memory_state_free(s.state);
+    s.state = tm_memory_state_new();
+    actor *a = stage_hire(&s, "second");
+    steps(a, 2);
+    tm_world_set_reachable(s.world, false);
+    steps(a, 100);
+    cr_assert_eq(s.rebuilt, 0);
+    tm_world_set_reachable(s.world, true);
+    steps(a, 200);
+    cr_assert_eq(s.rebuilt, 2, "%s", s.halted[0]);
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+    cr_assert_eq(published(), before);
+}
+
+/* --- how runs end --- */
+
+Test(takeover, a_run_over_nothing_ends)
+{
+    tm_world_free(s.world);
+    s.world = tm_world_new(2);
+    static const int64_t nothing[2] = {0, 0};
+    s.settings.once = true;
+    s.settings.ends[0] = s.settings.ends[1] = nothing;
+    actor *a = stage_hire(&s, "only");
+    cr_assert_eq(stage_finish(&s, a), TM_OK, "%s", a->error.what);
+    cr_assert_eq(stage_position(&s, 0, NULL).commit, 0);
+}
+
+Test(takeover, a_run_once_leaves_what_came_later)
+{
+    feed_record kept = {0};
+    int64_t ends[2][2] = {{3, 3}, {0, 0}};
+    s.settings.once = true;
+    s.settings.ends[0] = ends[0];
+    s.settings.ends[1] = ends[1];
+    s.settings.final_time = MORNING + 30 * TM_MINUTE;
+    event(0, 31, "later");
+    (void)kept;
+    actor *a = stage_hire(&s, "only");
+    cr_assert_eq(stage_finish(&s, a), TM_OK, "%s", a->error.what);
+    for (int32_t p = 0; p < 2; p++) {
+        tm_shard_meta meta;
+        cr_assert_eq(stage_position(&s, p, &meta).next[0], 3);
+        cr_assert_eq(meta.time, s.settings.final_time);
+        cr_assert(meta.judged);
+    }
+    /* Once more: nothing is left, and it ends again. */
+    uint32_t before = published();
+    a = stage_hire(&s, "again");
+    cr_assert_eq(stage_finish(&s, a), TM_OK, "%s", a->error.what);
+    cr_assert_eq(published(), before);
+}
+
+Test(takeover, until_reads_nothing_later_and_ends_exactly_there)
+{
+    s.settings.until = MORNING + 10 * TM_MINUTE;
+    actor *a = stage_hire(&s, "only");
+    cr_assert_eq(stage_finish(&s, a), TM_OK, "%s", a->error.what);
+    for (int32_t p = 0; p < 2; p++) {
+        tm_shard_meta meta;
+        cr_assert_eq(stage_position(&s, p, &meta).next[0], 2);
+        cr_assert_eq(meta.time, s.settings.until);
+        cr_assert(meta.judged);
+    }
+}
+
+Test(takeover, until_before_every_record_ends_there_too)
+{
+    s.settings.until = MORNING + 30 * TM_SECOND;
+    actor *a = stage_hire(&s, "only");
+    cr_assert_eq(stage_finish(&s, a), TM_OK, "%s", a->error.what);
+    tm_shard_meta meta;
+    cr_assert_eq(stage_position(&s, 0, &meta).next[0], 0);
+    cr_assert_eq(meta.time, s.settings.until);
+    cr_assert(!meta.judged, "not on the grid");
+}
+
+Test(takeover, accounts_may_be_switched_off_and_on)
+{
+    feed_add(&f, TM_INPUT_ACCOUNTS, 0, FEED_START, "a0", "{\"account\":\"a0\",\"seats\":5}");
+    stage_append(&s, &f.records[f.count - 1]);
+    first_life();
+    s.settings.accounts_on = false;
+    event(0, 40, "off");
+    actor *a = stage_hire(&s, "off");
+    steps(a, 60);
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+    cr_assert_eq(stage_position(&s, 0, NULL).next[1], 1, "where it was");
+    cr_assert_eq(stage_position(&s, 0, NULL).next[0], f.ends[0][0]);
+    s.settings.accounts_on = true;
+    event(0, 41, "on");
+    a = stage_hire(&s, "on");
+    steps(a, 60);
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+    cr_assert_str_empty(s.halted[0]);
+    cr_assert_eq(stage_position(&s, 0, NULL).next[1], 1);
+    cr_assert_eq(a->gauges.records, 1, "the account record is not read again");
+}
+
+/* --- silence of the broker is not the customers' --- */
+
+Test(takeover, time_stands_while_the_broker_is_away)
+{
+    actor *a = stage_hire(&s, "only");
+    steps(a, 60);
+    tm_shard_meta meta;
+    (void)stage_position(&s, 0, &meta);
+    tm_time before = meta.time;
+    tm_world_set_reachable(s.world, false);
+    uint32_t seen = published();
+    s.now += 12 * TM_HOUR;
+    steps(a, 100);
+    (void)stage_position(&s, 0, &meta);
+    cr_assert(meta.time - before < 2 * TM_MINUTE, "T went on by %d s", (int)((meta.time - before) / 1000));
+    tm_world_set_reachable(s.world, true);
+    cr_assert_eq(published(), seen);
+}
