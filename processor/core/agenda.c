@@ -23,6 +23,8 @@ typedef struct instant {
 
 /* Ranges this short are sorted by insertion. */
 enum { SHORT_RANGE = 16 };
+/* So many entries ahead an account is asked for before its turn. */
+enum { LOOK_AHEAD = 4 };
 
 struct tm_agenda {
     tm_heap *heap;
@@ -286,6 +288,8 @@ static entry *first_live(tm_agenda *agenda, tm_time until)
         }
         for (; at->next < at->count; at->next++) {
             tm_account *account = at->entries[at->next].account;
+            if (at->next + LOOK_AHEAD < at->count)
+                __builtin_prefetch(at->entries[at->next + LOOK_AHEAD].account);
             if (account->judge_at == at->when)
                 return &at->entries[at->next];
             if (account->later_at == at->when)

@@ -636,6 +636,20 @@ tm_status tm_shard_touch_all(tm_shard *shard)
     return TM_OK;
 }
 
+void tm_shard_prefetch(const tm_shard *shard, uint64_t hash, bool near)
+{
+    if (!near) {
+        tm_table_prefetch(&shard->by_hash, hash);
+        return;
+    }
+    uint32_t index = tm_table_find(&shard->by_hash, hash);
+    if (index == TM_TABLE_NONE)
+        return;
+    const char *account = (const char *)shard->accounts[index];
+    __builtin_prefetch(account);
+    __builtin_prefetch(account + 64);
+}
+
 /* --- looking --- */
 
 const tm_shard_counts *tm_shard_counted(const tm_shard *shard)

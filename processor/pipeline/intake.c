@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 /* How much of one input may wait for the other before it is paused, and when it goes on. */
+/* Records ahead whose account is asked for: its place in the table, then itself. */
+enum { FAR_AHEAD = 12, NEAR_AHEAD = 6 };
 enum { AHEAD_RECORDS = 20000, RESUME_RECORDS = 5000 };
 #define AHEAD_BYTES ((size_t)32 << 20)
 #define RESUME_BYTES ((size_t)8 << 20)
@@ -38,6 +40,7 @@ void tm_intake_done(tm_intake *intake)
             drop_head(lane);
         }
         free(lane->ring);
+        free(lane->hashes);
     }
     *intake = (tm_intake){.source = intake->source, .partition = intake->partition};
 }
@@ -48,16 +51,26 @@ tm_status tm_intake_push(tm_intake *intake, const tm_source_record *record)
     if (lane->count == lane->capacity) {
         uint32_t capacity = lane->capacity ? lane->capacity * 2 : 256;
         tm_source_record *ring = malloc(sizeof *ring * capacity);
-        if (!ring)
+        uint64_t *hashes = malloc(sizeof *hashes * capacity);
+        if (!ring || !hashes) {
+            free(ring);
+            free(hashes);
             return TM_FATAL;
-        for (uint32_t i = 0; i < lane->count; i++)
+        }
+        for (uint32_t i = 0; i < lane->count; i++) {
             ring[i] = lane->ring[(lane->head + i) & (lane->capacity - 1)];
+            hashes[i] = lane->hashes[(lane->head + i) & (lane->capacity - 1)];
+        }
         free(lane->ring);
+        free(lane->hashes);
         lane->ring = ring;
+        lane->hashes = hashes;
         lane->capacity = capacity;
         lane->head = 0;
     }
-    lane->ring[(lane->head + lane->count++) & (lane->capacity - 1)] = *record;
+    uint32_t place = (lane->head + lane->count++) & (lane->capacity - 1);
+    lane->ring[place] = *record;
+    lane->hashes[place] = record->key.data ? tm_hash(record->key) : 0;
     lane->bytes += record->value.length;
     lane->drained = false;
     if (!lane->paused && (lane->count >= AHEAD_RECORDS || lane->bytes >= AHEAD_BYTES)) {
@@ -129,6 +142,10 @@ tm_intake_answer tm_intake_take(tm_intake *intake, const tm_shard *shard, tm_sou
         return TM_INTAKE_EMPTY;
     tm_lane *lane = &intake->lanes[best];
     *ret_record = *head_of(lane);
+    if (lane->count > FAR_AHEAD) {
+        tm_shard_prefetch(shard, lane->hashes[(lane->head + FAR_AHEAD) & (lane->capacity - 1)], false);
+        tm_shard_prefetch(shard, lane->hashes[(lane->head + NEAR_AHEAD) & (lane->capacity - 1)], true);
+    }
     drop_head(lane);
     lane->next = ret_record->offset + 1;
     if (lane->paused && lane->count <= RESUME_RECORDS && lane->bytes <= RESUME_BYTES) {
