@@ -29,7 +29,7 @@ packages=(build-essential cmake ninja-build pkg-config
     redis-server tzdata ca-certificates)
 
 if [ "$mode" = test ]; then
-    packages+=(libcriterion-dev clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev gcovr help2man
+    packages+=(libcriterion-dev clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev gcovr help2man man-db
         zstd kcat sqlite3 python3 python3-yaml)
     # Tools that may be there without Debian's package, from another supplier: those are as good.
     jdk=$(javac -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p' || true)
