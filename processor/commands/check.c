@@ -117,6 +117,8 @@ static void check_kafka(checking *c, const tm_setup *setup, tm_time *ret_first)
         .outputs = {f->churn_risk, f->expansion, f->advisories, f->health, f->dead_letters, f->journal},
         .properties = properties,
         .property_count = f->property_count};
+    tm_clock clock = tm_system_clock();
+    kafka.clock = &clock;
     uint32_t partitions = 0;
     if (status == TM_OK)
         status = tm_kafka_config_check(&kafka, &error);
