@@ -270,3 +270,35 @@ Test(ruletest, many_signals)
     tm_testfile_free(file);
     tm_buffer_done(&all);
 }
+
+static char *read_file(const char *path)
+{
+    FILE *stream = fopen(path, "rb");
+    cr_assert_not_null(stream, "%s", path);
+    char *bytes = calloc(1, 1 << 20);
+    bytes[fread(bytes, 1, (1 << 20) - 1, stream)] = 0;
+    fclose(stream);
+    return bytes;
+}
+
+/* The example of the documentation passes against the default rules. */
+Test(ruletest, the_example_of_the_documentation)
+{
+    char *page = read_file(TIDEMARK_SOURCE_DIR "/docs/rules.md");
+    char *pack = read_file(TIDEMARK_SOURCE_DIR "/deploy/rules.yaml");
+    char *begin = strstr(page, "```yaml\nrules: ../rules.yaml");
+    cr_assert_not_null(begin);
+    begin += strlen("```yaml\n");
+    *strstr(begin, "```") = 0;
+    found = (tm_diagnostics){0};
+    cr_assert_eq(tm_testfile_parse(tm_slice_of(begin), "rules.md", &found, &file, &error), TM_OK, "%s", error.what);
+    cr_assert_eq(tm_ruletest_new(file, tm_slice_of(pack), "rules.yaml", &world, &found, &tests, &error), TM_OK);
+    cr_assert_eq(tm_ruletest_run(tests, 0, &result, &error), TM_OK);
+    cr_assert_eq(result.difference_count, 0);
+    cr_assert(result.signals == 1 && result.checks == 2);
+    tm_ruletest_result_free(&result);
+    tm_ruletest_free(tests);
+    tm_testfile_free(file);
+    free(page);
+    free(pack);
+}
