@@ -97,7 +97,8 @@ static void show_text(testing *t, const char *file, const tm_ruletest_result *re
 
 static void flush(testing *t)
 {
-    fwrite(t->out.data, 1, t->out.length, stdout);
+    if (t->out.length > 0)
+        fwrite(t->out.data, 1, t->out.length, stdout);
     tm_buffer_reset(&t->out);
 }
 

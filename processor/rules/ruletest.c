@@ -65,12 +65,6 @@ static void place_errors(const tm_testfile *file, const char *rules_name, const 
     out->dropped += found->dropped;
 }
 
-/* The first byte of a line: where an expectation stands. */
-static size_t line_start(const tm_testfile *file, uint32_t line)
-{
-    return tm_document_offset(&file->document, line, 1);
-}
-
 static void need_rule(const tm_ruletest *tests, tm_slice name, size_t offset, tm_diagnostics *diagnostics)
 {
     if (tm_pack_rule(tests->pack, name) != UINT32_MAX)
@@ -91,7 +85,7 @@ static void need_rules(const tm_ruletest *tests, tm_diagnostics *diagnostics)
         for (uint32_t i = 0; i < test->rule_count; i++)
             need_rule(tests, test->rules[i], test->rules_at, diagnostics);
         for (uint32_t i = 0; i < test->expected_count; i++)
-            need_rule(tests, test->expected[i].rule, line_start(tests->file, test->expected[i].line), diagnostics);
+            need_rule(tests, test->expected[i].rule, test->expected[i].rule_at, diagnostics);
     }
 }
 

@@ -525,6 +525,7 @@ static void read_expected(reader *r, const tm_yaml_node *node, tm_test_expected 
         return;
     expected->account = text_of(r, account, "account", TM_ACCOUNT_ID_MAX);
     expected->rule = text_of(r, rule, "rule", TM_NAME_MAX);
+    expected->rule_at = rule->start;
     tm_slice word = text_of(r, state, "state", TM_NAME_MAX);
     for (int s = TM_SIGNAL_RAISED; s <= TM_SIGNAL_CLEARED; s++)
         if (tm_slice_equal_text(word, tm_signal_state_name((tm_signal_state)s)))

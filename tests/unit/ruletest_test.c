@@ -209,6 +209,7 @@ Test(ruletest, errors_in_the_rules_and_the_tests)
     cr_assert_str_eq(found.items[0].message, "the rules have no rule 'mny'");
     cr_assert(found.items[0].line == 3 && found.items[0].column == 10);
     cr_assert_not_null(strstr(found.items[1].hint, "'silent'"));
+    cr_assert(found.items[1].line == 3 && found.items[1].column == 45, "%u", found.items[1].column);
     cr_assert_null(tests);
     tm_testfile_free(file);
     /* An expression that is none points into the test file. */

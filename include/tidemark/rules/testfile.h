@@ -64,6 +64,7 @@ typedef struct tm_test_expected {
     uint32_t given; /* bit a field */
     tm_value fields[TM_TEST_FIELDS];
     uint32_t line;
+    size_t rule_at; /* byte of the file at which the rule's name begins */
 } tm_test_expected;
 
 typedef struct tm_test_check {
