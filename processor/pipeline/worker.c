@@ -1,65 +1,11 @@
-#include "tidemark/pipeline/worker.h"
+#include "workerroom.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-#include "tidemark/pipeline/ledger.h"
-#include "tidemark/pipeline/rebuild.h"
-
-enum {
-    POLL_RECORDS = 5000,  /* taken from the source at once */
-    APPLY_RECORDS = 5000, /* applied of one shard before the next has its turn */
-    CONFIRM_EVERY = 50,   /* ms between questions to the broker whether an input is drained */
-    IDLE_COMMIT = 30000,  /* ms of stream time after which an idle shard commits its T, even if nobody is due */
-    BACKOFF_FIRST = 50,   /* ms; doubled at each failure, with jitter */
-    BACKOFF_LAST = 5000,
-    SETTLE_TRIES = 3,      /* inside a revocation the group waits for us */
-    STOP_DEADLINE = 10000, /* ms a stop may take while something outside does not answer */
-};
-
-typedef struct held {
-    tm_holding *holding;
-    tm_rebuild *rebuild;
-    int64_t claim_at; /* steady ms of the next attempt */
-    int64_t backoff;
-    int64_t confirmed_at;
-} held;
-
-typedef struct worker {
-    const tm_pipeline_settings *settings;
-    tm_worker_ports *ports;
-    const atomic_bool *stop;
-    tm_worker_gauges *gauges;
-    tm_ledger ledger;
-    tm_reading reading;
-    held **shards;
-    uint32_t count, capacity;
-    tm_source_record *batch;
-    bool assigned;    /* an assignment came since the last revocation */
-    bool in_callback; /* the source's callback is running: it must not be polled */
-    bool inside;      /* a commit or publication is being tried: a revocation only marks */
-    int64_t next_round;
-    int64_t stop_since; /* steady ms when the stop was seen; 0: not yet */
-    uint32_t random;
-    tm_error fatal;
-    bool failed;
-    bool unsettled; /* a commit was given up: what it had taken is read again */
-} worker;
 
 /* --- small things --- */
 
-static int64_t steady(worker *w)
-{
-    return w->ports->clock.steady(w->ports->clock.context);
-}
-
-static tm_time wall(worker *w)
-{
-    return w->ports->clock.wall(w->ports->clock.context);
-}
-
-static void say(worker *w, tm_log_level level, const char *event, const char *message, int32_t partition,
-                const tm_error *error)
+void tm_worker_say(worker *w, tm_log_level level, const char *event, const char *message, int32_t partition,
+                   const tm_error *error)
 {
     char text[1200];
     tm_error_text(error, text, sizeof text);
@@ -71,12 +17,6 @@ static int64_t jittered(worker *w, int64_t backoff)
 {
     w->random = w->random * 1664525u + 1013904223u;
     return backoff / 2 + (int64_t)(w->random >> 8) % (backoff / 2 + 1);
-}
-
-static int64_t doubled(int64_t backoff)
-{
-    int64_t next = backoff ? backoff * 2 : BACKOFF_FIRST;
-    return next < BACKOFF_LAST ? next : BACKOFF_LAST;
 }
 
 static bool stopping(worker *w)
@@ -102,13 +42,6 @@ static held *find(worker *w, int32_t partition)
     return NULL;
 }
 
-static uint32_t holdings_of(worker *w, tm_holding **ret_holdings)
-{
-    for (uint32_t i = 0; i < w->count; i++)
-        ret_holdings[i] = w->shards[i]->holding;
-    return w->count;
-}
-
 static void remove_shard(worker *w, held *h)
 {
     for (uint32_t i = 0; i < w->count; i++) {
@@ -122,15 +55,24 @@ static void remove_shard(worker *w, held *h)
     free(h);
 }
 
-static void fail_worker(worker *w, const tm_error *error)
+void tm_worker_fail(worker *w, const tm_error *error)
 {
     if (!w->failed)
         w->fatal = *error;
     w->failed = true;
 }
 
-/* The shard's state here is not to be relied on: it is claimed again, later each time. */
-static void claim_again(worker *w, held *h)
+void tm_worker_sweep(worker *w)
+{
+    for (uint32_t i = 0; i < w->count;) {
+        if (w->shards[i]->holding->state == TM_HOLDING_LOST)
+            remove_shard(w, w->shards[i]);
+        else
+            i++;
+    }
+}
+
+void tm_worker_claim_again(worker *w, held *h)
 {
     tm_rebuild_free(h->rebuild);
     h->rebuild = NULL;
@@ -161,7 +103,7 @@ static bool recognised(worker *w, held *h, const tm_source_record *record)
     tm_error_where(&why, "%.*s:%d:%lld", (int)topic.length, topic.data, (int)record->partition,
                    (long long)record->offset);
     tm_error_hint(&why, "restore the topic, or remove the shard's state and the group's offsets to begin anew");
-    say(w, TM_LOG_ERROR, "shard_halted", "This shard is halted; the others go on", record->partition, &why);
+    tm_worker_say(w, TM_LOG_ERROR, "shard_halted", "This shard is halted; the others go on", record->partition, &why);
     tm_holding_halt(h->holding, &why);
     return false;
 }
@@ -195,22 +137,20 @@ static void poll_source(worker *w, int64_t wait)
     for (uint32_t i = 0; i < count; i++)
         take_in(w, &w->batch[i]);
     if (status == TM_FATAL)
-        fail_worker(w, &error);
+        tm_worker_fail(w, &error);
     else if (status == TM_RETRY) {
         if (!atomic_exchange(&w->gauges->waiting, true))
-            say(w, TM_LOG_WARNING, "waiting", "The input does not answer", -1, &error);
+            tm_worker_say(w, TM_LOG_WARNING, "waiting", "The input does not answer", -1, &error);
     } else if (count > 0) {
         atomic_store(&w->gauges->waiting, false);
     }
 }
 
-/* Waits before a call is tried again, as a member of the group. False when there is no more time, or no more
- * membership. */
-static bool wait_to_retry(worker *w, int64_t *backoff, const char *event, const tm_error *error, int32_t partition)
+bool tm_worker_wait(worker *w, int64_t *backoff, const char *event, const tm_error *error, int32_t partition)
 {
     *backoff = doubled(*backoff);
     atomic_store(&w->gauges->waiting, true);
-    say(w, TM_LOG_WARNING, event, "Waiting, then trying again", partition, error);
+    tm_worker_say(w, TM_LOG_WARNING, event, "Waiting, then trying again", partition, error);
     if (out_of_time(w))
         return false;
     int64_t until = steady(w) + jittered(w, *backoff);
@@ -223,145 +163,6 @@ static bool wait_to_retry(worker *w, int64_t *backoff, const char *event, const 
         w->ports->clock.pause(w->ports->clock.context, 10);
     } while (steady(w) < until && !w->failed && !out_of_time(w));
     return !w->failed && !out_of_time(w);
-}
-
-/* --- commits --- */
-
-/* Where T moves at the end of this commit; TM_TIME_NONE: nowhere. */
-static tm_time advance_for(worker *w, held *h, tm_time clock_end)
-{
-    const tm_pipeline_settings *settings = w->settings;
-    tm_holding *holding = h->holding;
-    tm_time t = tm_shard_time(holding->shard);
-    bool ends = settings->once || settings->until != TM_TIME_NEVER;
-    if (ends && tm_intake_finished(&holding->intake)) {
-        tm_time end = settings->until != TM_TIME_NEVER ? settings->until : settings->final_time;
-        if (settings->until != TM_TIME_NEVER && settings->once && settings->final_time != TM_TIME_NONE &&
-            settings->final_time < end)
-            end = settings->final_time;
-        return end == TM_TIME_NONE ? t : end;
-    }
-    if (settings->once || !tm_intake_drained(&holding->intake))
-        return TM_TIME_NONE;
-    tm_time target = clock_end - settings->grace;
-    if (target > settings->until)
-        target = settings->until;
-    if (t != TM_TIME_NONE && target <= t)
-        return TM_TIME_NONE;
-    bool worthwhile = holding->records > 0 || t == TM_TIME_NONE || tm_shard_next_due(holding->shard) <= target ||
-                      target - t >= IDLE_COMMIT;
-    return worthwhile ? target : TM_TIME_NONE;
-}
-
-static bool at_end(worker *w, const tm_holding *holding)
-{
-    const tm_pipeline_settings *settings = w->settings;
-    if (settings->until != TM_TIME_NEVER && tm_shard_time(holding->shard) != TM_TIME_NONE &&
-        tm_shard_time(holding->shard) >= settings->until && tm_intake_drained(&holding->intake))
-        return true;
-    return (settings->once || settings->until != TM_TIME_NEVER) && tm_intake_finished(&holding->intake);
-}
-
-/* Ends the open commit of a shard, with retries. False when it was dropped, lost or halted. */
-static bool commit_shard(worker *w, held *h)
-{
-    tm_holding *holding = h->holding;
-    tm_error error;
-    /* An old word that nothing waits is none: the broker, or we, may have been away since. */
-    if (!holding->sealed &&
-        (!tm_intake_drained(&holding->intake) || steady(w) - h->confirmed_at > 2 * w->settings->commit_interval))
-        (void)tm_intake_confirm(&holding->intake, &error);
-    tm_time clock_end = wall(w);
-    tm_time advance = holding->sealed ? TM_TIME_NONE : advance_for(w, h, clock_end);
-    if (!holding->sealed && holding->records == 0 && advance == TM_TIME_NONE) {
-        holding->open = false; /* nothing happened: the next commit reads the clock anew */
-        holding->done = at_end(w, holding);
-        return true;
-    }
-    int64_t backoff = 0;
-    w->inside = true;
-    tm_status status;
-    for (;;) {
-        status = tm_ledger_commit(&w->ledger, holding, clock_end, advance, &error);
-        if (status != TM_RETRY || holding->state == TM_HOLDING_LOST ||
-            !wait_to_retry(w, &backoff, "store_waiting", &error, holding->partition) ||
-            holding->state == TM_HOLDING_LOST)
-            break;
-    }
-    w->inside = false;
-    if (holding->state == TM_HOLDING_LOST)
-        return false;
-    if (status == TM_OK) {
-        atomic_fetch_add(&w->gauges->commits, 1);
-        atomic_store(&w->gauges->waiting, false);
-        h->backoff = 0;
-        if (at_end(w, holding))
-            holding->done = true;
-        return true;
-    }
-    if (status == TM_FATAL) {
-        say(w, TM_LOG_ERROR, "shard_halted", "This shard is halted; the others go on", holding->partition, &error);
-        tm_holding_halt(holding, &error);
-    } else {
-        w->unsettled |= status == TM_RETRY;
-        say(w, TM_LOG_WARNING, "commit_refused", "The shard is claimed again", holding->partition, &error);
-        claim_again(w, h);
-    }
-    return false;
-}
-
-/* Moves C up to R. False when that could not be done. */
-static bool publish(worker *w, uint32_t tries)
-{
-    int64_t backoff = 0;
-    tm_error error;
-    tm_status status = TM_OK;
-    w->inside = true;
-    for (uint32_t attempt = 1;; attempt++) {
-        /* While it was waited for, shards may have come and gone. */
-        tm_holding **holdings = malloc(sizeof *holdings * (w->count + 1));
-        status = holdings ? tm_ledger_publish(&w->ledger, holdings, holdings_of(w, holdings), &error)
-                          : tm_fail(&error, TM_FATAL, "no memory to publish");
-        free(holdings);
-        if (status != TM_RETRY || (tries && attempt >= tries) ||
-            !wait_to_retry(w, &backoff, "publisher_waiting", &error, -1))
-            break;
-    }
-    w->inside = false;
-    if (status == TM_OK) {
-        atomic_fetch_add(&w->gauges->publications, 1);
-        return true;
-    }
-    if (status == TM_FATAL) {
-        fail_worker(w, &error);
-    } else if (status == TM_REJECT) {
-        say(w, TM_LOG_WARNING, "membership_lost", "The shards are claimed again when they are assigned", -1, &error);
-        for (uint32_t i = 0; i < w->count; i++) {
-            if (w->shards[i]->holding->state != TM_HOLDING_LOST) /* that one is another's now */
-                claim_again(w, w->shards[i]);
-        }
-    }
-    return false;
-}
-
-static void sweep_lost(worker *w)
-{
-    for (uint32_t i = 0; i < w->count;) {
-        if (w->shards[i]->holding->state == TM_HOLDING_LOST)
-            remove_shard(w, w->shards[i]);
-        else
-            i++;
-    }
-}
-
-static void commit_all(worker *w, bool full_only)
-{
-    for (uint32_t i = 0; i < w->count; i++) {
-        held *h = w->shards[i];
-        if (h->holding->state == TM_HOLDING_LIVE && h->holding->open && (!full_only || tm_holding_full(h->holding)))
-            (void)commit_shard(w, h);
-    }
-    sweep_lost(w);
 }
 
 /* --- the group's word --- */
@@ -403,8 +204,8 @@ static void on_revoked(void *context, const int32_t *partitions, uint32_t count,
     if (!w->inside && !lost && !w->failed) {
         /* Settle inside the revocation: afterwards the shards are another's. */
         w->in_callback = true;
-        commit_all(w, false);
-        (void)publish(w, SETTLE_TRIES);
+        tm_worker_commit_all(w, false);
+        (void)tm_worker_publish(w, SETTLE_TRIES);
         w->in_callback = false;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -427,8 +228,9 @@ static void claim_one(worker *w, held *h)
     tm_holding *holding = h->holding;
     tm_status status = tm_ledger_claim(&w->ledger, holding, generation, &error);
     if (status != TM_OK) {
-        say(w, TM_LOG_WARNING, "claim_waiting", "The shard could not be taken over yet", holding->partition, &error);
-        claim_again(w, h);
+        tm_worker_say(w, TM_LOG_WARNING, "claim_waiting", "The shard could not be taken over yet", holding->partition,
+                      &error);
+        tm_worker_claim_again(w, h);
         return;
     }
     if (holding->state == TM_HOLDING_HALTED)
@@ -450,14 +252,14 @@ static void claim_all(worker *w)
         held *h = w->shards[i];
         if (h->holding->state != TM_HOLDING_CLAIMING || steady(w) < h->claim_at)
             continue;
-        if (w->ledger.must_initialise && !publish(w, 1))
+        if (w->ledger.must_initialise && !tm_worker_publish(w, 1))
             return; /* what was uncertain is settled first */
         claim_one(w, h);
         claimed = true;
     }
     if (claimed)
-        (void)publish(w, 1); /* what take-over found, of all shards in one transaction */
-    sweep_lost(w);
+        (void)tm_worker_publish(w, 1); /* what take-over found, of all shards in one transaction */
+    tm_worker_sweep(w);
 }
 
 /* A worker reads one journal at a time: the others wait for their turn. */
@@ -480,8 +282,8 @@ static bool rebuild_one(worker *w, held *h)
             return false;
         tm_status status = tm_rebuild_new(&w->ledger, &w->ports->journal, holding, &h->rebuild, &error);
         if (status != TM_OK) {
-            say(w, TM_LOG_WARNING, "rebuild_waiting", "The rebuild waits", holding->partition, &error);
-            claim_again(w, h);
+            tm_worker_say(w, TM_LOG_WARNING, "rebuild_waiting", "The rebuild waits", holding->partition, &error);
+            tm_worker_claim_again(w, h);
             return false;
         }
         if (!h->rebuild)
@@ -493,7 +295,7 @@ static bool rebuild_one(worker *w, held *h)
         tm_rebuild_free(h->rebuild);
         h->rebuild = NULL;
     } else if (status != TM_OK) {
-        say(w, TM_LOG_WARNING, "rebuild_waiting", "The rebuild waits", holding->partition, &error);
+        tm_worker_say(w, TM_LOG_WARNING, "rebuild_waiting", "The rebuild waits", holding->partition, &error);
         return false;
     }
     return !waiting;
@@ -524,7 +326,8 @@ static bool apply_all(worker *w)
             status = tm_holding_apply(holding, APPLY_RECORDS, &count, &answer, &error);
         }
         if (status != TM_OK) {
-            say(w, TM_LOG_ERROR, "shard_halted", "This shard is halted; the others go on", holding->partition, &error);
+            tm_worker_say(w, TM_LOG_ERROR, "shard_halted", "This shard is halted; the others go on", holding->partition,
+                          &error);
             tm_holding_halt(holding, &error);
             continue;
         }
@@ -625,9 +428,9 @@ static void turn(worker *w, bool busy)
 
 static void round_of_commits(worker *w)
 {
-    commit_all(w, false);
+    tm_worker_commit_all(w, false);
     if (!w->failed)
-        (void)publish(w, 0);
+        (void)tm_worker_publish(w, 0);
     show(w);
     w->next_round = steady(w) + w->settings->commit_interval;
 }
@@ -646,7 +449,7 @@ tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *p
     tm_source_listener listener = {&w, on_assigned, on_revoked};
     int64_t backoff = 0;
     while ((status = ports->source.join(ports->source.context, &listener, error)) == TM_RETRY && !stopping(&w)) {
-        say(&w, TM_LOG_WARNING, "waiting", "The group cannot be joined yet", -1, error);
+        tm_worker_say(&w, TM_LOG_WARNING, "waiting", "The group cannot be joined yet", -1, error);
         backoff = doubled(backoff);
         ports->clock.pause(ports->clock.context, jittered(&w, backoff));
     }
@@ -662,12 +465,12 @@ tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *p
         if (steady(&w) >= w.next_round || any_finished(&w))
             round_of_commits(&w);
         else
-            commit_all(&w, true);
+            tm_worker_commit_all(&w, true);
     }
     if (!w.failed) {
         /* Settle: what was applied is committed and published before the shards are let go. */
-        commit_all(&w, false);
-        if (!publish(&w, 0) || w.unsettled)
+        tm_worker_commit_all(&w, false);
+        if (!tm_worker_publish(&w, 0) || w.unsettled)
             status = TM_RETRY;
         show(&w);
     }

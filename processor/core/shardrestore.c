@@ -1,0 +1,175 @@
+/* What was kept comes back; a journal is followed; other rules are taken over. Part of the room `shard`. */
+#include "shardroom.h"
+
+#include <string.h>
+
+void tm_shard_restore_time(tm_shard *shard, tm_time t, bool judged)
+{
+    shard->started = t != TM_TIME_NONE;
+    shard->now = t;
+    shard->judged = judged;
+}
+
+tm_status tm_shard_restore_account(tm_shard *shard, tm_account *account)
+{
+    if (tm_shard_index_of(shard, account->hash, account->key) != TM_TABLE_NONE)
+        return TM_REJECT;
+    tm_status status = tm_shard_take_in(shard, account);
+    if (status != TM_OK)
+        return status;
+    for (uint32_t i = 0; i < account->episode_count; i++) {
+        if (tm_episode_open(&account->episodes[i]))
+            shard->judge.open[account->episodes[i].kind]++;
+    }
+    account->changed = false;
+    return tm_agenda_put(shard->agenda, account, tm_shard_next_instant(shard));
+}
+
+tm_status tm_shard_restore_fingerprint(tm_shard *shard, tm_fingerprint fingerprint, tm_time at)
+{
+    bool shed;
+    return tm_duplicates_add(shard->duplicates, fingerprint, at, &shed);
+}
+
+tm_status tm_shard_set_counting(tm_shard *shard, const tm_pack *pack, tm_time others, const tm_counting *counting,
+                                uint32_t counting_count)
+{
+    uint32_t n = pack->metric_count ? pack->metric_count : 1;
+    tm_time *starts = tm_heap_take(shard->heap, sizeof *starts * n);
+    int32_t *days = tm_heap_take(shard->heap, sizeof *days * n);
+    if (!starts || !days) {
+        tm_heap_give(shard->heap, starts, sizeof *starts * n);
+        tm_heap_give(shard->heap, days, sizeof *days * n);
+        return TM_FATAL;
+    }
+    for (uint32_t m = 0; m < pack->metric_count; m++) {
+        starts[m] = others;
+        for (uint32_t i = 0; i < counting_count; i++) {
+            if (counting[i].identity == pack->metrics[m].identity)
+                starts[m] = counting[i].start;
+        }
+        days[m] = starts[m] == TM_TIME_NONE ? INT32_MIN : tm_zone_day(shard->settings.zone, starts[m]);
+    }
+    uint32_t before = shard->pack && shard->pack->metric_count ? shard->pack->metric_count : 1;
+    tm_heap_give(shard->heap, shard->counting_starts, sizeof *starts * before);
+    tm_heap_give(shard->heap, shard->counting_days, sizeof *days * before);
+    shard->counting_starts = starts;
+    shard->counting_days = days;
+    return TM_OK;
+}
+
+tm_status tm_shard_adopt(tm_shard *shard, const tm_pack *pack)
+{
+    const tm_pack *from = shard->pack;
+    uint32_t known = from->metric_count ? from->metric_count : 1;
+    tm_counting *counting = tm_heap_take(shard->heap, sizeof *counting * known);
+    tm_selector *selector = tm_selector_new(shard->heap, pack);
+    tm_evaluator *evaluator = tm_evaluator_new(shard->heap, &pack->program);
+    tm_status status = counting && selector && evaluator ? TM_OK : TM_FATAL;
+    if (status == TM_OK) {
+        for (uint32_t m = 0; m < from->metric_count; m++)
+            counting[m] = tm_shard_counting(shard, m);
+        tm_time others = shard->started ? shard->now : shard->counting_start;
+        status = tm_shard_set_counting(shard, pack, others, counting, from->metric_count);
+    }
+    tm_heap_give(shard->heap, counting, sizeof *counting * known);
+    if (status != TM_OK) {
+        tm_selector_free(selector);
+        return status;
+    }
+    tm_evaluator_free(shard->heap, shard->judge.evaluator);
+    tm_selector_free(shard->selector);
+    shard->selector = selector;
+    shard->judge.evaluator = evaluator;
+    shard->judge.pack = pack;
+    shard->pack = pack;
+    for (uint32_t i = 0; i < shard->account_count && status == TM_OK; i++) {
+        tm_account *account = shard->accounts[i];
+        bool was_changed = account->changed;
+        status = tm_account_adopt(account, shard->heap, from, pack);
+        if (status == TM_OK && account->changed && !was_changed)
+            status = tm_shard_note_changed(shard, account); /* a mark alone would keep it from ever being written */
+        if (status == TM_OK)
+            status = tm_agenda_put(shard->agenda, shard->accounts[i], tm_shard_next_instant(shard));
+    }
+    return status;
+}
+
+/* --- rebuilding --- */
+
+tm_status tm_shard_mute(tm_shard *shard, bool muted)
+{
+    bool was_muted = shard->muted;
+    shard->muted = muted;
+    if (muted || !was_muted)
+        return TM_OK;
+    /* Entries that came due meanwhile would be judged at instants that are past. */
+    tm_agenda_clear(shard->agenda);
+    for (uint32_t i = 0; i < shard->account_count; i++) {
+        shard->accounts[i]->judge_at = shard->accounts[i]->later_at = TM_TIME_NEVER;
+        tm_status status = tm_agenda_put(shard->agenda, shard->accounts[i], tm_shard_next_instant(shard));
+        if (status != TM_OK)
+            return status;
+    }
+    return TM_OK;
+}
+
+tm_status tm_shard_impose(tm_shard *shard, tm_slice key, tm_slice rule, tm_kind kind, tm_severity severity,
+                          tm_signal_state state, tm_time raised_at, tm_time time, uint32_t sequence)
+{
+    tm_account *account;
+    tm_status status = tm_shard_account_for_change(shard, key, &account);
+    if (status != TM_OK)
+        return status;
+    uint64_t identity = tm_hash(rule);
+    tm_episode *episode = tm_account_episode_make(account, shard->heap, identity);
+    if (!episode)
+        return TM_FATAL;
+    shard->judge.open[kind] += (state != TM_SIGNAL_CLEARED) - tm_episode_open(episode);
+    episode->kind = (uint8_t)kind;
+    episode->severity = episode->published_severity = (uint8_t)severity;
+    episode->severity_known = true;
+    episode->published_type = TM_TYPE_NULL; /* the journal does not keep it: the next update waits for the severity */
+    episode->raised_at = raised_at;
+    episode->signalled_at = time;
+    episode->sequence = sequence;
+    episode->state = state == TM_SIGNAL_CLEARED ? TM_EPISODE_INACTIVE : TM_EPISODE_RAISED;
+    if (state == TM_SIGNAL_CLEARED)
+        episode->cleared_at = time;
+    status = tm_episode_set_name(episode, shard->heap, state == TM_SIGNAL_CLEARED ? (tm_slice){0} : rule);
+    return status == TM_OK ? tm_agenda_put(shard->agenda, account, tm_shard_next_instant(shard)) : status;
+}
+
+void tm_shard_count_from(tm_shard *shard, tm_time t)
+{
+    /* Windows are told by the day they begin on, and of this day only the rest is known. */
+    int32_t day = tm_zone_day(shard->settings.zone, t);
+    if (t > tm_zone_day_start(shard->settings.zone, day))
+        t = tm_zone_day_start(shard->settings.zone, ++day);
+    for (uint32_t m = 0; m < shard->pack->metric_count; m++) {
+        if (shard->counting_starts[m] != TM_TIME_NONE && shard->counting_starts[m] >= t)
+            continue;
+        shard->counting_starts[m] = t;
+        shard->counting_days[m] = day;
+    }
+}
+
+tm_status tm_shard_touch_all(tm_shard *shard)
+{
+    for (uint32_t i = 0; i < shard->account_count; i++) {
+        tm_status status = shard->accounts[i]->changed ? TM_OK : tm_shard_note_changed(shard, shard->accounts[i]);
+        if (status != TM_OK)
+            return status;
+    }
+    shard->accepted_count = 0;
+    uint32_t count = tm_duplicates_count(shard->duplicates);
+    for (uint32_t i = 0; i < count; i++) {
+        tm_status status = tm_shard_grow(shard->heap, (void **)&shard->accepted, sizeof *shard->accepted, i,
+                                         &shard->accepted_capacity);
+        if (status != TM_OK)
+            return status;
+        tm_duplicates_at(shard->duplicates, i, &shard->accepted[i].fingerprint, &shard->accepted[i].at);
+        shard->accepted_count++;
+    }
+    return TM_OK;
+}

@@ -1,0 +1,139 @@
+/* Commits and publications, with retries. Part of the room `worker`. */
+#include "workerroom.h"
+
+#include <stdlib.h>
+
+static uint32_t holdings_of(worker *w, tm_holding **ret_holdings)
+{
+    for (uint32_t i = 0; i < w->count; i++)
+        ret_holdings[i] = w->shards[i]->holding;
+    return w->count;
+}
+
+/* Where T moves at the end of this commit; TM_TIME_NONE: nowhere. */
+static tm_time advance_for(worker *w, held *h, tm_time clock_end)
+{
+    const tm_pipeline_settings *settings = w->settings;
+    tm_holding *holding = h->holding;
+    tm_time t = tm_shard_time(holding->shard);
+    bool ends = settings->once || settings->until != TM_TIME_NEVER;
+    if (ends && tm_intake_finished(&holding->intake)) {
+        tm_time end = settings->until != TM_TIME_NEVER ? settings->until : settings->final_time;
+        if (settings->until != TM_TIME_NEVER && settings->once && settings->final_time != TM_TIME_NONE &&
+            settings->final_time < end)
+            end = settings->final_time;
+        return end == TM_TIME_NONE ? t : end;
+    }
+    if (settings->once || !tm_intake_drained(&holding->intake))
+        return TM_TIME_NONE;
+    tm_time target = clock_end - settings->grace;
+    if (target > settings->until)
+        target = settings->until;
+    if (t != TM_TIME_NONE && target <= t)
+        return TM_TIME_NONE;
+    bool worthwhile = holding->records > 0 || t == TM_TIME_NONE || tm_shard_next_due(holding->shard) <= target ||
+                      target - t >= IDLE_COMMIT;
+    return worthwhile ? target : TM_TIME_NONE;
+}
+
+static bool at_end(worker *w, const tm_holding *holding)
+{
+    const tm_pipeline_settings *settings = w->settings;
+    if (settings->until != TM_TIME_NEVER && tm_shard_time(holding->shard) != TM_TIME_NONE &&
+        tm_shard_time(holding->shard) >= settings->until && tm_intake_drained(&holding->intake))
+        return true;
+    return (settings->once || settings->until != TM_TIME_NEVER) && tm_intake_finished(&holding->intake);
+}
+
+/* Ends the open commit of a shard, with retries. False when it was dropped, lost or halted. */
+static bool commit_shard(worker *w, held *h)
+{
+    tm_holding *holding = h->holding;
+    tm_error error;
+    /* An old word that nothing waits is none: the broker, or we, may have been away since. */
+    if (!holding->sealed &&
+        (!tm_intake_drained(&holding->intake) || steady(w) - h->confirmed_at > 2 * w->settings->commit_interval))
+        (void)tm_intake_confirm(&holding->intake, &error);
+    tm_time clock_end = wall(w);
+    tm_time advance = holding->sealed ? TM_TIME_NONE : advance_for(w, h, clock_end);
+    if (!holding->sealed && holding->records == 0 && advance == TM_TIME_NONE) {
+        holding->open = false; /* nothing happened: the next commit reads the clock anew */
+        holding->done = at_end(w, holding);
+        return true;
+    }
+    int64_t backoff = 0;
+    w->inside = true;
+    tm_status status;
+    for (;;) {
+        status = tm_ledger_commit(&w->ledger, holding, clock_end, advance, &error);
+        if (status != TM_RETRY || holding->state == TM_HOLDING_LOST ||
+            !tm_worker_wait(w, &backoff, "store_waiting", &error, holding->partition) ||
+            holding->state == TM_HOLDING_LOST)
+            break;
+    }
+    w->inside = false;
+    if (holding->state == TM_HOLDING_LOST)
+        return false;
+    if (status == TM_OK) {
+        atomic_fetch_add(&w->gauges->commits, 1);
+        atomic_store(&w->gauges->waiting, false);
+        h->backoff = 0;
+        if (at_end(w, holding))
+            holding->done = true;
+        return true;
+    }
+    if (status == TM_FATAL) {
+        tm_worker_say(w, TM_LOG_ERROR, "shard_halted", "This shard is halted; the others go on", holding->partition,
+                      &error);
+        tm_holding_halt(holding, &error);
+    } else {
+        w->unsettled |= status == TM_RETRY;
+        tm_worker_say(w, TM_LOG_WARNING, "commit_refused", "The shard is claimed again", holding->partition, &error);
+        tm_worker_claim_again(w, h);
+    }
+    return false;
+}
+
+bool tm_worker_publish(worker *w, uint32_t tries)
+{
+    int64_t backoff = 0;
+    tm_error error;
+    tm_status status = TM_OK;
+    w->inside = true;
+    for (uint32_t attempt = 1;; attempt++) {
+        /* While it was waited for, shards may have come and gone. */
+        tm_holding **holdings = malloc(sizeof *holdings * (w->count + 1));
+        status = holdings ? tm_ledger_publish(&w->ledger, holdings, holdings_of(w, holdings), &error)
+                          : tm_fail(&error, TM_FATAL, "no memory to publish");
+        free(holdings);
+        if (status != TM_RETRY || (tries && attempt >= tries) ||
+            !tm_worker_wait(w, &backoff, "publisher_waiting", &error, -1))
+            break;
+    }
+    w->inside = false;
+    if (status == TM_OK) {
+        atomic_fetch_add(&w->gauges->publications, 1);
+        return true;
+    }
+    if (status == TM_FATAL) {
+        tm_worker_fail(w, &error);
+    } else if (status == TM_REJECT) {
+        tm_worker_say(w, TM_LOG_WARNING, "membership_lost", "The shards are claimed again when they are assigned", -1,
+                      &error);
+        for (uint32_t i = 0; i < w->count; i++) {
+            if (w->shards[i]->holding->state != TM_HOLDING_LOST) /* that one is another's now */
+                tm_worker_claim_again(w, w->shards[i]);
+        }
+    }
+    return false;
+}
+
+void tm_worker_commit_all(worker *w, bool full_only)
+{
+    for (uint32_t i = 0; i < w->count; i++) {
+        held *h = w->shards[i];
+        if (h->holding->state == TM_HOLDING_LIVE && h->holding->open && (!full_only || tm_holding_full(h->holding)))
+            (void)commit_shard(w, h);
+    }
+    tm_worker_sweep(w);
+}

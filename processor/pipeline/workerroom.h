@@ -1,0 +1,81 @@
+/* What the sources of the room `worker` share: worker.c (the loop and the group's word) and workercommit.c (commits and
+   publications). */
+#ifndef TIDEMARK_PROCESSOR_PIPELINE_WORKERROOM_H
+#define TIDEMARK_PROCESSOR_PIPELINE_WORKERROOM_H
+
+#include "tidemark/pipeline/ledger.h"
+#include "tidemark/pipeline/rebuild.h"
+#include "tidemark/pipeline/worker.h"
+
+enum {
+    POLL_RECORDS = 5000,  /* taken from the source at once */
+    APPLY_RECORDS = 5000, /* applied of one shard before the next has its turn */
+    CONFIRM_EVERY = 50,   /* ms between questions to the broker whether an input is drained */
+    IDLE_COMMIT = 30000,  /* ms of stream time after which an idle shard commits its T, even if nobody is due */
+    BACKOFF_FIRST = 50,   /* ms; doubled at each failure, with jitter */
+    BACKOFF_LAST = 5000,
+    SETTLE_TRIES = 3,      /* inside a revocation the group waits for us */
+    STOP_DEADLINE = 10000, /* ms a stop may take while something outside does not answer */
+};
+
+typedef struct held {
+    tm_holding *holding;
+    tm_rebuild *rebuild;
+    int64_t claim_at; /* steady ms of the next attempt */
+    int64_t backoff;
+    int64_t confirmed_at;
+} held;
+
+typedef struct worker {
+    const tm_pipeline_settings *settings;
+    tm_worker_ports *ports;
+    const atomic_bool *stop;
+    tm_worker_gauges *gauges;
+    tm_ledger ledger;
+    tm_reading reading;
+    held **shards;
+    uint32_t count, capacity;
+    tm_source_record *batch;
+    bool assigned;    /* an assignment came since the last revocation */
+    bool in_callback; /* the source's callback is running: it must not be polled */
+    bool inside;      /* a commit or publication is being tried: a revocation only marks */
+    int64_t next_round;
+    int64_t stop_since; /* steady ms when the stop was seen; 0: not yet */
+    uint32_t random;
+    tm_error fatal;
+    bool failed;
+    bool unsettled; /* a commit was given up: what it had taken is read again */
+} worker;
+
+static inline int64_t steady(worker *w)
+{
+    return w->ports->clock.steady(w->ports->clock.context);
+}
+
+static inline tm_time wall(worker *w)
+{
+    return w->ports->clock.wall(w->ports->clock.context);
+}
+
+static inline int64_t doubled(int64_t backoff)
+{
+    int64_t next = backoff ? backoff * 2 : BACKOFF_FIRST;
+    return next < BACKOFF_LAST ? next : BACKOFF_LAST;
+}
+
+void tm_worker_say(worker *w, tm_log_level level, const char *event, const char *message, int32_t partition,
+                   const tm_error *error);
+void tm_worker_fail(worker *w, const tm_error *error);
+/* The shard's state here is not to be relied on: it is claimed again, later each time. */
+void tm_worker_claim_again(worker *w, held *h);
+/* Lets go of shards that were lost while a commit or publication was tried. */
+void tm_worker_sweep(worker *w);
+/* Waits before a call is tried again, as a member of the group. False when there is no more time, or no more
+ * membership. */
+bool tm_worker_wait(worker *w, int64_t *backoff, const char *event, const tm_error *error, int32_t partition);
+/* Ends the open commits of all shards, or of the full ones. */
+void tm_worker_commit_all(worker *w, bool full_only);
+/* Moves C up to R, in at most `tries` attempts (0: until there is no more time). False when that could not be done. */
+bool tm_worker_publish(worker *w, uint32_t tries);
+
+#endif
