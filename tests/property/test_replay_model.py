@@ -1,6 +1,6 @@
 """Replay and eval against the brute-force model, on random populations, rules, zones and grids: signal for signal.
 
-REPLAY_SECONDS (30) bounds each test's time; REPLAY_SEED is the first seed (1), REPLAY_ROUNDS the greatest number of
+REPLAY_SECONDS (20) bounds each test's time; REPLAY_SEED is the first seed (1), REPLAY_ROUNDS the greatest number of
 seeds. A failure names its seed; KEEP=1 keeps the files.
 """
 
@@ -23,7 +23,7 @@ import population  # noqa: E402
 import world as worlds  # noqa: E402
 import zone  # noqa: E402
 
-SECONDS = float(os.environ.get("REPLAY_SECONDS", "30"))
+SECONDS = float(os.environ.get("REPLAY_SECONDS", "20"))
 FIRST = int(os.environ.get("REPLAY_SEED", "1"))
 ROUNDS = int(os.environ.get("REPLAY_ROUNDS", "1000000"))
 # Half an hour's and a whole hour's change, the west, the east, midnights that a change skips, and no change at all.
@@ -103,6 +103,15 @@ def instant_expressions(rng):
     name = rng.choice(counted + members + ("nps", "sync", "champion"))
     out += [f"age({name})", f"first({name})", "contract_age", "days_to_renewal", "first_term", "plan", "seats", "attributes.pilot"]
     out += [f"ratio(events[{window(9)}], events[{window(9)}])", f"coalesce(nps[{window(9)}], -1) + users[{window(9)}] * 2"]
+    # Types known only when read: of unlike ones everything is null.
+    odd = ("attributes.pilot", "attributes.region", "attributes.size", "goals.records", "products.core.seats", "owners.csm", "plan")
+    for _ in range(4):
+        out.append(f"{rng.choice(odd[:3])} {rng.choice(('==', '!='))} {rng.choice(('3', 'true', repr('pro'), '2h', 'seats'))}")
+        out.append(f"{rng.choice(odd[:3])} {rng.choice(('<', '>='))} {rng.choice(('3', '2h', 'seats'))}")
+    out += [f"{rng.choice(odd[:3])} in [3, true, 'emea']", f"coalesce({rng.choice(odd[3:5])}, 1) / {rng.choice(('0', 'seats', 'mrr'))}",
+            f"if({rng.choice(odd[:3])} == true, 1, 2)", f"not ({rng.choice(odd[:3])} == 'x') or seats > 5", f"{rng.choice(odd)} == null",
+            f"clamp(events[{window(9)}], 2, {rng.randrange(2, 40)})", f"min(users[{window(5)}], seats)", f"log(events[{window(9)}])",
+            f"abs(1 - human[{window(5)}] * 0.1)", f"max(age({name}), 3h) > 2d", f"age({name}) / 1h"]
     return list(dict.fromkeys(out))
 
 

@@ -281,11 +281,9 @@ def compare(op, a, b):
         return None
     ta = type(a)
     if ta is not type(b):
-        return False if op == "==" else True if op == "!=" else None
-    if ta is bool and op not in ("==", "!="):
         return None
-    if ta is str and op not in ("==", "!="):
-        a, b = a.encode("utf-8", "surrogatepass"), b.encode("utf-8", "surrogatepass")
+    if ta in (bool, str) and op not in ("==", "!="):
+        return None
     return _ORDER[op](a, b)
 
 

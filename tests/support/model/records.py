@@ -194,10 +194,11 @@ def read_account(d, tz):
     if d.get("at") is not None:
         instant(d["at"])
     if d.get("erase") is not None:
-        if type(d["erase"]) is not bool:
+        if d["erase"] is not True:
             raise Bad("wrong_type")
-        if d["erase"]:
-            return account, None
+        if d.get("at") is None:
+            raise Bad("missing_field")
+        return account, None
     f = {}
     for k in TEXT_FACTS:
         if d.get(k) is not None:
