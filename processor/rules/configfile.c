@@ -27,7 +27,7 @@ typedef enum shape {
 typedef struct key_entry {
     tm_configuration_key shown;
     shape shape;
-    size_t offset;
+    uint32_t offset;
     int64_t least, most; /* of counts, sizes and durations */
     const char *choices; /* separated by blanks */
     bool required;
@@ -610,7 +610,6 @@ tm_status tm_configfile_parse(tm_slice text, const char *file_name, bool partial
                               tm_configuration **ret_configuration, tm_error *error)
 {
     *ret_configuration = NULL;
-    tm_diagnostics *own = NULL;
     tm_arena *arena = tm_arena_new(ARENA_MAX);
     tm_configuration *c = arena ? tm_arena_take(arena, sizeof *c) : NULL;
     if (!c) {
@@ -622,7 +621,7 @@ tm_status tm_configfile_parse(tm_slice text, const char *file_name, bool partial
     tm_buffer_init(&r.text, VALUE_MAX);
     r.diagnostics = options ? options->diagnostics : NULL;
     if (!r.diagnostics)
-        r.diagnostics = own = tm_arena_take(arena, sizeof *own);
+        r.diagnostics = tm_arena_take(arena, sizeof *r.diagnostics);
     tm_status status = r.diagnostics ? TM_OK : TM_FATAL;
     tm_yaml_node *root = NULL;
     if (status == TM_OK)
