@@ -117,8 +117,8 @@ void tm_shard_count_from(tm_shard *shard, tm_time t);
  * TM_FATAL. */
 tm_status tm_shard_touch_all(tm_shard *shard);
 
-/* Asks the processor to load what the next events of an account will touch: first where it stands (`near` false), some records later
-   the account itself (`near` true). `hash` is tm_hash of the key. Changes nothing. */
+/* Asks the processor to load what the next events of an account will touch: first where it stands (`near` false), some
+   records later the account itself (`near` true). `hash` is tm_hash of the key. Changes nothing. */
 void tm_shard_prefetch(const tm_shard *shard, uint64_t hash, bool near);
 
 /* --- looking --- */

@@ -9,7 +9,7 @@
 typedef struct tm_lane {
     bool on;
     tm_source_record *ring;
-    uint64_t *hashes;  /* of the keys, beside the ring: known early, so that what an event touches can be loaded early */
+    uint64_t *hashes; /* of the keys, beside the ring: known early, so that what an event touches can be loaded early */
     uint32_t capacity, head, count;
     size_t bytes; /* of values that wait */
     bool paused;

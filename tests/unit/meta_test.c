@@ -1,0 +1,116 @@
+#include "tidemark/pipeline/meta.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static tm_buffer bytes;
+
+static void set_up(void)
+{
+    tm_buffer_init(&bytes, 1 << 20);
+}
+
+static void tear_down(void)
+{
+    tm_buffer_done(&bytes);
+}
+
+TestSuite(meta, .init = set_up, .fini = tear_down);
+
+static tm_shard_meta sample(void)
+{
+    tm_shard_meta meta = {.time = INT64_C(1710028800123),
+                          .judged = true,
+                          .partitions = 4096,
+                          .rules_version = 7,
+                          .pack_hash = UINT64_MAX,
+                          .configuration_hash = 3,
+                          .counting_start = TM_TIME_NONE,
+                          .marks = {{41, INT64_C(1710028800000), 5}, {-1, TM_TIME_NONE, 0}},
+                          .fingerprints_from = 12,
+                          .counting_count = TM_METRICS_MAX};
+    for (uint32_t i = 0; i < TM_METRICS_MAX; i++)
+        meta.counting[i] = (tm_counting){UINT64_C(0x9e3779b97f4a7c15) * i, i % 2 ? (tm_time)i : TM_TIME_NONE};
+    return meta;
+}
+
+Test(meta, gives_back_what_it_was_given)
+{
+    static tm_shard_meta in, out;
+    tm_error error;
+    in = sample();
+    tm_meta_encode(&in, &bytes);
+    cr_assert_eq(tm_meta_decode(tm_buffer_slice(&bytes), &out, &error), TM_OK, "%s", error.what);
+    cr_assert(out.time == in.time && out.judged && out.partitions == 4096 && out.rules_version == 7 &&
+              out.pack_hash == in.pack_hash && out.configuration_hash == 3 && out.counting_start == TM_TIME_NONE &&
+              out.fingerprints_from == 12 && out.counting_count == TM_METRICS_MAX);
+    for (int i = 0; i < TM_INPUTS; i++)
+        cr_assert(out.marks[i].offset == in.marks[i].offset && out.marks[i].timestamp == in.marks[i].timestamp &&
+                  out.marks[i].key_hash == in.marks[i].key_hash);
+    for (uint32_t i = 0; i < TM_METRICS_MAX; i++)
+        cr_assert(out.counting[i].identity == in.counting[i].identity && out.counting[i].start == in.counting[i].start);
+}
+
+Test(meta, every_damaged_byte_and_every_cut_is_refused)
+{
+    static tm_shard_meta in, out;
+    tm_error error;
+    in = sample();
+    in.counting_count = 3;
+    tm_meta_encode(&in, &bytes);
+    for (size_t i = 0; i < bytes.length; i++) {
+        cr_assert_eq(tm_meta_decode((tm_slice){bytes.data, i}, &out, &error), TM_REJECT, "cut at %zu", i);
+        cr_assert(error.what[0] && error.hint[0]);
+        bytes.data[i] ^= 0x10;
+        cr_assert_eq(tm_meta_decode(tm_buffer_slice(&bytes), &out, &error), TM_REJECT, "byte %zu", i);
+        bytes.data[i] ^= 0x10;
+    }
+    tm_buffer_put_u8(&bytes, 0);
+    cr_assert_eq(tm_meta_decode(tm_buffer_slice(&bytes), &out, &error), TM_REJECT, "a byte too many");
+}
+
+Test(meta, a_later_form_says_which)
+{
+    static tm_shard_meta out;
+    tm_error error;
+    cr_assert_eq(tm_meta_decode(TM_SLICE_LITERAL("\2rest"), &out, &error), TM_REJECT);
+    cr_assert_not_null(strstr(error.what, "form 2"));
+    cr_assert_not_null(strstr(error.hint, "version"));
+}
+
+typedef struct seen {
+    int count, stop_at;
+    tm_time last;
+} seen;
+
+static tm_status see(void *context, tm_fingerprint fingerprint, tm_time at)
+{
+    seen *s = context;
+    (void)fingerprint;
+    s->last = at;
+    return ++s->count == s->stop_at ? TM_FATAL : TM_OK;
+}
+
+Test(meta, fingerprints_one_by_one)
+{
+    seen s = {0};
+    cr_assert_eq(tm_fingerprints_decode((tm_slice){"", 0}, see, &s), TM_OK);
+    tm_buffer_put_signed(&bytes, 1000);
+    tm_buffer_put_u64(&bytes, 1);
+    tm_buffer_put_u64(&bytes, 2);
+    size_t one = bytes.length;
+    tm_buffer_put_signed(&bytes, 5);
+    tm_buffer_put_u64(&bytes, 3);
+    tm_buffer_put_u64(&bytes, 4);
+    cr_assert_eq(tm_fingerprints_decode(tm_buffer_slice(&bytes), see, &s), TM_OK);
+    cr_assert(s.count == 2 && s.last == 1005);
+    for (size_t cut = one + 1; cut < bytes.length; cut++)
+        cr_assert_eq(tm_fingerprints_decode((tm_slice){bytes.data, cut}, see, &s), TM_REJECT);
+    s = (seen){.stop_at = 1};
+    cr_assert_eq(tm_fingerprints_decode(tm_buffer_slice(&bytes), see, &s), TM_FATAL, "the visit's word ends it");
+    tm_buffer_reset(&bytes);
+    tm_buffer_put_signed(&bytes, -1);
+    tm_buffer_put_u64(&bytes, 1);
+    tm_buffer_put_u64(&bytes, 2);
+    cr_assert_eq(tm_fingerprints_decode(tm_buffer_slice(&bytes), see, &s), TM_REJECT, "no such time");
+}
