@@ -151,7 +151,7 @@ static tm_status write_configuration(demo *d, tm_error *error)
     tm_buffer text;
     tm_buffer_init(&text, 4096);
     tm_buffer_append_format(&text,
-                            "group: demo\ninstance: demo\nworkers: 2\nrules: rules.yaml\nkafka:\n  "
+                            "group: demo\ninstance: demo\nworkers: 1\nrules: rules.yaml\nkafka:\n  "
                             "brokers: %s\nredis:\n  url: %s\n"
                             "commit_interval: 500ms\nuser_key: a key of the demonstration only\n",
                             tm_kafka_mock_brokers(d->mock), tm_redis_server_url(d->redis));
@@ -355,7 +355,7 @@ static int run(const tm_command *command, int argc, char **argv)
         return tm_cli_say(command, EX_OSERR, "no memory for the demonstration");
     if (!json)
         printf("tidemark demo: a private Redis, librdkafka's in-process broker, %lld accounts and %lld days of "
-               "history, %u partitions, 2 workers\n",
+               "history, %u partitions\n",
                (long long)accounts, (long long)days, (unsigned)PARTITIONS);
     atomic_store(&d.staged_wall, options.start);
     int code = begin(&d, rules);

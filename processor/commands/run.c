@@ -156,7 +156,7 @@ const tm_command tm_command_run = {
     "Joins the consumer group and processes until it is asked to stop (SIGTERM, SIGINT): then it settles and leaves.\n"
     "Logs go to standard error: one line at start, one a minute, and what happens.\n\n"
     "Exit status: 0 stopped or at its end; 64 usage; 66 a file is missing; 69 Kafka or Redis does not answer;\n"
-    "70 an invariant is broken, or every shard is halted; 75 stopped while something did not answer (nothing is "
+    "70 an invariant is broken, or a shard is halted; 75 stopped while something did not answer (nothing is "
     "lost);\n"
     "78 the configuration, the rules, or what the brokers have is not as it has to be.",
     run};

@@ -322,7 +322,8 @@ uint32_t tm_shard_counting_count(const tm_shard *shard)
 
 tm_counting tm_shard_counting(const tm_shard *shard, uint32_t index)
 {
-    return (tm_counting){shard->pack->metrics[index].identity, shard->counting_starts[index]};
+    const tm_metric *metric = &shard->pack->metrics[index];
+    return (tm_counting){metric->identity, shard->counting_starts[index], metric->reach_days, metric->reach_hours};
 }
 
 size_t tm_shard_memory(const tm_shard *shard)

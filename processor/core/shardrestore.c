@@ -31,6 +31,25 @@ tm_status tm_shard_restore_fingerprint(tm_shard *shard, tm_fingerprint fingerpri
     return tm_duplicates_add(shard->duplicates, fingerprint, at, &shed);
 }
 
+/* From when a metric counts that was kept before: where its reach grows, from the oldest bucket kept at `now`. */
+static tm_time counting_since(const tm_shard *shard, const tm_counting *kept, const tm_metric *metric, tm_time now)
+{
+    tm_time since = kept->start;
+    if (now == TM_TIME_NONE)
+        return since;
+    if (metric->reach_days > kept->reach_days) {
+        const tm_zone *zone = shard->settings.zone;
+        tm_time oldest =
+            kept->reach_days ? tm_zone_day_start(zone, tm_zone_day(zone, now) - kept->reach_days + 1) : now;
+        since = oldest > since ? oldest : since;
+    }
+    if (metric->reach_hours > kept->reach_hours) {
+        tm_time oldest = kept->reach_hours ? (tm_hour_of(now) - kept->reach_hours + 1) * TM_HOUR : now;
+        since = oldest > since ? oldest : since;
+    }
+    return since;
+}
+
 tm_status tm_shard_set_counting(tm_shard *shard, const tm_pack *pack, tm_time others, const tm_counting *counting,
                                 uint32_t counting_count)
 {
@@ -46,7 +65,7 @@ tm_status tm_shard_set_counting(tm_shard *shard, const tm_pack *pack, tm_time ot
         starts[m] = others;
         for (uint32_t i = 0; i < counting_count; i++) {
             if (counting[i].identity == pack->metrics[m].identity)
-                starts[m] = counting[i].start;
+                starts[m] = counting_since(shard, &counting[i], &pack->metrics[m], others);
         }
         days[m] = starts[m] == TM_TIME_NONE ? INT32_MIN : tm_zone_day(shard->settings.zone, starts[m]);
     }

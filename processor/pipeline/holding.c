@@ -218,14 +218,15 @@ static tm_status add_dead_letter(tm_holding *holding, const tm_source_record *re
 
 /* --- the shard --- */
 
-tm_status tm_holding_make_shard(tm_holding *holding, tm_time counting_start, const tm_shard_meta *meta)
+tm_status tm_holding_make_shard(tm_holding *holding, const tm_pack *pack, tm_time counting_start,
+                                const tm_shard_meta *meta)
 {
     tm_shard_free(holding->shard);
     holding->counting_start = counting_start;
     /* A metric that the kept state does not know counts from now on, that is from the T at which it was kept. */
     tm_time others = meta && meta->time != TM_TIME_NONE ? meta->time : counting_start;
-    holding->shard = tm_shard_new(&holding->settings->shard, holding->settings->pack, others,
-                                  meta ? meta->counting : NULL, meta ? meta->counting_count : 0);
+    holding->shard = tm_shard_new(&holding->settings->shard, pack, others, meta ? meta->counting : NULL,
+                                  meta ? meta->counting_count : 0);
     if (!holding->shard)
         return TM_FATAL;
     tm_shard_set_sink(holding->shard, take_signal, holding);

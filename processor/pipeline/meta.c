@@ -23,6 +23,8 @@ void tm_meta_encode(const tm_shard_meta *meta, tm_buffer *out)
     for (uint32_t i = 0; i < meta->counting_count; i++) {
         tm_buffer_put_u64(out, meta->counting[i].identity);
         tm_buffer_put_signed(out, meta->counting[i].start);
+        tm_buffer_put_varint(out, (uint64_t)meta->counting[i].reach_days);
+        tm_buffer_put_varint(out, (uint64_t)meta->counting[i].reach_hours);
     }
     if (!out->overflowed)
         tm_buffer_put_u32(out, tm_checksum((tm_slice){out->data + start, out->length - start}));
@@ -58,6 +60,8 @@ tm_status tm_meta_decode(tm_slice bytes, tm_shard_meta *ret_meta, tm_error *erro
         for (uint32_t i = 0; i < count; i++) {
             ret_meta->counting[i].identity = tm_reader_u64(&in);
             ret_meta->counting[i].start = tm_reader_signed(&in);
+            ret_meta->counting[i].reach_days = (int32_t)(tm_reader_varint(&in) & INT32_MAX);
+            ret_meta->counting[i].reach_hours = (int32_t)(tm_reader_varint(&in) & INT32_MAX);
         }
         size_t covered = bytes.length - (size_t)(in.end - in.at);
         uint32_t checksum = tm_reader_u32(&in);

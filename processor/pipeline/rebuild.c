@@ -2,12 +2,18 @@
 
 #include <stdlib.h>
 
+#include "tidemark/rules/packfile.h"
+
 struct tm_rebuild {
     tm_ledger *ledger;
     const tm_journal_source *journal;
     tm_holding *holding;
     tm_position target; /* C: where the journal has to lead */
     tm_journal_line *line;
+    const tm_pack *pack; /* the shard's, as of the current line */
+    tm_pack **packs;     /* rules of the past, compiled from the journal */
+    uint32_t pack_count;
+    bool adopted;             /* the rules in force are newer than the journal */
     int64_t first[TM_INPUTS]; /* least offset the log still has */
     int64_t commit;           /* the last line replayed */
     bool begun;               /* the current line's records are being applied */
@@ -80,24 +86,51 @@ void tm_rebuild_free(tm_rebuild *r)
         return;
     tm_journal_line_free(r->line);
     r->journal->close(r->journal->context);
+    for (uint32_t i = 0; i < r->pack_count; i++)
+        tm_pack_free(r->packs[i]);
+    free(r->packs);
     free(r);
+}
+
+/* The pack of a journal line: the one in force, or compiled from the text the journal kept. NULL: it cannot be, and the
+ * error says why. */
+static const tm_pack *pack_of(tm_rebuild *r, const tm_journal_configuration *line, tm_error *error)
+{
+    const tm_pack *current = r->holding->settings->pack;
+    if (line->pack_hash == current->hash)
+        return current;
+    tm_pack **packs = realloc(r->packs, sizeof(tm_pack *) * (r->pack_count + 1));
+    if (!packs) {
+        tm_fail(error, TM_FATAL, "no memory for the rules of that time");
+        return NULL;
+    }
+    r->packs = packs;
+    tm_pack *pack = NULL;
+    if (tm_packfile_parse(line->rules, "rules in the journal", NULL, &pack, error) != TM_OK)
+        return NULL;
+    r->packs[r->pack_count++] = pack;
+    return pack;
 }
 
 static tm_status take_configuration(tm_rebuild *r, const tm_journal_configuration *line, tm_error *error)
 {
     const tm_pipeline_settings *settings = r->holding->settings;
-    if (line->pack_hash != settings->pack->hash)
-        return halt(r, "the journal was written under other rules than the ones in force",
-                    "start once with the rules file of that time (its text is in the journal) to rebuild, then reload",
-                    error);
     if (!tm_slice_equal(line->timezone, settings->timezone) || line->evaluate_every != settings->shard.evaluate_every ||
         line->dedup_window != settings->shard.dedup_window || line->max_skew != settings->shard.max_skew)
         return halt(r, "the journal was written under another configuration (time zone, grid, skew or dedup window)",
                     "start once with the configuration of that time to rebuild", error);
-    if (r->holding->shard)
-        return TM_OK;
-    if (tm_holding_make_shard(r->holding, line->counting_start, NULL) != TM_OK)
+    const tm_pack *pack = pack_of(r, line, error);
+    if (!pack)
+        return halt(r, "the rules that the journal kept cannot be compiled any more",
+                    "rebuild with the version of tidemark that wrote them, then go on with this one", error);
+    tm_status status = TM_OK;
+    if (!r->holding->shard)
+        status = tm_holding_make_shard(r->holding, pack, line->counting_start, NULL);
+    else if (pack != r->pack)
+        status = tm_shard_adopt(r->holding->shard, pack);
+    if (status != TM_OK)
         return halt(r, "no memory for a shard", "raise memory_limit", error);
+    r->pack = pack;
     return TM_OK;
 }
 
@@ -118,6 +151,12 @@ static tm_status next_line(tm_rebuild *r, tm_error *error)
     status = tm_journal_decode(bytes, &r->line, error);
     if (status != TM_OK)
         return halt(r, "a line of the journal cannot be read", "restore the journal topic", error);
+    tm_slice group = r->line->commit ? r->line->commit->group : r->line->configuration->group;
+    if (!tm_slice_equal(group, r->holding->settings->group)) {
+        tm_journal_line_free(r->line); /* of another group that journals to the same topic */
+        r->line = NULL;
+        return TM_OK;
+    }
     if (r->line->configuration) {
         status = take_configuration(r, r->line->configuration, error);
         tm_journal_line_free(r->line);
@@ -215,6 +254,14 @@ static tm_status finish(tm_rebuild *r, tm_error *error)
             r, "the journal does not lead to the commit that the group's offsets name",
             "restore the journal topic, or remove the group's offsets to begin anew (signals will be raised again)",
             error);
+    const tm_pack *current = holding->settings->pack;
+    if (r->pack != current) {
+        /* The rules changed since the last commit: what they do from here on is the next commit's to tell. */
+        if (tm_shard_adopt(holding->shard, current) != TM_OK)
+            return halt(r, "no memory to write the rebuilt shard", "raise memory_limit", error);
+        r->pack = current;
+        r->adopted = true;
+    }
     if ((r->partial && end_partial(r) != TM_OK) || tm_shard_touch_all(holding->shard) != TM_OK)
         return halt(r, "no memory to write the rebuilt shard", "raise memory_limit", error);
     tm_status status = tm_ledger_install(r->ledger, holding, r->target, error);
@@ -234,6 +281,7 @@ static tm_status finish(tm_rebuild *r, tm_error *error)
     }
     holding->published = holding->stored;
     holding->publishing = true;
+    holding->configuration_told = !r->adopted;
     holding->state = TM_HOLDING_LIVE;
     tm_log_field fields[] = {tm_log_integer("partition", holding->partition),
                              tm_log_integer("commit", r->target.commit),

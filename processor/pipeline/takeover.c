@@ -210,7 +210,7 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, const tm_stor
     holding->marks[0] = meta.marks[0];
     holding->marks[1] = meta.marks[1];
     holding->configuration_told = meta.pack_hash == settings->pack->hash;
-    if (tm_holding_make_shard(holding, meta.counting_start, &meta) != TM_OK)
+    if (tm_holding_make_shard(holding, settings->pack, meta.counting_start, &meta) != TM_OK)
         return tm_fail(error, TM_FATAL, "no memory for a shard");
     loading l = {.holding = holding, .error = error};
     tm_status status = load(ledger, holding, &l);
@@ -267,7 +267,7 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
         holding->state = TM_HOLDING_REPLAYING;
         return TM_OK;
     }
-    if (tm_holding_make_shard(holding, holding->settings->counting_start, NULL) != TM_OK)
+    if (tm_holding_make_shard(holding, holding->settings->pack, holding->settings->counting_start, NULL) != TM_OK)
         return tm_fail(error, TM_FATAL, "no memory for a shard");
     bool halted;
     status = start_inputs(ledger, holding, true, error, &halted);

@@ -338,17 +338,40 @@ Test(takeover, a_journal_that_does_not_lead_there_halts)
     cr_assert_eq(s.rebuilt, 1);
 }
 
-Test(takeover, a_rebuild_under_other_rules_halts)
+/* The journal keeps the text of the rules: a rebuild runs under the rules of that time, then takes over the ones in
+ * force. */
+Test(takeover, a_rebuild_runs_under_the_rules_of_its_time)
 {
     first_life();
+    uint32_t before = published();
     tm_memory_state_free(s.state);
     s.state = tm_memory_state_new();
     tm_pack *other = feed_pack("version: 1\n");
     s.settings.pack = other;
     actor *a = stage_hire(&s, "second");
     steps(a, 100);
-    cr_assert_not_null(strstr(s.halted[0], "other rules"), "%s", s.halted[0]);
-    (void)stage_stop(&s, a);
+    cr_assert_eq(s.rebuilt, 2, "%s %s", s.halted[0], s.halted[1]);
+    s.now += TM_HOUR;
+    steps(a, 100);
+    uint32_t after = published();
+    cr_assert_gt(after, before, "what stood open under the old rules is cleared: its rules are gone");
+    for (int k = 0; k < TM_KINDS; k++)
+        cr_assert_eq(a->gauges.open[k], 0);
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+
+    /* Once more, with the change of rules in the middle of the journal. */
+    tm_memory_state_free(s.state);
+    s.state = tm_memory_state_new();
+    s.rebuilt = 0;
+    actor *b = stage_hire(&s, "third");
+    steps(b, 100);
+    cr_assert_eq(s.rebuilt, 2, "%s %s", s.halted[0], s.halted[1]);
+    for (int k = 0; k < TM_KINDS; k++)
+        cr_assert_eq(b->gauges.open[k], 0);
+    s.now += TM_HOUR;
+    steps(b, 100);
+    cr_assert_eq(published(), after, "cleared once");
+    cr_assert_eq(stage_stop(&s, b), TM_OK, "%s", b->error.what);
     tm_pack_free(other);
 }
 

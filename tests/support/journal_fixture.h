@@ -38,8 +38,8 @@ static inline tm_journal_commit journal_commit(void)
 
 static inline tm_journal_configuration journal_configuration(void)
 {
-    static const tm_counting counting[] = {{UINT64_C(0x5f0c1d9be47a2038), INT64_C(1704067200000)},
-                                           {UINT64_C(0x00000000000000ab), TM_TIME_NONE}};
+    static const tm_counting counting[] = {{UINT64_C(0x5f0c1d9be47a2038), INT64_C(1704067200000), 0, 0},
+                                           {UINT64_C(0x00000000000000ab), TM_TIME_NONE, 0, 0}};
     return (tm_journal_configuration){.group = TM_SLICE_LITERAL("tidemark"),
                                       .partition = 3,
                                       .commit = 43,

@@ -355,7 +355,7 @@ Test(journal, more_metrics_than_a_pack_has_are_refused)
     static tm_counting counting[TM_METRICS_MAX + 1];
     tm_journal_configuration line = journal_configuration();
     for (uint32_t i = 0; i <= TM_METRICS_MAX; i++)
-        counting[i] = (tm_counting){i, (tm_time)i};
+        counting[i] = (tm_counting){i, (tm_time)i, 0, 0};
     line.counting = counting;
     line.counting_count = TM_METRICS_MAX;
     tm_journal_line *back = decoded(configuration_bytes(&line));

@@ -21,7 +21,8 @@ typedef struct tm_shard_settings {
 /* From which instant a metric is counted: metrics are known by identity. */
 typedef struct tm_counting {
     uint64_t identity;
-    tm_time start; /* TM_TIME_NONE: history is complete */
+    tm_time start;                   /* TM_TIME_NONE: history is complete */
+    int32_t reach_days, reach_hours; /* buckets kept so far: a longer reach begins at the oldest of them */
 } tm_counting;
 
 typedef enum tm_record_kind { TM_RECORD_EVENT, TM_RECORD_FACTS, TM_RECORD_ERASE, TM_RECORD_UNUSABLE } tm_record_kind;

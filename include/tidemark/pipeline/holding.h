@@ -83,7 +83,8 @@ void tm_holding_free(tm_holding *holding); /* releases what waits; NULL is allow
 
 /* Makes the shard afresh (no accounts). `counting_start` and `meta` (NULL: none kept) say from when its metrics count.
  */
-tm_status tm_holding_make_shard(tm_holding *holding, tm_time counting_start, const tm_shard_meta *meta);
+tm_status tm_holding_make_shard(tm_holding *holding, const tm_pack *pack, tm_time counting_start,
+                                const tm_shard_meta *meta);
 /* Drops everything resident: the next step is a claim. */
 void tm_holding_drop(tm_holding *holding);
 /* Stops this shard alone with a reason. */
