@@ -241,6 +241,7 @@ void tm_heap_give(tm_heap *heap, void *block, size_t size)
         ((volatile char *)block)[size - 1] = 0;
 #endif
         UNPOISON(block, class_size(class));
+        memset(block, 0, size); /* an erased account leaves no text behind */
         push_free(heap, block, class);
     } else {
         chunk *header = (chunk *)block - 1;
@@ -254,6 +255,7 @@ void tm_heap_give(tm_heap *heap, void *block, size_t size)
         }
         heap->reserved -= sizeof(*header) + header->size;
         UNPOISON(block, header->size);
+        explicit_bzero(block, size);
         free(header);
     }
 }

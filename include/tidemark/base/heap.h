@@ -17,7 +17,7 @@ void tm_heap_free_all(tm_heap *heap);
 /* `size` bytes, zeroed, 16-byte aligned; NULL when the limit or the machine's memory is reached (the caller returns
    TM_FATAL, or sheds load). size 0 gives NULL. */
 void *tm_heap_take(tm_heap *heap, size_t size);
-/* Gives back a block taken with exactly this `size`. NULL is allowed. */
+/* Gives back a block taken with exactly this `size`; its bytes are cleared. NULL is allowed. */
 void tm_heap_give(tm_heap *heap, void *block, size_t size);
 /* A block of `new_size` with the first min(old, new) bytes kept and the rest zeroed; NULL when it cannot be had (the
    old block stays valid). May return the same block. */
