@@ -2,9 +2,9 @@
 
 #include <stdlib.h>
 
-/* How much of one input may wait for the other before it is paused, and when it goes on. */
 /* Records ahead whose account is asked for: its place in the table, then itself. */
 enum { FAR_AHEAD = 12, NEAR_AHEAD = 6 };
+/* How much of one input may wait for the other before it is paused, and when it goes on. */
 enum { AHEAD_RECORDS = 20000, RESUME_RECORDS = 5000 };
 #define AHEAD_BYTES ((size_t)32 << 20)
 #define RESUME_BYTES ((size_t)8 << 20)
