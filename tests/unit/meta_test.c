@@ -30,7 +30,8 @@ static tm_shard_meta sample(void)
                           .fingerprints_from = 12,
                           .counting_count = TM_METRICS_MAX};
     for (uint32_t i = 0; i < TM_METRICS_MAX; i++)
-        meta.counting[i] = (tm_counting){UINT64_C(0x9e3779b97f4a7c15) * i, i % 2 ? (tm_time)i : TM_TIME_NONE};
+        meta.counting[i] = (tm_counting){UINT64_C(0x9e3779b97f4a7c15) * i, i % 2 ? (tm_time)i : TM_TIME_NONE,
+                                         (int32_t)i, 2 * (int32_t)i};
     return meta;
 }
 
@@ -48,7 +49,10 @@ Test(meta, gives_back_what_it_was_given)
         cr_assert(out.marks[i].offset == in.marks[i].offset && out.marks[i].timestamp == in.marks[i].timestamp &&
                   out.marks[i].key_hash == in.marks[i].key_hash);
     for (uint32_t i = 0; i < TM_METRICS_MAX; i++)
-        cr_assert(out.counting[i].identity == in.counting[i].identity && out.counting[i].start == in.counting[i].start);
+        cr_assert(out.counting[i].identity == in.counting[i].identity &&
+                  out.counting[i].start == in.counting[i].start &&
+                  out.counting[i].reach_days == in.counting[i].reach_days &&
+                  out.counting[i].reach_hours == in.counting[i].reach_hours);
 }
 
 Test(meta, every_damaged_byte_and_every_cut_is_refused)
