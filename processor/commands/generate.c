@@ -14,7 +14,7 @@
 typedef struct sink {
     tm_writer *files[TM_INPUTS];
     tm_kafka_loader *loader;
-    tm_time latest; /* the greatest `at` so far over everything: the record timestamps, as semantics wants them */
+    tm_time latest[TM_INPUTS]; /* the greatest `at` of each so far: the record timestamps, as `replay` sees the files */
     uint64_t counts[TM_INPUTS];
     tm_error *error;
 } sink;
@@ -24,14 +24,14 @@ static tm_status emit(void *context, const tm_generated *generated)
     sink *s = context;
     tm_input input = generated->account_record ? TM_INPUT_ACCOUNTS : TM_INPUT_USAGE;
     s->counts[input]++;
-    if (generated->at > s->latest)
-        s->latest = generated->at;
+    if (generated->at > s->latest[input])
+        s->latest[input] = generated->at;
     tm_status status = TM_OK;
     if (s->files[input])
         status = tm_writer_line(s->files[input], generated->text, s->error);
     if (status == TM_OK && s->loader) {
         tm_slice value = generated->erase ? (tm_slice){0} : generated->text;
-        status = tm_kafka_loader_send(s->loader, input, generated->account, value, s->latest, s->error);
+        status = tm_kafka_loader_send(s->loader, input, generated->account, value, s->latest[input], s->error);
     }
     return status;
 }
@@ -134,7 +134,7 @@ static int run(const tm_command *command, int argc, char **argv)
 
     tm_error error;
     tm_error_clear(&error);
-    sink s = {.error = &error, .latest = TM_TIME_NONE};
+    sink s = {.error = &error, .latest = {TM_TIME_NONE, TM_TIME_NONE}};
     tm_clock clock = tm_system_clock();
     tm_kafka_property pairs[TM_OPTION_MANY_MAX];
     char *names[TM_OPTION_MANY_MAX] = {0};
