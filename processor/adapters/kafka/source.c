@@ -505,7 +505,17 @@ static tm_status source_bounds(void *context, tm_input input, int32_t partition,
         return TM_RETRY;
     }
     source->connection.down = false;
-    *ret_reached = lane != NULL && lane->started ? lane->next : -1;
+    /* Where the last fetch showed records behind the last stable offset, a producer's transaction is open: the input
+       goes on, and a reader who stands at that offset has not drained it. Before the first fetch nobody has come
+       anywhere. */
+    int64_t low, high = -1;
+    bool fetched = rd_kafka_get_watermark_offsets(source->connection.handle, source->connection.config->inputs[input],
+                                                  partition, &low, &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+                   high >= 0;
+    if (fetched && high > *ret_end) {
+        *ret_end = high;
+    }
+    *ret_reached = lane != NULL && lane->started && fetched ? lane->next : -1;
     return TM_OK;
 }
 
