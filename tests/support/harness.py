@@ -803,7 +803,8 @@ class TestCase(unittest.TestCase):
         """Creates what tidemark expects to find and returns {role: name} for the configuration; the journal is
         tidemark's own to create."""
         names = {role: f"{prefix or self.prefix}-{role.replace('_', '-')}" for role in TOPICS}
-        compacted = {"accounts": {"cleanup.policy": "compact", "min.compaction.lag.ms": str(30 * DAY_MS)},
+        # Records of long ago are old enough to be compacted at once, and segments roll by their records' timestamps.
+        compacted = {"accounts": {"cleanup.policy": "compact", "min.compaction.lag.ms": str(36500 * DAY_MS)},
                      "health": {"cleanup.policy": "compact"}}
         self.kafka.create_topics({names[role]: compacted.get(role, {}) for role in TOPICS if role not in without},
                                  partitions=partitions)
