@@ -480,7 +480,8 @@ tm_status tm_kafka_admin_check(tm_kafka_admin *admin, int64_t compaction_lag_ms,
     *ret_partitions = topics[TM_INPUT_USAGE].partitions;
     check_inputs(&state, config, topics, compaction_lag_ms);
     check_outputs(&state, config, outputs);
-    if (journal != NULL && !outputs[TM_TOPIC_JOURNAL].present && create_journal && *ret_partitions > 0) {
+    if (journal != NULL && !outputs[TM_TOPIC_JOURNAL].present && create_journal && *ret_partitions > 0 &&
+        !state.failed) {
         status = make_journal(admin, journal, *ret_partitions, &outputs[TM_TOPIC_JOURNAL], error);
         if (status == TM_RETRY) {
             return status;
@@ -489,7 +490,8 @@ tm_status tm_kafka_admin_check(tm_kafka_admin *admin, int64_t compaction_lag_ms,
             find(&state, true, journal, "let this user create topics, or create it yourself", "%s", error->what);
         }
     } else if (journal != NULL && !outputs[TM_TOPIC_JOURNAL].present) {
-        find(&state, true, journal, "`tidemark run` and `tidemark init` create it", "it is not there");
+        /* Nothing has to be put right before a start. */
+        find(&state, false, journal, "`tidemark run` creates it", "it is not there");
     }
     if (journal != NULL && outputs[TM_TOPIC_JOURNAL].present) {
         check_journal(&state, journal, &outputs[TM_TOPIC_JOURNAL], &topics[TM_INPUT_USAGE]);
