@@ -38,8 +38,8 @@ const tm_account *tm_shard_account(const tm_shard *shard, tm_slice key)
 
 tm_status tm_shard_take_in(tm_shard *shard, tm_account *account)
 {
-    tm_status status = tm_shard_grow(shard->heap, (void **)&shard->accounts, sizeof *shard->accounts,
-                                     shard->account_count, &shard->account_capacity);
+    tm_status status = tm_shard_grow(shard->heap, (void **)&shard->accounts, sizeof(tm_account *), shard->account_count,
+                                     &shard->account_capacity);
     if (status != TM_OK)
         return status;
     bool collides = tm_table_find(&shard->by_hash, account->hash) != TM_TABLE_NONE;
@@ -81,8 +81,8 @@ void tm_shard_release(tm_shard *shard, uint32_t index)
 
 tm_status tm_shard_note_changed(tm_shard *shard, tm_account *account)
 {
-    tm_status status = tm_shard_grow(shard->heap, (void **)&shard->changed, sizeof *shard->changed,
-                                     shard->changed_count, &shard->changed_capacity);
+    tm_status status = tm_shard_grow(shard->heap, (void **)&shard->changed, sizeof(tm_account *), shard->changed_count,
+                                     &shard->changed_capacity);
     if (status == TM_OK) {
         account->changed = true;
         shard->changed[shard->changed_count++] = account;

@@ -305,7 +305,7 @@ tm_status tm_holding_apply_record(tm_holding *holding, const tm_source_record *r
         decoded.kind = TM_RECORD_UNUSABLE;
     tm_outcome outcome;
     status = tm_shard_apply(holding->shard, &decoded, &outcome);
-    if (status == TM_OK && outcome == TM_OUTCOME_FUTURE) {
+    if (status == TM_OK && outcome == TM_OUTCOME_FUTURE && decoded.event) {
         reason = TM_DEAD_FUTURE;
         char at[TM_TIME_TEXT], now[TM_TIME_TEXT];
         tm_time_format(decoded.event->at, at);

@@ -328,9 +328,12 @@ tm_status tm_ledger_publish(tm_ledger *ledger, tm_holding *const *holdings, uint
         return TM_OK;
     int32_t *partitions = malloc(sizeof *partitions * behind);
     tm_position *positions = malloc(sizeof *positions * behind);
-    tm_status status = partitions && positions ? TM_OK : tm_fail(error, TM_FATAL, "no memory to publish");
-    if (status == TM_OK)
-        status = ledger->publisher->begin(ledger->publisher->context, error);
+    if (!partitions || !positions) {
+        free(partitions);
+        free(positions);
+        return tm_fail(error, TM_FATAL, "no memory to publish");
+    }
+    tm_status status = ledger->publisher->begin(ledger->publisher->context, error);
     uint32_t n = 0;
     for (uint32_t i = 0; i < count && status == TM_OK; i++) {
         const tm_holding *holding = holdings[i];

@@ -496,3 +496,28 @@ Test(takeover, time_stands_while_the_broker_is_away)
     tm_world_set_reachable(s.world, true);
     cr_assert_eq(published(), seen);
 }
+
+/* While the publisher waits, the group gives the shards to another and takes one back: what was lost stays lost. */
+Test(takeover, what_is_lost_during_a_wait_is_not_claimed_back)
+{
+    actor *a = stage_hire(&s, "first");
+    steps(a, 60);
+    event(0, 61, "x");
+    event(1, 61, "x");
+    s.now += 2 * TM_MINUTE;
+    for (int i = 0; i < 60 && a->gauges.waiting == false; i++) {
+        tm_world_lose_answer(s.world); /* in doubt: it waits, then makes a new producer */
+        stage_step(&s, a);
+    }
+    cr_assert(a->gauges.waiting, "the publication is being tried again");
+    tm_world_expel(s.world, &a->inner);
+    actor *b = stage_hire(&s, "second");
+    for (int i = 0; i < 300; i++) {
+        stage_step(&s, b);
+        stage_step(&s, a);
+    }
+    cr_assert_eq(a->gauges.shards + b->gauges.shards, 2, "%u and %u", a->gauges.shards, b->gauges.shards);
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+    cr_assert_eq(stage_stop(&s, b), TM_OK, "%s", b->error.what);
+    (void)published();
+}

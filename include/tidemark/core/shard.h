@@ -109,7 +109,7 @@ void tm_shard_settled(tm_shard *shard);
 tm_status tm_shard_mute(tm_shard *shard, bool muted);
 /* Sets the episode of a signal that was made before: an account not known is made. `rule` is its name. TM_OK or
  * TM_FATAL. */
-tm_status tm_shard_impose(tm_shard *shard, tm_slice account, tm_slice rule, tm_kind kind, tm_severity severity,
+tm_status tm_shard_impose(tm_shard *shard, tm_slice key, tm_slice rule, tm_kind kind, tm_severity severity,
                           tm_signal_state state, tm_time raised_at, tm_time time, uint32_t sequence);
 /* What was counted before `t` is not complete: windows that begin before the first midnight from `t` on are null from
  * now on. */
