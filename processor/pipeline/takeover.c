@@ -229,11 +229,24 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, const tm_stor
     return status;
 }
 
+/* True when the group knows no offsets of the shard: a group whose offsets expired, or that was deleted, is made anew,
+   and its generations begin at 1 again. */
+static bool group_is_new(const tm_ledger *ledger, const tm_holding *holding)
+{
+    tm_position committed;
+    tm_error error;
+    return ledger->source->committed(ledger->source->context, &holding->partition, 1, &committed, &error) == TM_OK &&
+           committed.commit == 0 && committed.next[TM_INPUT_USAGE] < 0 && committed.next[TM_INPUT_ACCOUNTS] < 0;
+}
+
 tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t generation, tm_error *error)
 {
     tm_holding_drop(holding);
     tm_store_state state;
-    tm_status status = ledger->store->claim(ledger->store->context, holding->partition, generation, &state, error);
+    const tm_store *store = ledger->store;
+    tm_status status = store->claim(store->context, holding->partition, generation, &state, error);
+    if (status == TM_REJECT && generation >= 0 && group_is_new(ledger, holding))
+        status = store->claim(store->context, holding->partition, TM_GENERATION_ANEW, &state, error);
     if (status != TM_OK)
         return status;
     if (ledger->must_initialise) {

@@ -423,6 +423,9 @@ static inline void sc_a_newer_generation_keeps_the_shard(const tm_store *a, cons
     /* who does not know its generation is not held back by it, and does not make the others forget it */
     SC(a->claim(a->context, 11, -1, &state, SC_ERROR), TM_OK);
     SC(b->claim(b->context, 11, 7, &state, SC_ERROR), TM_REJECT);
+    /* a group made anew counts from 1 again: the former generation is forgotten */
+    (void)sc_claim(b, 11, TM_GENERATION_ANEW);
+    (void)sc_claim(a, 11, 1);
 }
 
 static inline void sc_removed_is_removed(const tm_store *a, const tm_store *b)

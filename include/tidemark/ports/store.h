@@ -13,6 +13,9 @@ typedef struct tm_store_state {
     tm_slice meta;
 } tm_store_state;
 
+/* For claim(): see there. */
+enum { TM_GENERATION_ANEW = -2 };
+
 typedef struct tm_store_write {
     tm_slice account;
     tm_slice blob; /* absent (data == NULL): remove the account */
@@ -39,7 +42,8 @@ typedef tm_status (*tm_store_visit)(void *context, int64_t commit, tm_slice key,
 typedef struct tm_store {
     void *context;
     /* Takes ownership: raises the shard's epoch, unless a newer `generation` (of the group; negative: not known, and
-     * then not compared) raised it before (TM_REJECT). Returns what is kept. TM_OK, TM_RETRY, TM_REJECT, TM_FATAL. */
+     * then not compared) raised it before (TM_REJECT). Returns what is kept. TM_OK, TM_RETRY, TM_REJECT, TM_FATAL.
+       TM_GENERATION_ANEW: the group was made anew and counts from 1 again; the former generation is forgotten. */
     tm_status (*claim)(void *context, int32_t partition, int64_t generation, tm_store_state *ret_state,
                        tm_error *error);
     /* Reads without claiming: settles a commit whose answer was lost; `eval` and `explain`. */

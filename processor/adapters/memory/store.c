@@ -75,7 +75,8 @@ static tm_status memory_claim(void *context, int32_t partition, int64_t generati
                                    " of the group, and ours is %" PRId64,
                                    partition, found->generation, generation));
     }
-    found->generation = generation >= 0 ? generation : found->generation;
+    if (generation >= 0 || generation == TM_GENERATION_ANEW)
+        found->generation = generation >= 0 ? generation : -1;
     found->epoch++;
     return leave(self, describe(self, found, ret_state, error));
 }

@@ -373,7 +373,7 @@ static tm_status redis_claim(void *context, int32_t partition, int64_t generatio
                     "shard %" PRId32 " was claimed in generation %" PRId64 " of the group, and ours is %" PRId64,
                     partition, meta.generation, generation);
             tm_error_hint(error,
-                          "a newer member owns it; if the group was deleted and counts from 1 again, remove "
+                          "a newer member owns it; should that be wrong, remove "
                           "the field 'generation' of %s:{%s/%" PRId32 "}:meta",
                           store->prefix, store->group, partition);
             return TM_REJECT;
@@ -383,7 +383,8 @@ static tm_status redis_claim(void *context, int32_t partition, int64_t generatio
         }
         if (status == TM_OK) {
             meta.state.epoch++;
-            meta.generation = generation >= 0 ? generation : meta.generation;
+            if (generation >= 0 || generation == TM_GENERATION_ANEW)
+                meta.generation = generation >= 0 ? generation : -1;
             meta.buckets = meta.buckets != 0 ? meta.buckets : store->buckets;
             status = claim_write(store, partition, &meta, &done, error);
         }
