@@ -521,3 +521,17 @@ Test(takeover, what_is_lost_during_a_wait_is_not_claimed_back)
     cr_assert_eq(stage_stop(&s, b), TM_OK, "%s", b->error.what);
     (void)published();
 }
+
+Test(takeover, fingerprints_are_kept_for_the_whole_window)
+{
+    first_life(); /* id 3 at minute 30 */
+    event(0, 62, "n1");
+    s.now += 3 * TM_MINUTE;
+    first_life(); /* its commit forgets what is older than an hour */
+    event(0, 64, "3");
+    s.now += 3 * TM_MINUTE;
+    actor *a = stage_hire(&s, "third");
+    steps(a, 60);
+    cr_assert_eq(a->gauges.duplicates, 1);
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+}
