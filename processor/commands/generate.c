@@ -86,8 +86,7 @@ static int run(const tm_command *command, int argc, char **argv)
     const char *out = NULL, *brokers = NULL, *start = "2026-01-05", *usage = "usage", *accounts_topic = "accounts",
                *suffix = "";
     bool zst = false, gz = false, plain = false;
-    int64_t seed = 1, accounts = 2000, days = 60, disorder = 20, duplicates = 5, per_day = 4,
-            largest = 0;
+    int64_t seed = 1, accounts = 2000, days = 60, disorder = 20, duplicates = 5, per_day = 4, largest = 0;
     tm_option_list properties = {0};
     const tm_option table[] = {
         {"out", "DIR", "write usage.ndjson, accounts.ndjson and truth.csv there", TM_OPTION_TEXT, &out},
@@ -100,7 +99,8 @@ static int run(const tm_command *command, int argc, char **argv)
         {"days", "N", "days (default 60)", TM_OPTION_COUNT, &days},
         {"start", "DATE", "first day, UTC (default 2026-01-05)", TM_OPTION_TEXT, &start},
         {"intensity", "N", "events an active user and day, about (default 4)", TM_OPTION_COUNT, &per_day},
-        {"largest", "N", "users of an account at most (default: none are left out, up to 200)", TM_OPTION_COUNT, &largest},
+        {"largest", "N", "users of an account at most (default: none are left out, up to 200)", TM_OPTION_COUNT,
+         &largest},
         {"disorder", "N", "of 1,000 events, so many arrive up to six hours late (default 20)", TM_OPTION_COUNT,
          &disorder},
         {"duplicates", "N", "of 1,000 events, so many are sent twice (default 5)", TM_OPTION_COUNT, &duplicates},

@@ -19,7 +19,7 @@ import model  # noqa: E402
 PARTITIONS = 6
 ZONE = "Europe/Berlin"
 # From 15 February: 29 March 2026 has 23 hours in Berlin.
-POPULATION = {"accounts": 200, "days": 60, "start": "2026-02-15", "intensity": 0, "largest": 6, "seed": 11}
+POPULATION = {"accounts": 2000, "days": 60, "start": "2026-02-15", "intensity": 0, "largest": 6, "seed": 11}
 
 
 def differences(ours, theirs):
@@ -47,13 +47,13 @@ class MainJob(jobs.TestCase):
         words = [w for k, v in POPULATION.items() for w in (f"--{k}", v)]
         self.tidemark.run("generate", "--brokers", self.broker.bootstrap, "--usage", topics["usage"], "--accounts-topic",
                           topics["accounts"], *words, timeout=300)
-        self.tidemark.run("run", "--config", config, "--once", timeout=300)
+        self.tidemark.run("run", "--config", config, "--once", timeout=600)
         signals = self.signals(topics)
-        self.assert_same_signals(signals, self.replayed(files, config), minimum=500)
-        self.assert_valid(topics, minimum={"churn_risk": 100, "expansion": 10, "advisories": 10, "journal": PARTITIONS})
+        self.assert_same_signals(signals, self.replayed(files, config), minimum=2000)
+        self.assert_valid(topics, minimum={"churn_risk": 1000, "expansion": 10, "advisories": 10, "journal": PARTITIONS})
         self.assertEqual({s["data"]["state"] for s in signals}, {"raised", "updated", "cleared"})
         self.assertIn("erased", {s["data"]["reason"] for s in signals if s["data"]["state"] == "cleared"})
-        self.assertEqual(model_child.wait(600), 0, model_child.stderr)
+        self.assertEqual(model_child.wait(1200), 0, model_child.stderr)
         count, report = differences(jobs.read_ndjson(found), signals)
         self.assertEqual(count, 0, report)
 

@@ -48,11 +48,11 @@ typedef struct tm_source {
     /* Stops and resumes delivery of one partition of an input; after a resume the next record is exactly the one after
      * the last delivered. */
     tm_status (*pause)(void *context, tm_input input, int32_t partition, bool paused, tm_error *error);
-    /* Asks the broker now for the least offset kept, and the end: the last stable offset, as a read_committed reader sees
-       it, or, while a producer's transaction is open there, an offset beyond it. A TM_OK is the broker's confirmation.
-       *ret_reached: up to where this reader has certainly come: every record below it was delivered by `poll` or will
-       never be (transaction markers, aborted and compacted records are passed over); the started offset at least. An
-       input is drained when reached >= end. TM_RETRY: no answer. */
+    /* Asks the broker now for the least offset kept, and the end: the last stable offset, as a read_committed reader
+       sees it, or, while a producer's transaction is open there, an offset beyond it. A TM_OK is the broker's
+       confirmation. *ret_reached: up to where this reader has certainly come: every record below it was delivered by
+       `poll` or will never be (transaction markers, aborted and compacted records are passed over); the started offset
+       at least. An input is drained when reached >= end. TM_RETRY: no answer. */
     tm_status (*bounds)(void *context, tm_input input, int32_t partition, int64_t *ret_first, int64_t *ret_end,
                         int64_t *ret_reached, tm_error *error);
     /* The group's committed offsets of these partitions with their metadata (n), waiting for pending transactions:

@@ -81,7 +81,8 @@ typedef void (*tm_kafka_finding)(void *context, bool fatal, const tm_error *find
    - every output topic there, `health` compacted (a warning where it is not);
    - the journal with the inputs' number of partitions, policy delete, retention unlimited or at least that of `usage`,
      max.message.bytes of TM_JOURNAL_LINE_MAX (less is a warning).
-     Absent, it is created so when `create_journal` is set; otherwise it is a finding.
+     Absent, it is created so when `create_journal` is set and nothing else is fatal;
+     otherwise it is a mild finding.
    ret_partitions: partitions of `usage` (0 when absent). TM_OK: no fatal finding; TM_REJECT: at least one was reported;
    TM_RETRY: the broker does not answer. */
 tm_status tm_kafka_admin_check(tm_kafka_admin *admin, int64_t compaction_lag_ms, bool create_journal,
