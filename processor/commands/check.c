@@ -135,8 +135,10 @@ static void check_kafka(checking *c, const tm_setup *setup, tm_time *ret_first)
     }
     if (status == TM_OK && partitions > 0 && partitions <= PARTITIONS_MAX) {
         edges = calloc(partitions, sizeof *edges);
-        status = edges ? tm_kafka_admin_edges(admin, f->usage, partitions, EDGES_MS, edges, &error)
-                       : tm_fail(&error, TM_FATAL, "out of memory");
+        if (edges)
+            status = tm_kafka_admin_edges(admin, f->usage, partitions, EDGES_MS, edges, &error);
+        else
+            status = tm_fail(&error, TM_FATAL, "out of memory");
         for (uint32_t i = 0; edges && status == TM_OK && i < partitions; i++) {
             if (edges[i].earliest != TM_TIME_NONE && (*ret_first == TM_TIME_NONE || edges[i].earliest < *ret_first))
                 *ret_first = edges[i].earliest;
