@@ -113,7 +113,7 @@ static tm_status find_message_max(tm_service *service, tm_kafka_admin *admin, tm
 {
     tm_kafka_topic topic;
     tm_status status = tm_kafka_admin_describe(admin, &service->kafka.outputs[TM_TOPIC_DEAD_LETTERS], 1, &topic, error);
-    if (status == TM_OK && topic.configured && topic.message_max > 2 * FRAME_MAX)
+    if (status == TM_OK && topic.configured && topic.message_max > (int64_t)2 * FRAME_MAX)
         service->settings.message_max = (size_t)(topic.message_max - FRAME_MAX);
     return status;
 }

@@ -42,6 +42,13 @@ static held *find(worker *w, int32_t partition)
     return NULL;
 }
 
+static void free_shard(held *h)
+{
+    tm_rebuild_free(h->rebuild);
+    tm_holding_free(h->holding);
+    free(h);
+}
+
 static void remove_shard(worker *w, held *h)
 {
     for (uint32_t i = 0; i < w->count; i++) {
@@ -50,9 +57,7 @@ static void remove_shard(worker *w, held *h)
             break;
         }
     }
-    tm_rebuild_free(h->rebuild);
-    tm_holding_free(h->holding);
-    free(h);
+    free_shard(h);
 }
 
 void tm_worker_fail(worker *w, const tm_error *error)
@@ -64,12 +69,14 @@ void tm_worker_fail(worker *w, const tm_error *error)
 
 void tm_worker_sweep(worker *w)
 {
-    for (uint32_t i = 0; i < w->count;) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < w->count; i++) {
         if (w->shards[i]->holding->state == TM_HOLDING_LOST)
-            remove_shard(w, w->shards[i]);
+            free_shard(w->shards[i]);
         else
-            i++;
+            w->shards[kept++] = w->shards[i];
     }
+    w->count = kept;
 }
 
 void tm_worker_claim_again(worker *w, held *h)

@@ -102,7 +102,7 @@ bool tm_worker_publish(worker *w, uint32_t tries)
     w->inside = true;
     for (uint32_t attempt = 1;; attempt++) {
         /* While it was waited for, shards may have come and gone. */
-        tm_holding **holdings = malloc(sizeof *holdings * (w->count + 1));
+        tm_holding **holdings = malloc(sizeof(tm_holding *) * (w->count + 1));
         status = holdings ? tm_ledger_publish(&w->ledger, holdings, holdings_of(w, holdings), &error)
                           : tm_fail(&error, TM_FATAL, "no memory to publish");
         free(holdings);
