@@ -67,7 +67,53 @@ static void log_status(const tm_service *service, const tm_service_sum *before, 
                        sizeof fields / sizeof *fields);
 }
 
-static int supervise(tm_service *service)
+/* Rules read again at SIGHUP. What was read stays until the end: workers may still judge by it. */
+typedef struct reloads {
+    tm_setup_options wanted;
+    tm_setup *items;
+    uint32_t count;
+} reloads;
+
+static void say_reload(const tm_service *service, tm_log_level level, const char *event, const char *message,
+                       const tm_pack *pack)
+{
+    tm_log_field fields[] = {tm_log_integer("rules_version", pack->version)};
+    service->log.write(service->log.context, level, event, message, fields, 1);
+}
+
+static void reload(tm_service *service, reloads *r)
+{
+    const tm_pack *current = atomic_load(&service->reloaded) ? atomic_load(&service->reloaded) : service->settings.pack;
+    tm_setup fresh;
+    if (tm_setup_load(service->command, &r->wanted, &fresh) != 0) { /* which has printed what is wrong */
+        say_reload(service, TM_LOG_ERROR, "reload_refused", "The new rules have errors: the old ones stay in force",
+                   current);
+        return;
+    }
+    tm_setup *items = NULL;
+    if (fresh.pack->hash == current->hash) {
+        say_reload(service, TM_LOG_INFO, "reloaded", "The rules are the same", current);
+    } else if (fresh.pack->version <= current->version) {
+        say_reload(service, TM_LOG_ERROR, "reload_refused",
+                   "The new rules need a version above the present one, which stays in force", current);
+    } else if ((items = realloc(r->items, sizeof *items * (r->count + 1)))) {
+        r->items = items;
+        r->items[r->count] = fresh;
+        atomic_store(&service->reloaded, r->items[r->count++].pack);
+        say_reload(service, TM_LOG_INFO, "reloaded", "New rules act from the next grid instant on", fresh.pack);
+        return;
+    }
+    tm_setup_done(&fresh);
+}
+
+static void forget_reloads(reloads *r)
+{
+    for (uint32_t i = 0; i < r->count; i++)
+        tm_setup_done(&r->items[i]);
+    free(r->items);
+}
+
+static int supervise(tm_service *service, reloads *r)
 {
     int64_t start = service->clock.steady(service->clock.context);
     int64_t next = start + FIRST_STATUS, last = start;
@@ -77,9 +123,7 @@ static int supervise(tm_service *service)
         int64_t now = service->clock.steady(service->clock.context);
         tm_notify("WATCHDOG=1");
         if (tm_signals_take_reload())
-            service->log.write(
-                service->log.context, TM_LOG_WARNING, "reload",
-                "New rules are taken at a restart: raise the version and restart the instances one by one", NULL, 0);
+            reload(service, r);
         if (now < next)
             continue;
         log_status(service, &before, now - last);
@@ -127,6 +171,7 @@ static int run(const tm_command *command, int argc, char **argv)
     (void)tm_log_level_parse(tm_slice_of(setup.configuration->log_level), &level);
     tm_log_format format = strcmp(setup.configuration->log_format, "json") == 0 ? TM_LOG_JSON : TM_LOG_KEY_VALUE;
     tm_service service = {0};
+    reloads r = {.wanted = wanted};
     if (tm_signals_install(&error) != TM_OK ||
         tm_system_log_init(stderr, format, level, tm_system_clock(), &log, &error) != TM_OK) {
         code = tm_cli_fail(command, TM_FATAL, &error);
@@ -139,12 +184,13 @@ static int run(const tm_command *command, int argc, char **argv)
             tm_setup_print_answers(&setup, service.settings.counting_start, stderr);
         code = tm_service_start(&service);
         if (code == 0)
-            code = supervise(&service);
+            code = supervise(&service, &r);
         else
             (void)tm_service_stop(&service);
     }
 out:
     tm_service_done(&service);
+    forget_reloads(&r);
     tm_system_log_done(&log);
     tm_signals_restore();
     tm_setup_done(&setup);
@@ -154,6 +200,8 @@ out:
 const tm_command tm_command_run = {
     "run", "read usage events, keep aggregates, publish signals", "",
     "Joins the consumer group and processes until it is asked to stop (SIGTERM, SIGINT): then it settles and leaves.\n"
+    "SIGHUP reads the rules again: with a greater version they act from the next grid instant on; with errors, or\n"
+    "without one, the old ones stay in force.\n"
     "Logs go to standard error: one line at start, one a minute, and what happens.\n\n"
     "Exit status: 0 stopped or at its end; 64 usage; 66 a file is missing; 69 Kafka or Redis does not answer;\n"
     "70 an invariant is broken, or a shard is halted; 75 stopped while something did not answer (nothing is "

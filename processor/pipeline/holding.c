@@ -56,6 +56,7 @@ tm_holding *tm_holding_new(const tm_pipeline_settings *settings, tm_reading *rea
     if (!holding)
         return NULL;
     holding->settings = settings;
+    holding->pack = settings->pack;
     holding->reading = reading;
     holding->partition = partition;
     holding->state = TM_HOLDING_CLAIMING;
@@ -400,8 +401,8 @@ void tm_holding_meta(const tm_holding *holding, tm_shard_meta *ret_meta)
     *ret_meta = (tm_shard_meta){.time = tm_shard_time(holding->shard),
                                 .judged = tm_shard_judged(holding->shard),
                                 .partitions = settings->partitions,
-                                .rules_version = settings->pack->version,
-                                .pack_hash = settings->pack->hash,
+                                .rules_version = holding->pack->version,
+                                .pack_hash = holding->pack->hash,
                                 .configuration_hash = settings->configuration_hash,
                                 .counting_start = holding->counting_start,
                                 .marks = {holding->marks[0], holding->marks[1]},

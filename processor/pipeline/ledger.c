@@ -50,9 +50,9 @@ static tm_status tell_configuration(tm_holding *holding)
                                      .partition = holding->partition,
                                      .commit = holding->next.commit,
                                      .core_version = tm_slice_of(settings->version),
-                                     .rules_version = settings->pack->version,
-                                     .pack_hash = settings->pack->hash,
-                                     .rules = settings->pack->text,
+                                     .rules_version = holding->pack->version,
+                                     .pack_hash = holding->pack->hash,
+                                     .rules = holding->pack->text,
                                      .timezone = settings->timezone,
                                      .evaluate_every = settings->shard.evaluate_every,
                                      .grace = settings->grace,
@@ -83,8 +83,8 @@ static tm_status tell_commit(tm_holding *holding, tm_time clock_end, bool advanc
                               .t_before = holding->t_before,
                               .t_after = tm_shard_time(holding->shard),
                               .judged = tm_shard_judged(holding->shard),
-                              .rules_version = settings->pack->version,
-                              .pack_hash = settings->pack->hash,
+                              .rules_version = holding->pack->version,
+                              .pack_hash = holding->pack->hash,
                               .signals = holding->signals,
                               .signal_count = holding->signal_count,
                               .erasures = holding->erasures,
@@ -160,7 +160,7 @@ static tm_status gather_writes(tm_ledger *ledger, const tm_holding *holding, uin
     for (uint32_t i = 0; i < changed; i++) {
         const tm_account *account = tm_shard_changed(shard, i);
         size_t offset = ledger->blobs.length;
-        tm_state_encode(account, holding->settings->pack, &now, &ledger->blobs);
+        tm_state_encode(account, holding->pack, &now, &ledger->blobs);
         /* The buffer may still move: offsets now, addresses below. */
         ledger->writes[i] = (tm_store_write){account->key, {(const char *)offset, ledger->blobs.length - offset}};
     }

@@ -96,7 +96,7 @@ void tm_rebuild_free(tm_rebuild *r)
  * error says why. */
 static const tm_pack *pack_of(tm_rebuild *r, const tm_journal_configuration *line, tm_error *error)
 {
-    const tm_pack *current = r->holding->settings->pack;
+    const tm_pack *current = r->holding->pack;
     if (line->pack_hash == current->hash)
         return current;
     tm_pack **packs = realloc(r->packs, sizeof(tm_pack *) * (r->pack_count + 1));
@@ -254,7 +254,7 @@ static tm_status finish(tm_rebuild *r, tm_error *error)
             r, "the journal does not lead to the commit that the group's offsets name",
             "restore the journal topic, or remove the group's offsets to begin anew (signals will be raised again)",
             error);
-    const tm_pack *current = holding->settings->pack;
+    const tm_pack *current = holding->pack;
     if (r->pack != current) {
         /* The rules changed since the last commit: what they do from here on is the next commit's to tell. */
         if (tm_shard_adopt(holding->shard, current) != TM_OK)

@@ -22,8 +22,7 @@ static tm_status load_account(void *context, int64_t commit, tm_slice key, tm_sl
     loading *l = context;
     tm_shard *shard = l->holding->shard;
     tm_account *account;
-    tm_status status =
-        tm_state_decode(tm_shard_heap(shard), l->holding->settings->pack, key, bytes, &account, l->error);
+    tm_status status = tm_state_decode(tm_shard_heap(shard), l->holding->pack, key, bytes, &account, l->error);
     if (status == TM_OK) {
         status = tm_shard_restore_account(shard, account);
         if (status == TM_REJECT) { /* a hash scan may show a field twice */
@@ -195,11 +194,11 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, const tm_stor
     }
     if (meta.partitions != settings->partitions)
         return refuse(ledger, holding, PARTITIONS_CHANGED, PARTITIONS_HINT);
-    if (meta.rules_version > settings->pack->version) {
+    if (meta.rules_version > holding->pack->version) {
         char what[160];
         tm_error versions;
         tm_fail(&versions, TM_REJECT, "the shard was last written under rules version %lld, this process has %lld",
-                (long long)meta.rules_version, (long long)settings->pack->version);
+                (long long)meta.rules_version, (long long)holding->pack->version);
         memcpy(what, versions.what, sizeof what - 1);
         what[sizeof what - 1] = 0;
         return refuse(ledger, holding, what, "deploy the newer rules here too, or raise this file's version above it");
@@ -209,8 +208,8 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, const tm_stor
                       "set both back; day buckets and hashed users of the state mean nothing under others");
     holding->marks[0] = meta.marks[0];
     holding->marks[1] = meta.marks[1];
-    holding->configuration_told = meta.pack_hash == settings->pack->hash;
-    if (tm_holding_make_shard(holding, settings->pack, meta.counting_start, &meta) != TM_OK)
+    holding->configuration_told = meta.pack_hash == holding->pack->hash;
+    if (tm_holding_make_shard(holding, holding->pack, meta.counting_start, &meta) != TM_OK)
         return tm_fail(error, TM_FATAL, "no memory for a shard");
     loading l = {.holding = holding, .error = error};
     tm_status status = load(ledger, holding, &l);
@@ -280,7 +279,7 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
         holding->state = TM_HOLDING_REPLAYING;
         return TM_OK;
     }
-    if (tm_holding_make_shard(holding, holding->settings->pack, holding->settings->counting_start, NULL) != TM_OK)
+    if (tm_holding_make_shard(holding, holding->pack, holding->settings->counting_start, NULL) != TM_OK)
         return tm_fail(error, TM_FATAL, "no memory for a shard");
     bool halted;
     status = start_inputs(ledger, holding, true, error, &halted);

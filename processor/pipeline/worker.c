@@ -194,6 +194,9 @@ static void on_assigned(void *context, const int32_t *partitions, uint32_t count
         }
         held *added = calloc(1, sizeof *added);
         tm_holding *holding = tm_holding_new(w->settings, &w->reading, &w->ports->source, partitions[i]);
+        const tm_pack *reloaded = w->settings->reloaded ? atomic_load(w->settings->reloaded) : NULL;
+        if (holding && reloaded)
+            holding->pack = reloaded;
         if (!added || !holding) {
             free(added);
             tm_holding_free(holding);
@@ -433,11 +436,35 @@ static void turn(worker *w, bool busy)
     claim_all(w);
 }
 
+/* Between two commits newer rules take the place of the old ones; the next commit tells the journal. */
+static void take_reloaded(worker *w)
+{
+    const tm_pack *pack = w->settings->reloaded ? atomic_load(w->settings->reloaded) : NULL;
+    for (uint32_t i = 0; pack && i < w->count; i++) {
+        tm_holding *holding = w->shards[i]->holding;
+        if (holding->pack == pack || holding->open)
+            continue;
+        if (holding->state == TM_HOLDING_LIVE) {
+            if (tm_shard_adopt(holding->shard, pack) != TM_OK) {
+                tm_error error;
+                tm_fail(&error, TM_FATAL, "no memory is left to take over new rules");
+                tm_error_hint(&error, "raise memory_limit, or spread the partitions over more processes");
+                tm_worker_say(w, TM_LOG_ERROR, "shard_halted", "This shard is halted; the others go on",
+                              holding->partition, &error);
+                tm_holding_halt(holding, &error);
+            }
+            holding->configuration_told = false;
+        }
+        holding->pack = pack;
+    }
+}
+
 static void round_of_commits(worker *w)
 {
     tm_worker_commit_all(w, false);
     if (!w->failed)
         (void)tm_worker_publish(w, 0);
+    take_reloaded(w);
     show(w);
     w->next_round = steady(w) + w->settings->commit_interval;
 }

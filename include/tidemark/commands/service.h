@@ -39,6 +39,7 @@ typedef struct tm_service {
     tm_kafka_config kafka;
     tm_kafka_property *properties;
     tm_pipeline_settings settings;
+    _Atomic(const tm_pack *) reloaded; /* the newest rules; NULL: those of the setup */
     int64_t *ends[TM_INPUTS];
     tm_service_worker *workers;
     uint32_t worker_count;

@@ -43,6 +43,7 @@ typedef struct tm_fingerprint_span {
 
 typedef struct tm_holding {
     const tm_pipeline_settings *settings;
+    const tm_pack *pack; /* the rules in force here: the settings' at first, then what a reload brought */
     tm_reading *reading;
     int32_t partition;
     tm_holding_state state;

@@ -27,6 +27,9 @@ typedef struct tm_pipeline_settings {
     tm_time counting_start;   /* of the group */
     tm_event_options reading;
     const tm_pack *pack;
+    /* Where a reload puts newer rules: taken between two commits, acting from the next grid instant on. NULL: no
+       reloads. A pack put there outlives the workers. */
+    _Atomic(const tm_pack *) *reloaded;
     uint64_t configuration_hash;              /* over everything below that changes what records mean */
     tm_slice timezone, key_mismatch, mapping; /* as the journal keeps them */
     const char *version;                      /* of the program */
