@@ -60,6 +60,7 @@ static void log_status(const tm_service *service, const tm_service_sum *before, 
         tm_log_integer("shards", now.shards),
         tm_log_integer("halted", now.halted),
         tm_log_text("stream_time", time),
+        tm_log_integer("lag_records", now.lag),
         tm_log_integer("lag_seconds", now.time == TM_TIME_NONE ? -1 : (wall - now.time) / 1000),
         tm_log_text("waiting", now.waiting ? "true" : "false"),
     };

@@ -342,6 +342,8 @@ void tm_service_look(const tm_service *service, tm_service_sum *ret_sum)
             ret_sum->open[k] += atomic_load(&g->open[k]);
         ret_sum->accounts += atomic_load(&g->accounts);
         ret_sum->memory += atomic_load(&g->memory);
+        int64_t lag = atomic_load(&g->lag);
+        ret_sum->lag = lag < 0 || ret_sum->lag < 0 ? -1 : ret_sum->lag + lag;
         ret_sum->shards += atomic_load(&g->shards);
         ret_sum->halted += atomic_load(&g->halted);
         ret_sum->waiting |= atomic_load(&g->waiting);

@@ -459,12 +459,41 @@ static void take_reloaded(worker *w)
     }
 }
 
+/* How many records of the shards held have not been taken, by the broker's word. */
+static void look_at_lag(worker *w)
+{
+    if (steady(w) < w->lag_at)
+        return;
+    w->lag_at = steady(w) + LAG_EVERY;
+    const tm_source *source = &w->ports->source;
+    int64_t lag = 0;
+    for (uint32_t i = 0; i < w->count; i++) {
+        const tm_holding *holding = w->shards[i]->holding;
+        for (int k = 0; k < TM_INPUTS && holding->state == TM_HOLDING_LIVE; k++) {
+            const tm_lane *lane = &holding->intake.lanes[k];
+            int64_t first, end, reached;
+            tm_error error;
+            if (!lane->on)
+                continue;
+            if (source->bounds(source->context, (tm_input)k, holding->partition, &first, &end, &reached, &error) !=
+                TM_OK) {
+                atomic_store(&w->gauges->lag, -1);
+                return;
+            }
+            lag += end > lane->next && reached < end ? end - lane->next : (int64_t)lane->count;
+        }
+    }
+    atomic_store(&w->gauges->lag, lag);
+}
+
 static void round_of_commits(worker *w)
 {
     tm_worker_commit_all(w, false);
     if (!w->failed)
         (void)tm_worker_publish(w, 0);
     take_reloaded(w);
+    if (!w->failed)
+        look_at_lag(w);
     show(w);
     w->next_round = steady(w) + w->settings->commit_interval;
 }

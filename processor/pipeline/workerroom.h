@@ -14,6 +14,7 @@ enum {
     IDLE_COMMIT = 30000,  /* ms of stream time after which an idle shard commits its T, even if nobody is due */
     BACKOFF_FIRST = 50,   /* ms; doubled at each failure, with jitter */
     BACKOFF_LAST = 5000,
+    LAG_EVERY = 10000,     /* ms between looks at how far the inputs are ahead */
     SETTLE_TRIES = 3,      /* inside a revocation the group waits for us */
     STOP_DEADLINE = 10000, /* ms a stop may take while something outside does not answer */
 };
@@ -40,6 +41,7 @@ typedef struct worker {
     bool in_callback; /* the source's callback is running: it must not be polled */
     bool inside;      /* a commit or publication is being tried: a revocation only marks */
     int64_t next_round;
+    int64_t lag_at;     /* steady ms of the next look at how far the inputs are ahead */
     int64_t stop_since; /* steady ms when the stop was seen; 0: not yet */
     uint32_t random;
     tm_error fatal;

@@ -51,6 +51,7 @@ typedef struct tm_service {
 typedef struct tm_service_sum {
     uint64_t records, applied, duplicates, late, dead_letters, judged, signals, commits, publications, shed;
     int64_t open[TM_KINDS], accounts, memory, time;
+    int64_t lag; /* records waiting in the inputs; -1: not known */
     uint32_t shards, halted;
     bool waiting;
 } tm_service_sum;
