@@ -198,7 +198,8 @@ static inline bool source_contract_ends_before_open_transactions(const contract_
     CONTRACT_CHECK(
         member.source.bounds(member.source.context, TM_INPUT_USAGE, 1, &first, &end, &reached, &member.error) == TM_OK,
         "%s", member.error.what);
-    CONTRACT_CHECK(first == 0 && end == 5 && reached == 5, "%" PRId64 " %" PRId64 " %" PRId64, first, end, reached);
+    /* Everything that can be read was read, and yet the input is not drained: more of it exists. */
+    CONTRACT_CHECK(first == 0 && end > 5 && reached == 5, "%" PRId64 " %" PRId64 " %" PRId64, first, end, reached);
     CONTRACT_CHECK(world->hold(world->context, TM_INPUT_USAGE, 1, false), "release");
     CONTRACT_CHECK(contract_poll_until_drained(&member, TM_INPUT_USAGE, 1), "%s", member.error.what);
     CONTRACT_CHECK(member.count[TM_INPUT_USAGE][1] == 6, "%" PRId64 " records", member.count[TM_INPUT_USAGE][1]);

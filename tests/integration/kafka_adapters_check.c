@@ -85,6 +85,8 @@ static bool create_topics(kafka_world *world, uint32_t usage, uint32_t accounts)
                                          .replication = 1,
                                          .compacted = i == TM_INPUT_ACCOUNTS || i == TM_INPUTS + TM_TOPIC_HEALTH,
                                          .retention_ms = -1,
+                                         .message_max =
+                                             i == TM_INPUTS + TM_TOPIC_JOURNAL ? TM_JOURNAL_LINE_MAX : TM_KAFKA_UNSAID,
                                          .min_compaction_lag_ms = i == TM_INPUT_ACCOUNTS ? 86400000 : TM_KAFKA_UNSAID};
     }
     made = tm_kafka_admin_new(&world->configs[0], &admin, &error) == TM_OK &&

@@ -282,7 +282,7 @@ static tm_status source_bounds(void *context, tm_input input, int32_t partition,
         status = not_reachable(error);
     } else {
         *ret_first = log->first;
-        *ret_end = tm_log_stable_end(log);
+        *ret_end = log->count; /* beyond the stable end while a transaction holds records back: not drained */
         if (owns(self, partition)) {
             tm_lane *lane = lane_of(self, input, partition);
             pass_hidden(log, lane);
