@@ -535,6 +535,9 @@ tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *p
         tm_worker_commit_all(&w, false);
         if (!tm_worker_publish(&w, 0) || w.unsettled)
             status = TM_RETRY;
+        w.lag_at = 0; /* the last word is of now */
+        if (status == TM_OK && !w.failed)
+            look_at_lag(&w);
         show(&w);
     }
     if (w.failed) {
