@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a fresh Debian 12 machine to signals: installs what is missing, builds tidemark, and shows it at work on an
+# From a fresh Debian 12 or 13 machine to signals: installs what is missing, builds tidemark, and shows it at work on an
 # embedded Kafka and Redis. Arguments go to `tidemark demo`.
 set -euo pipefail
 

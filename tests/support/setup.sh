@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing on Debian 12.
+# Installs what is missing on Debian 12 or 13.
 #
 #   setup.sh build   what building tidemark and running its demo need
 #   setup.sh test    that, and what the tests need: compilers for lint and fuzzing, Java, Node.js, Kafka's jars
@@ -24,27 +24,47 @@ if ! have dpkg-query || ! have apt-get; then
     exit 69
 fi
 
+# Where releases have different names for a package, with | between them, the preferred one first.
 packages=(build-essential cmake ninja-build pkg-config
     librdkafka-dev libjansson-dev libhiredis-dev libsodium-dev libsimdjson-dev libfyaml-dev libxxhash-dev libzstd-dev zlib1g-dev libssl-dev
     redis-server tzdata ca-certificates)
 
 if [ "$mode" = test ]; then
-    packages+=(libcriterion-dev clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev gcovr help2man man-db
+    packages+=(libcriterion-dev 'clang-14|clang-19' 'clang-tidy-14|clang-tidy-19' 'clang-format-14|clang-format-19'
+        'libclang-rt-14-dev|libclang-rt-19-dev' gcovr help2man man-db
         zstd kcat sqlite3 python3 python3-yaml)
     # Tools that may be there without Debian's package, from another supplier: those are as good.
     jdk=$(javac -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p' || true)
     if [ "${jdk:-0}" -lt 17 ] || ! have java; then
-        packages+=(openjdk-17-jdk-headless)
+        packages+=('openjdk-17-jdk-headless|openjdk-21-jdk-headless')
     fi
     have mvn || packages+=(maven)
     have node || packages+=(nodejs)
     have npm || packages+=(npm)
 fi
 
+installed() {
+    local states
+    # shellcheck disable=SC2086 # names have no blanks
+    states=$(dpkg-query --show --showformat='${db:Status-Status}\n' ${1//|/ } 2>/dev/null || true)
+    [[ $'\n'$states$'\n' == *$'\ninstalled\n'* ]]
+}
+
+# The first of the names that this release has; the first of all if it has none, for apt-get to complain of.
+available() {
+    local name
+    for name in ${1//|/ }; do
+        if apt-cache show "$name" >/dev/null 2>&1; then
+            echo "$name"
+            return
+        fi
+    done
+    echo "${1%%|*}"
+}
+
 missing=()
 for package in "${packages[@]}"; do
-    state=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)
-    [ "$state" = installed ] || missing+=("$package")
+    installed "$package" || missing+=("$package")
 done
 
 if [ ${#missing[@]} -gt 0 ]; then
@@ -81,7 +101,11 @@ if [ ${#missing[@]} -gt 0 ]; then
         return 1
     }
     apt update
-    apt install --no-install-recommends "${missing[@]}"
+    chosen=()
+    for package in "${missing[@]}"; do
+        chosen+=("$(available "$package")")
+    done
+    apt install --no-install-recommends "${chosen[@]}"
 
     case " ${missing[*]} " in
     *" redis-server "*)
