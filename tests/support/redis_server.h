@@ -62,12 +62,17 @@ static inline void redis_server_launch(redis_server *server, const char *option,
     close(out[0]);
 }
 
-static inline void redis_server_start(redis_server *server, const char *option, const char *value)
+static inline void redis_server_place(redis_server *server)
 {
     snprintf(server->directory, sizeof(server->directory), "/tmp/tidemark-redis-XXXXXX");
     cr_assert_not_null(mkdtemp(server->directory));
     snprintf(server->socket, sizeof(server->socket), "%s/s", server->directory);
     snprintf(server->url, sizeof(server->url), "unix://%s", server->socket);
+}
+
+static inline void redis_server_start(redis_server *server, const char *option, const char *value)
+{
+    redis_server_place(server);
     redis_server_launch(server, option, value);
 }
 
