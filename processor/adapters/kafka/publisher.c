@@ -21,8 +21,11 @@ enum {
     RECORD_MAX =
         1040000,       /* key and value; 1,048,588 is what topics take unless told otherwise, with frame and headers */
     FULL_WAIT_MS = 50, /* between attempts while the local queue is full */
-    /* From this long on, the request that ended the transaction may have been sent twice. */
-    SUSPECT_MS = TM_KAFKA_BACKOFF_MS * 9 / 10
+    /* From this long on, the request that ended the transaction may have been sent twice: librdkafka 2.3 and later take
+       up to a fifth off the time before they repeat it. */
+    SUSPECT_MS = TM_KAFKA_BACKOFF_MS * 9 / 10,
+    SUSPECT_JITTER_MS = TM_KAFKA_BACKOFF_MS * 7 / 10,
+    JITTER_SINCE = 0x02030000
 };
 
 typedef enum producer_state { NONE, READY, OPEN, SPENT } producer_state;
@@ -120,7 +123,8 @@ static watch watch_begin(tm_kafka_publisher *publisher)
 static bool is_suspect(tm_kafka_publisher *publisher, watch begun)
 {
     return atomic_load(&publisher->connection.sockets_closed) != begun.sockets ||
-           tm_kafka_steady(&publisher->connection) - begun.since >= SUSPECT_MS;
+           tm_kafka_steady(&publisher->connection) - begun.since >=
+               (rd_kafka_version() >= JITTER_SINCE ? SUSPECT_JITTER_MS : SUSPECT_MS);
 }
 
 /* TM_OK: aborted for certain, and nothing of it is on its way. */
