@@ -3,6 +3,7 @@
 #
 #   tests/run.sh [all]          everything
 #   tests/run.sh STAGE...       unit | lint | model | schemas | integration | fuzz
+#   tests/run.sh coverage       how many lines of core, codec and rules the tests run; under 95 % of one is a failure
 #   tests/run.sh integration -- -k NAME     only the tests whose name contains NAME
 #
 # Works without a terminal and without standard input. Logs of the stages: build/test-logs/. The last line counts.
@@ -22,6 +23,7 @@ while [ $# -gt 0 ]; do
     case $1 in
     all) wanted+=("${known[@]}") ;;
     unit | lint | model | schemas | integration | fuzz) wanted+=("$1") ;;
+    coverage) wanted+=(coverage) ;; # not part of all: the same tests without sanitizers
     --)
         shift
         filters=("$@")
@@ -32,7 +34,7 @@ while [ $# -gt 0 ]; do
         exit 0
         ;;
     *)
-        echo "tests/run.sh: no stage '$1'; there are: ${known[*]} all" >&2
+        echo "tests/run.sh: no stage '$1'; there are: ${known[*]} coverage all" >&2
         exit 64
         ;;
     esac
@@ -44,7 +46,7 @@ if [ ${#wanted[@]} -eq 0 ]; then
 fi
 [ ${#wanted[@]} -ge ${#known[@]} ] && everything=yes
 
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 times=()
 begun=$SECONDS
 
 finish() {
@@ -83,6 +85,7 @@ stage() {
         echo "=== $name FAILED with status $status after $((SECONDS - start)) s (log: $logs/$name.log)"
         finish 1
     fi
+    times+=("$name $((SECONDS - start))")
     echo "=== $name: good, $((SECONDS - start)) s"
 }
 
@@ -169,7 +172,12 @@ if enabled fuzz tests/fuzz/CMakeLists.txt; then
     stage fuzz timeout -k 30 1200 bash tests/fuzz/run.sh
 fi
 
-echo "=== everything took $((SECONDS - begun)) s"
+if enabled coverage tests/support/coverage.sh; then
+    need coverage
+    stage coverage timeout -k 30 1200 bash tests/support/coverage.sh
+fi
+
+echo "=== everything took $((SECONDS - begun)) s: ${times[*]}"
 if [ $((passed + skipped)) -eq 0 ]; then
     echo "no test was run" >&2
     finish 1

@@ -118,4 +118,5 @@ fi
 
 if [ "$mode" = test ]; then
     bash "$here/java/build.sh"
+    bash "$here/../schemas/packages.sh"
 fi
