@@ -36,7 +36,7 @@ class Crash(jobs.TestCase):
 
     def compare(self):
         with self.subTest(seed=self.seed):
-            self.assert_same_signals(self.signals(self.topics), self.replayed(self.input, self.config), minimum=100)
+            self.assert_same_signals(self.signals(self.topics), self.replayed(self.input, self.config), minimum=40)
 
     def taken(self):
         """Records of the input that the group's offsets are past."""

