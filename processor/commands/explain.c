@@ -259,6 +259,12 @@ static void put_rule_people(explanation *e, const tm_rule *rule, const tm_episod
                                     tm_severity_name((tm_severity)episode->published_severity), episode->sequence);
     }
     tm_buffer_append_format(&e->out, "\n    %.*s\n", (int)waiting.length, waiting.data);
+    tm_time from = tm_setup_answers_from(e->setup, rule->when, e->counting);
+    if (from != TM_TIME_NONE && from <= e->at) {
+        char day[TM_TIME_TEXT];
+        tm_day_format(tm_zone_day(e->setup->zone, from), day);
+        tm_buffer_append_format(&e->out, "    can answer from %s\n", day);
+    }
     bool first = true;
     put_tree(e, rule->when, 0, &first);
     if (episode && tm_episode_open(episode)) {

@@ -4,11 +4,14 @@
 #include <sysexits.h>
 
 #include "tidemark/adapters/file/writer.h"
+#include "tidemark/adapters/kafka/admin.h"
 #include "tidemark/adapters/kafka/loader.h"
 #include "tidemark/adapters/system/clock.h"
 #include "tidemark/adapters/system/signals.h"
 #include "tidemark/commands/commands.h"
 #include "tidemark/commands/population.h"
+
+enum { CONNECT_MS = 15000 };
 
 /* Where the records go: files, Kafka, or both. */
 typedef struct sink {
@@ -46,10 +49,13 @@ static tm_status open_file(const char *directory, const char *name, const char *
     return tm_writer_open(path, ret_writer, error);
 }
 
-static tm_status write_truth(const tm_population *population, uint32_t accounts, const char *directory, tm_error *error)
+/* Into `path`; without one beside the files, and where only Kafka is written to, in the current folder. */
+static tm_status write_truth(const tm_population *population, uint32_t accounts, const char *path,
+                             const char *directory, tm_error *error)
 {
     tm_writer *writer = NULL;
-    tm_status status = open_file(directory, "truth", ".csv", &writer, error);
+    tm_status status = path ? tm_writer_open(path, &writer, error)
+                            : open_file(directory ? directory : ".", "truth", ".csv", &writer, error);
     if (status != TM_OK)
         return status;
     status = tm_writer_line(writer, TM_SLICE_LITERAL("account,kind,onset"), error);
@@ -81,15 +87,31 @@ static tm_status generate(tm_population *population, const tm_population_options
     return s->loader ? tm_kafka_loader_flush(s->loader, s->error) : TM_OK;
 }
 
+/* Is anybody there? Without asking first, the first record would wait for a minute. */
+static tm_status reach(const tm_kafka_config *kafka, tm_error *error)
+{
+    tm_kafka_config asking = *kafka;
+    asking.group = "tidemark";
+    asking.instance = "generate";
+    tm_kafka_admin *admin = NULL;
+    tm_status status = tm_kafka_admin_new(&asking, &admin, error);
+    if (status == TM_OK)
+        status = tm_kafka_admin_connect(admin, CONNECT_MS, error);
+    tm_kafka_admin_free(admin);
+    return status;
+}
+
 static int run(const tm_command *command, int argc, char **argv)
 {
-    const char *out = NULL, *brokers = NULL, *start = "2026-01-05", *usage = "usage", *accounts_topic = "accounts",
-               *suffix = "";
-    bool zst = false, gz = false, plain = false;
+    const char *out = NULL, *truth = NULL, *brokers = NULL, *start = "2026-01-05", *usage = "usage",
+               *accounts_topic = "accounts", *suffix = "";
+    bool zst = false, gz = false, plain = false, json = false, unopened = false;
     int64_t seed = 1, accounts = 2000, days = 60, disorder = 20, duplicates = 5, per_day = 4, largest = 0;
     tm_option_list properties = {0};
     const tm_option table[] = {
         {"out", "DIR", "write usage.ndjson, accounts.ndjson and truth.csv there", TM_OPTION_TEXT, &out},
+        {"truth", "FILE", "where the truth goes (default truth.csv in DIR; without --out, here)", TM_OPTION_TEXT,
+         &truth},
         {"brokers", "LIST", "write to Kafka: host:port, separated by commas", TM_OPTION_TEXT, &brokers},
         {"property", "NAME=VALUE", "a librdkafka property for --brokers; may be repeated", TM_OPTION_MANY, &properties},
         {"usage", "TOPIC", "topic of events (default usage)", TM_OPTION_TEXT, &usage},
@@ -107,6 +129,7 @@ static int run(const tm_command *command, int argc, char **argv)
         {"zst", NULL, "compress the files with zstd", TM_OPTION_FLAG, &zst},
         {"gz", NULL, "compress the files with gzip", TM_OPTION_FLAG, &gz},
         {"no-erasures", NULL, "no account is erased", TM_OPTION_FLAG, &plain},
+        {"json", NULL, "say how much it was as a JSON object", TM_OPTION_FLAG, &json},
     };
     int status;
     if (!tm_options_parse(command, table, sizeof table / sizeof *table, argc, argv, &argc, &status))
@@ -158,7 +181,10 @@ static int run(const tm_command *command, int argc, char **argv)
         result = open_file(out, "usage", suffix, &s.files[TM_INPUT_USAGE], &error);
         if (result == TM_OK)
             result = open_file(out, "accounts", suffix, &s.files[TM_INPUT_ACCOUNTS], &error);
+        unopened = result == TM_REJECT;
     }
+    if (result == TM_OK && brokers)
+        result = reach(&kafka, &error);
     if (result == TM_OK && brokers)
         result = tm_kafka_loader_new(&kafka, &s.loader, &error);
     if (result == TM_OK)
@@ -168,16 +194,21 @@ static int run(const tm_command *command, int argc, char **argv)
         tm_status closed = tm_writer_close(s.files[i], result == TM_OK ? &error : &closing);
         result = result == TM_OK ? closed : result;
     }
-    if (result == TM_OK && out)
-        result = write_truth(population, options.accounts, out, &error);
+    if (result == TM_OK)
+        result = write_truth(population, options.accounts, truth, out, &error);
     tm_kafka_loader_free(s.loader);
     tm_population_free(population);
     for (uint32_t i = 0; i < properties.count; i++)
         free(names[i]);
-    if (result != TM_OK)
-        return tm_cli_fail(command, result, &error);
-    fprintf(stderr, "%llu events, %llu account records\n", (unsigned long long)s.counts[TM_INPUT_USAGE],
-            (unsigned long long)s.counts[TM_INPUT_ACCOUNTS]);
+    if (result != TM_OK) {
+        int failed = tm_cli_fail(command, result, &error);
+        return unopened ? EX_CANTCREAT : result == TM_RETRY ? EX_UNAVAILABLE : failed;
+    }
+    unsigned long long events = s.counts[TM_INPUT_USAGE], records = s.counts[TM_INPUT_ACCOUNTS];
+    if (json)
+        printf("{\"events\":%llu,\"account_records\":%llu}\n", events, records);
+    else
+        fprintf(stderr, "%llu events, %llu account records\n", events, records);
     return EX_OK;
 }
 
@@ -187,5 +218,6 @@ const tm_command tm_command_generate = {
     "decline, sudden silence, users and champions that leave, erasures; and the truth beside it. Writes files, or to\n"
     "Kafka with the timestamps that make 'run' and 'replay' agree (the topics need retention.ms=-1).\n\n"
     "Example: tidemark generate --out data --accounts 500 --days 90\n"
-    "         tidemark replay --events data/usage.ndjson --accounts data/accounts.ndjson --rules rules.yaml",
+    "         tidemark replay --events data/usage.ndjson --accounts data/accounts.ndjson --rules rules.yaml\n\n"
+    "Exit status: 0 done, 64 wrong usage, 69 no broker answers, 73 a file cannot be created, 74 it cannot be written.",
     run};

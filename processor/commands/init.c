@@ -219,15 +219,15 @@ static void plan(const init *in, const tm_configuration *c, planned *ret_planned
     const struct {
         const char *name;
         bool compacted;
-        int64_t retention, lag;
-    } topics[] = {{c->usage, false, TM_KAFKA_UNSAID, TM_KAFKA_UNSAID},
-                  {c->accounts, true, TM_KAFKA_UNSAID, COMPACTION_LAG},
-                  {c->churn_risk, false, TM_KAFKA_UNSAID, TM_KAFKA_UNSAID},
-                  {c->expansion, false, TM_KAFKA_UNSAID, TM_KAFKA_UNSAID},
-                  {c->advisories, false, TM_KAFKA_UNSAID, TM_KAFKA_UNSAID},
-                  {c->health, true, TM_KAFKA_UNSAID, TM_KAFKA_UNSAID},
-                  {c->dead_letters, false, TM_KAFKA_UNSAID, TM_KAFKA_UNSAID},
-                  {c->journal, false, -1, TM_KAFKA_UNSAID}};
+        int64_t retention, lag, message_max;
+    } topics[] = {{c->usage, false, TM_KAFKA_UNSAID, TM_KAFKA_UNSAID, 0},
+                  {c->accounts, true, TM_KAFKA_UNSAID, COMPACTION_LAG, 0},
+                  {c->churn_risk, false, TM_KAFKA_UNSAID, TM_KAFKA_UNSAID, 0},
+                  {c->expansion, false, TM_KAFKA_UNSAID, TM_KAFKA_UNSAID, 0},
+                  {c->advisories, false, TM_KAFKA_UNSAID, TM_KAFKA_UNSAID, 0},
+                  {c->health, true, TM_KAFKA_UNSAID, TM_KAFKA_UNSAID, 0},
+                  {c->dead_letters, false, TM_KAFKA_UNSAID, TM_KAFKA_UNSAID, 0},
+                  {c->journal, false, -1, TM_KAFKA_UNSAID, TM_JOURNAL_LINE_MAX}};
     ret_planned->count = 0;
     for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
         if (!topics[i].name)
@@ -237,7 +237,8 @@ static void plan(const init *in, const tm_configuration *c, planned *ret_planned
                                                                          .replication = (int32_t)in->replication,
                                                                          .compacted = topics[i].compacted,
                                                                          .retention_ms = topics[i].retention,
-                                                                         .min_compaction_lag_ms = topics[i].lag};
+                                                                         .min_compaction_lag_ms = topics[i].lag,
+                                                                         .message_max = topics[i].message_max};
     }
 }
 
@@ -252,7 +253,10 @@ static void print_plan(const init *in, const tm_configuration *c)
         if (one->min_compaction_lag_ms != TM_KAFKA_UNSAID)
             printf(" --config min.compaction.lag.ms=%lld", (long long)one->min_compaction_lag_ms);
         if (one->retention_ms != TM_KAFKA_UNSAID)
-            printf(" --config retention.ms=%lld", (long long)one->retention_ms);
+            printf(" --config retention.ms=%lld%s", (long long)one->retention_ms,
+                   one->retention_ms < 0 ? " --config retention.bytes=-1" : "");
+        if (one->message_max > 0)
+            printf(" --config max.message.bytes=%lld", (long long)one->message_max);
         putchar('\n');
     }
 }

@@ -34,6 +34,21 @@ static void log_start(const tm_service *service, const tm_setup *setup)
                        sizeof fields / sizeof *fields);
 }
 
+/* From when on each rule can answer: a line a rule, so that whoever reads the log as records finds them too. */
+static void log_answers(const tm_service *service, const tm_setup *setup)
+{
+    for (uint32_t i = 0; i < setup->pack->rule_count; i++) {
+        const tm_rule *rule = &setup->pack->rules[i];
+        tm_time from = tm_setup_answers_from(setup, rule->when, service->settings.counting_start);
+        char day[TM_TIME_TEXT] = "always";
+        if (from != TM_TIME_NONE)
+            tm_day_format(tm_zone_day(setup->zone, from), day);
+        tm_log_field fields[] = {tm_log_slice("rule", rule->name), tm_log_text("from", day)};
+        service->log.write(service->log.context, TM_LOG_INFO, "rule_answers", "From when on the rule can answer",
+                           fields, sizeof fields / sizeof *fields);
+    }
+}
+
 static void log_status(const tm_service *service, const tm_service_sum *before, int64_t elapsed)
 {
     tm_service_sum now;
@@ -64,7 +79,7 @@ static void log_status(const tm_service *service, const tm_service_sum *before, 
         tm_log_integer("lag_seconds", now.time == TM_TIME_NONE ? -1 : (wall - now.time) / 1000),
         tm_log_text("waiting", now.waiting ? "true" : "false"),
     };
-    service->log.write(service->log.context, TM_LOG_INFO, "status", "Once a minute", fields,
+    service->log.write(service->log.context, TM_LOG_INFO, "status", "Where it stands", fields,
                        sizeof fields / sizeof *fields);
 }
 
@@ -114,7 +129,8 @@ static void forget_reloads(reloads *r)
     free(r->items);
 }
 
-static int supervise(tm_service *service, reloads *r)
+/* `bounded`: it ends by itself, and whoever sits before a terminal waits for that. */
+static int supervise(tm_service *service, reloads *r, bool bounded)
 {
     int64_t start = service->clock.steady(service->clock.context);
     int64_t next = start + FIRST_STATUS, last = start;
@@ -125,13 +141,21 @@ static int supervise(tm_service *service, reloads *r)
         tm_notify("WATCHDOG=1");
         if (tm_signals_take_reload())
             reload(service, r);
+        if (bounded) {
+            tm_service_sum sum;
+            tm_service_look(service, &sum);
+            if (sum.records > 0)
+                tm_cli_progress("run, records", sum.records, 0);
+        }
         if (now < next)
             continue;
+        tm_cli_progress_end();
         log_status(service, &before, now - last);
         tm_service_look(service, &before);
         last = now;
         next = now + STATUS_EVERY;
     }
+    tm_cli_progress_end();
     tm_notify("STOPPING=1");
     int code = tm_service_stop(service);
     log_status(service, &(tm_service_sum){0}, service->clock.steady(service->clock.context) - start);
@@ -181,11 +205,10 @@ static int run(const tm_command *command, int argc, char **argv)
     code = tm_service_prepare(&service, command, &setup, &log, &options);
     if (code == 0) {
         log_start(&service, &setup);
-        if (!options.dry_run)
-            tm_setup_print_answers(&setup, service.settings.counting_start, stderr);
+        log_answers(&service, &setup);
         code = tm_service_start(&service);
         if (code == 0)
-            code = supervise(&service, &r);
+            code = supervise(&service, &r, options.once || options.dry_run || until);
         else
             (void)tm_service_stop(&service);
     }

@@ -19,8 +19,12 @@ static tm_slice schema_name(tm_slice path)
 
 static int run(const tm_command *command, int argc, char **argv)
 {
+    bool json = false;
+    const tm_option table[] = {
+        {"json", NULL, "the names as a JSON list; a schema is JSON anyway", TM_OPTION_FLAG, &json},
+    };
     int status;
-    if (!tm_options_parse(command, NULL, 0, argc, argv, &argc, &status))
+    if (!tm_options_parse(command, table, sizeof table / sizeof *table, argc, argv, &argc, &status))
         return status;
     if (argc > 2)
         return tm_cli_say(command, EX_USAGE, "one name at a time");
@@ -28,11 +32,14 @@ static int run(const tm_command *command, int argc, char **argv)
     tm_nearest nearest;
     tm_nearest_init(&nearest, tm_slice_of(wanted ? wanted : ""));
     const tm_embedded *file;
+    uint32_t listed = 0;
     for (uint32_t i = 0; (file = tm_embedded_at(i)) != NULL; i++) {
         tm_slice name = schema_name(tm_slice_of(file->name));
         if (!name.data)
             continue;
-        if (!wanted) {
+        if (!wanted && json) {
+            printf("%s\"%.*s\"", listed++ ? "," : "[", (int)name.length, name.data);
+        } else if (!wanted) {
             printf("%.*s\n", (int)name.length, name.data);
         } else if (tm_slice_equal_text(name, wanted)) {
             fwrite(file->text.data, 1, file->text.length, stdout);
@@ -41,8 +48,11 @@ static int run(const tm_command *command, int argc, char **argv)
             tm_nearest_offer(&nearest, name);
         }
     }
-    if (!wanted)
+    if (!wanted) {
+        if (json)
+            printf("]\n");
         return EX_OK;
+    }
     tm_slice found = tm_nearest_found(&nearest);
     if (found.data)
         return tm_cli_say(command, EX_USAGE, "there is no schema '%s': did you mean '%.*s'?", wanted, (int)found.length,

@@ -6,6 +6,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "tidemark/adapters/kafka/config.h"
 #include "tidemark/adapters/system/files.h"
 #include "tidemark/adapters/system/zone.h"
 
@@ -157,50 +158,102 @@ static int load_rules(const tm_command *command, const tm_setup_options *options
     return failed;
 }
 
+/* An error that was found behind the reader of the configuration, shown as the reader's own are. */
+static int point(const tm_setup_options *options, const tm_setup *setup, size_t at, const tm_error *error,
+                 const tm_nearest *nearest)
+{
+    tm_diagnostics *found = calloc(1, sizeof *found);
+    if (!found)
+        return EX_OSERR;
+    tm_document source = {setup->configuration_path, tm_slice_of(setup->configuration_text)};
+    tm_diagnostics_add(found, &source, at, "%s", error->what);
+    tm_diagnostics_hint(found, "%s", error->hint);
+    if (nearest)
+        tm_diagnostics_suggest(found, nearest);
+    report(options, found);
+    free(found);
+    return EX_CONFIG;
+}
+
 static int load_zone(const tm_command *command, const tm_setup_options *options, tm_setup *setup)
 {
-    const char *name = options->timezone ? options->timezone : setup->configuration->timezone;
+    const tm_configuration *c = setup->configuration;
+    const char *name = options->timezone ? options->timezone : c->timezone;
     tm_error error;
     tm_error_clear(&error);
     tm_status status = tm_zone_load(tm_slice_of(name), &setup->zone, &error);
     if (status == TM_OK)
         return EX_OK;
+    if (status == TM_REJECT && !options->timezone && c->timezone_at)
+        return point(options, setup, c->timezone_at, &error, NULL);
     (void)tm_cli_fail(command, status, &error);
     return status == TM_FATAL ? EX_OSERR : options->timezone ? EX_USAGE : EX_CONFIG;
 }
 
-static int load_mapping(const tm_command *command, tm_setup *setup)
+static int load_mapping(const tm_command *command, const tm_setup_options *options, tm_setup *setup)
 {
+    static const char *const fields[] = {"id", "account", "event", "at", "user", "source", "value", "properties"};
     const tm_configuration *c = setup->configuration;
     tm_error error;
     tm_error_clear(&error);
     tm_status status;
     if (strcmp(c->mapping, "custom") != 0) {
         status = tm_mapping_named(tm_slice_of(c->mapping), &setup->mapping, &error);
-    } else {
-        tm_mapping_pair pairs[TM_MAPPING_PAIRS_MAX];
-        if (c->mapping_field_count > TM_MAPPING_PAIRS_MAX)
-            return tm_cli_say(command, EX_CONFIG, "%s: mapping: has %u fields, at most %d are allowed",
-                              setup->configuration_path, c->mapping_field_count, TM_MAPPING_PAIRS_MAX);
-        for (uint32_t i = 0; i < c->mapping_field_count; i++) {
-            const char *value = c->mapping_fields[i].value;
-            bool constant = value[0] == '=';
-            pairs[i] = (tm_mapping_pair){.target = tm_slice_of(c->mapping_fields[i].name)};
-            if (constant)
-                pairs[i].constant = tm_slice_of(value + 1);
-            else
-                pairs[i].path = tm_slice_of(value);
-        }
-        size_t at = c->mapping_field_count;
-        status = tm_mapping_custom(pairs, c->mapping_field_count, &setup->mapping, &at, &error);
-        if (status == TM_REJECT && !error.where[0])
-            tm_error_where(&error, "%s: mapping%s%s", setup->configuration_path, at < c->mapping_field_count ? "." : "",
-                           at < c->mapping_field_count ? c->mapping_fields[at].name : "");
+        if (status == TM_OK)
+            return EX_OK;
+        (void)tm_cli_fail(command, status, &error);
+        return status == TM_FATAL ? EX_OSERR : EX_CONFIG;
     }
+    tm_mapping_pair pairs[TM_MAPPING_PAIRS_MAX];
+    uint32_t count = c->mapping_field_count;
+    if (count > TM_MAPPING_PAIRS_MAX) {
+        (void)tm_fail(&error, TM_REJECT, "'mapping' has %u fields, at most %d are allowed", count,
+                      TM_MAPPING_PAIRS_MAX);
+        return point(options, setup, c->mapping_at, &error, NULL);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const char *value = c->mapping_fields[i].value;
+        pairs[i] = (tm_mapping_pair){.target = tm_slice_of(c->mapping_fields[i].name)};
+        if (value[0] == '=')
+            pairs[i].constant = tm_slice_of(value + 1);
+        else
+            pairs[i].path = tm_slice_of(value);
+    }
+    size_t at = count;
+    status = tm_mapping_custom(pairs, count, &setup->mapping, &at, &error);
     if (status == TM_OK)
         return EX_OK;
-    (void)tm_cli_fail(command, status, &error);
-    return status == TM_FATAL ? EX_OSERR : EX_CONFIG;
+    if (status != TM_REJECT) {
+        (void)tm_cli_fail(command, status, &error);
+        return EX_OSERR;
+    }
+    if (at >= count)
+        return point(options, setup, c->mapping_at, &error, NULL);
+    /* Is it the name that is wrong, or what stands behind it? */
+    bool known = tm_slice_has_prefix(pairs[at].target, tm_slice_of("properties."));
+    tm_nearest nearest;
+    tm_nearest_init(&nearest, pairs[at].target);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        known |= tm_slice_equal_text(pairs[at].target, fields[i]);
+        tm_nearest_offer(&nearest, tm_slice_of(fields[i]));
+    }
+    const tm_config_pair *wrong = &c->mapping_fields[at];
+    return point(options, setup, known ? wrong->value_at : wrong->name_at, &error, known ? NULL : &nearest);
+}
+
+/* Each property by itself, so that the error can point at it. */
+static int check_properties(const tm_setup_options *options, const tm_setup *setup)
+{
+    const tm_configuration *c = setup->configuration;
+    for (uint32_t i = 0; i < c->property_count; i++) {
+        const tm_config_pair *pair = &c->properties[i];
+        tm_kafka_property property = {pair->name, pair->value};
+        tm_error error;
+        tm_error_clear(&error);
+        if (tm_kafka_property_check(&property, &error) != TM_OK)
+            return point(options, setup, pair->name_at, &error, NULL);
+    }
+    return EX_OK;
 }
 
 /* What the command line says goes over what the file says. */
@@ -250,7 +303,9 @@ int tm_setup_load(const tm_command *command, const tm_setup_options *options, tm
     if (!failed)
         failed = load_zone(command, options, ret_setup);
     if (!failed)
-        failed = load_mapping(command, ret_setup);
+        failed = load_mapping(command, options, ret_setup);
+    if (!failed)
+        failed = check_properties(options, ret_setup);
     if (!failed)
         failed = rules_failed;
     if (failed) {

@@ -395,29 +395,35 @@ static void read_history(reader *r, const tm_yaml_node *node, tm_slice text)
         ERROR_AT(r, node, "'history' is first-record, complete, or a date such as 2026-01-31");
 }
 
-static void read_pairs(reader *r, const key_entry *entry, const tm_yaml_node *map, tm_config_pair **ret_pairs,
-                       uint32_t *ret_count)
+/* With `lists`, a list under a name stands for as many pairs of that name, in its order. */
+static void read_pairs(reader *r, const key_entry *entry, const tm_yaml_node *map, bool lists,
+                       tm_config_pair **ret_pairs, uint32_t *ret_count)
 {
     if (map->kind != TM_YAML_MAP && !tm_yaml_is_null(map)) {
         ERROR_AT(r, map, "'%s' must be a map of names and values", entry->shown.key);
         return;
     }
-    if (map->count > PAIRS_MAX) {
+    uint32_t most = 0;
+    for (const tm_yaml_node *node = map->kind == TM_YAML_MAP ? map->first : NULL; node; node = node->next)
+        most += lists && node->kind == TM_YAML_LIST ? node->count : 1;
+    if (most > PAIRS_MAX) {
         ERROR_AT(r, map, "'%s' has more than %d entries", entry->shown.key, PAIRS_MAX);
         return;
     }
-    tm_config_pair *pairs = tm_arena_take(r->configuration->arena, sizeof *pairs * (map->count + 1));
+    tm_config_pair *pairs = tm_arena_take(r->configuration->arena, sizeof *pairs * (most + 1));
     if (!pairs) {
         r->out_of_memory = true;
         return;
     }
     uint32_t count = 0;
     for (const tm_yaml_node *node = map->kind == TM_YAML_MAP ? map->first : NULL; node; node = node->next) {
-        tm_slice value = value_of(r, node, node->key->text);
-        if (!value.data)
-            continue;
-        pairs[count].name = keep(r, node->key->text);
-        pairs[count++].value = keep(r, value);
+        bool list = lists && node->kind == TM_YAML_LIST;
+        for (const tm_yaml_node *item = list ? node->first : node; item; item = list ? item->next : NULL) {
+            tm_slice value = value_of(r, item, node->key->text);
+            if (value.data)
+                pairs[count++] =
+                    (tm_config_pair){keep(r, node->key->text), keep(r, value), node->key->start, item->start};
+        }
     }
     *ret_pairs = pairs;
     *ret_count = count;
@@ -428,12 +434,13 @@ static void read_key(reader *r, const key_entry *entry, const tm_yaml_node *node
     tm_configuration *c = r->configuration;
     void *place = (char *)c + entry->offset;
     if (entry->shape == SHAPE_PAIRS) {
-        read_pairs(r, entry, node, &c->properties, &c->property_count);
+        read_pairs(r, entry, node, false, &c->properties, &c->property_count);
         return;
     }
     if (entry->shape == SHAPE_MAPPING && node->kind == TM_YAML_MAP) {
         c->mapping = "custom";
-        read_pairs(r, entry, node, &c->mapping_fields, &c->mapping_field_count);
+        c->mapping_at = node->key ? node->key->start : node->start;
+        read_pairs(r, entry, node, true, &c->mapping_fields, &c->mapping_field_count);
         return;
     }
     if (entry->shape == SHAPE_TOPIC_OR_OFF &&
@@ -446,6 +453,8 @@ static void read_key(reader *r, const key_entry *entry, const tm_yaml_node *node
     tm_slice text = value_of(r, node, tm_slice_of(entry->shown.key));
     if (!text.data)
         return;
+    if (place == (void *)&c->timezone)
+        c->timezone_at = node->start;
     int64_t number;
     switch (entry->shape) {
     case SHAPE_TEXT:

@@ -15,7 +15,7 @@ import harness  # noqa: E402
 import population  # noqa: E402
 
 OK, USAGE, DATAERR, NOINPUT, UNAVAILABLE, CANTCREAT, CONFIG = 0, 64, 65, 66, 69, 73, 78
-COMMANDS = ("check", "replay", "eval", "explain", "schema", "version")
+COMMANDS = ("run", "demo", "init", "check", "replay", "eval", "explain", "test", "generate", "schema", "version")
 RULES = """version: 3
 metrics:
   events: {count: "*"}
@@ -129,6 +129,33 @@ class Check(Offline):
         self.write("rules.yaml", RULES)
         self.assertIn("Europe/Nowhere", self.run_("check", "--config", zone, "--offline", status=CONFIG).stderr)
 
+    def test_errors_found_behind_the_reader_point_too(self):
+        self.write("rules.yaml", RULES)
+        for line, at, word, hint in (
+                ("timezone: Europe/Nowhere", "5:11", "Europe/Nowhere", "IANA"),
+                ("mapping: {id: a, acount: b, event: c, at: d}", "5:18", "'acount'", "'account'"),
+                ("mapping: {id: a, account: a.b.c.d.e, event: c, at: d}", "5:27", "'a.b.c.d.e'", None),
+                ("mapping: {id: a, account: b, event: [c, '=d']}", "5:1", "where at comes from", None)):
+            config = self.write("t.yaml", f"kafka:\n  brokers: h:1\nredis:\n  url: redis://h:1\n{line}\n")
+            said = self.run_("check", "--config", config, "--offline", status=CONFIG).stderr
+            self.assertIn(f"t.yaml:{at}: ", said)
+            self.assertIn(word, said.splitlines()[0])
+            self.assertIn(f"    {line}\n", said)
+            self.assertIn(hint or "", said)
+        for name in ("isolation.level", "fetch.min.byts"):
+            config = self.write("t.yaml", f"kafka:\n  brokers: h:1\n  properties:\n    {name}: 1\nredis:\n  url: redis://h:1\n")
+            self.assertIn("t.yaml:4:5: ", self.run_("check", "--config", config, "--offline", status=CONFIG).stderr)
+
+    def test_a_mapping_tries_a_list_in_its_order(self):
+        self.write("rules.yaml", RULES)
+        config = self.write("t.yaml", "kafka: {brokers: 'h:1'}\nredis: {url: 'redis://h:1'}\nhistory: complete\n"
+                                      "mapping: {id: n, account: [org, tenant], event: [kind, '=click'], at: ts}\n")
+        events = self.write("e.ndjson", f'{{"n": "1", "org": "a", "kind": "nothing", "ts": {T0}}}\n'
+                                        f'{{"n": "2", "tenant": "a", "ts": {T0}}}\n')
+        found = json.loads(self.run_("eval", "--config", config, "--events", events, "--account", "a", "--at", str(T0), "--json",
+                                     "events[1d]", "unread[1d]").stdout)
+        self.assertEqual(found["values"], {"events[1d]": 2, "unread[1d]": 1})
+
     def test_servers_that_do_not_answer(self):
         self.write("rules.yaml", RULES)
         port = harness.free_port()
@@ -137,6 +164,24 @@ class Check(Offline):
         found = json.loads(done.stdout)
         self.assertFalse(found["good"])
         self.assertGreaterEqual([f["level"] for f in found["findings"]].count("error"), 2)
+
+
+class Generate(Offline):
+    def test_files_and_the_truth_beside_them(self):
+        done = self.run_("generate", "--out", self.dir / "g", "--accounts", "7", "--days", "3", "--json")
+        counts = json.loads(done.stdout)
+        self.assertEqual(counts["events"], len((self.dir / "g" / "usage.ndjson").read_text().splitlines()))
+        self.assertEqual(counts["account_records"], len((self.dir / "g" / "accounts.ndjson").read_text().splitlines()))
+        self.assertEqual(len((self.dir / "g" / "truth.csv").read_text().splitlines()), 1 + 7)
+
+    def test_where_it_cannot_write(self):
+        self.run_("generate", status=USAGE)
+        self.run_("generate", "--out", self.write("file", "") / "g", "--accounts", "3", "--days", "1", status=CANTCREAT)
+        self.run_("generate", "--brokers", f"127.0.0.1:{harness.free_port()}", "--accounts", "3", "--days", "1", status=UNAVAILABLE)
+
+    def test_names_of_the_schemas(self):
+        names = json.loads(self.run_("schema", "--json").stdout)
+        self.assertEqual(names, self.run_("schema").stdout.split())
 
 
 class Replay(Offline):

@@ -1,5 +1,6 @@
 """What `init` writes and creates is what `check` and `run` want to find."""
 
+import json
 import pathlib
 import sys
 import unittest
@@ -42,13 +43,15 @@ class Init(harness.TestCase):
             policy = "compact" if key in ("accounts", "health") else "delete"
             self.assertEqual(topic["configs"]["cleanup.policy"], policy, name)
         self.assertEqual(topics[f"{self.prefix}-accounts"]["configs"]["min.compaction.lag.ms"], "86400000")
-        self.assertEqual(topics[f"{self.prefix}-tidemark-journal"]["configs"]["retention.ms"], "-1")
+        journal = topics[f"{self.prefix}-tidemark-journal"]["configs"]
+        self.assertEqual((journal["retention.ms"], journal["max.message.bytes"]), ("-1", str(32 << 20)))
 
         self.init("--topics", "--partitions", "5")
         again = self.kafka.describe_topics([f"{self.prefix}-usage"])
         self.assertEqual(again[f"{self.prefix}-usage"]["partitions"], 3, "a topic that is there is left as it is")
 
-        self.tidemark.run("check", "--config", str(self.config))
+        checked = json.loads(self.tidemark.run("check", "--json", "--config", str(self.config)).stdout)
+        self.assertNotIn("journal", json.dumps(checked["findings"]), "what init made, check has nothing to say about")
         self.tidemark.run("run", "--config", str(self.config), "--once")
 
     def test_no_broker_answers(self):

@@ -46,7 +46,7 @@ class MainJob(jobs.TestCase):
         model_child, found = self.start_model(files, config)
         words = [w for k, v in POPULATION.items() for w in (f"--{k}", v)]
         self.tidemark.run("generate", "--brokers", self.broker.bootstrap, "--usage", topics["usage"], "--accounts-topic",
-                          topics["accounts"], *words, timeout=300)
+                          topics["accounts"], "--truth", self.dir / "truth.csv", *words, timeout=300)
         self.tidemark.run("run", "--config", config, "--once", timeout=600)
         signals = self.signals(topics)
         self.assert_same_signals(signals, self.replayed(files, config), minimum=2000)

@@ -109,7 +109,7 @@ Test(configfile, every_key)
          "max_skew: 0s\n"
          "dedup: {window: 2d, max_entries: 1000}\n"
          "key_mismatch: ignore\n"
-         "mapping: {account: data.tenant, source: '=web'}\n"
+         "mapping: {account: data.tenant, source: [meta.app, '=web']}\n"
          "user_key: !file ${HOST_1}.key\n"
          "memory_limit: 2GiB\n"
          "log: {format: json, level: debug}\n");
@@ -133,9 +133,12 @@ Test(configfile, every_key)
     cr_assert(c->dedup_window == 2 * TM_DAY && c->dedup_entries == 1000);
     cr_assert_str_eq(c->key_mismatch, "ignore");
     cr_assert_str_eq(c->mapping, "custom");
-    cr_assert_eq(c->mapping_field_count, 2);
+    cr_assert_eq(c->mapping_field_count, 3);
     cr_assert_str_eq(c->mapping_fields[0].name, "account");
-    cr_assert_str_eq(c->mapping_fields[1].value, "=web");
+    cr_assert_str_eq(c->mapping_fields[1].name, "source");
+    cr_assert_str_eq(c->mapping_fields[1].value, "meta.app");
+    cr_assert_str_eq(c->mapping_fields[2].name, "source");
+    cr_assert_str_eq(c->mapping_fields[2].value, "=web");
     cr_assert(tm_slice_equal_text(c->user_key, "the secret of web-1, long enough"));
     cr_assert_eq(c->memory_limit, INT64_C(2) << 30);
     cr_assert_str_eq(c->log_format, "json");
@@ -230,6 +233,8 @@ Test(configfile, errors_point)
     bad("history: yesterday\n", 1, 10, "first-record, complete, or a date", NULL);
     bad("key_mismatch: ignor\n", 1, 15, "'key_mismatch' is one of: refuse ignore", "'ignore'");
     bad("mapping: cloudevent\n", 1, 10, "'mapping' is one of", "'cloudevents'");
+    bad("mapping: {id: [a, [b]]}\n", 1, 19, "'id' must be one value, not a list", NULL);
+    bad("kafka: {properties: {a: [b]}}\n", 1, 25, "'a' must be one value, not a list", NULL);
     bad("mapping: [a]\n", 1, 10, "'mapping' must be one value", NULL);
     bad("topics: {usage: a b}\n", 1, 17, "'topics.usage' is no topic name", "at most 249");
     bad("topics: {usage: .}\n", 1, 17, "no topic name", "letters");

@@ -11,6 +11,7 @@ typedef enum tm_history { TM_HISTORY_FIRST_RECORD, TM_HISTORY_COMPLETE, TM_HISTO
 
 typedef struct tm_config_pair {
     const char *name, *value;
+    size_t name_at, value_at; /* bytes of the text: where to point when it turns out to be wrong */
 } tm_config_pair;
 
 /* Texts are terminated and, like everything here, live in `arena`. NULL: not given and without a default. */
@@ -30,10 +31,11 @@ typedef struct tm_configuration {
     int64_t dedup_window, dedup_entries;
     const char *key_mismatch;       /* "refuse" or "ignore" */
     const char *mapping;            /* native, cloudevents, segment, auto, or custom */
-    tm_config_pair *mapping_fields; /* custom: event field ← path; a value beginning with '=' is a constant */
+    tm_config_pair *mapping_fields; /* custom: event field ← path, one for each of a list; '=text' is a constant */
     uint32_t mapping_field_count;
-    tm_slice user_key;    /* the secret's bytes; absent: the default, which protects nothing (check warns) */
-    int64_t memory_limit; /* bytes a shard; 0: none */
+    size_t timezone_at, mapping_at; /* bytes of the text, 0 when not given */
+    tm_slice user_key;              /* the secret's bytes; absent: the default, which protects nothing (check warns) */
+    int64_t memory_limit;           /* bytes a shard; 0: none */
     const char *log_format, *log_level;
 } tm_configuration;
 

@@ -111,6 +111,17 @@ tm_status tm_kafka_config_check(const tm_kafka_config *config, tm_error *error)
     return status;
 }
 
+tm_status tm_kafka_property_check(const tm_kafka_property *property, tm_error *error)
+{
+    const tm_kafka_config alone = {.brokers = "localhost",
+                                   .group = "group",
+                                   .instance = "instance",
+                                   .inputs = {[TM_INPUT_USAGE] = "usage"},
+                                   .properties = property,
+                                   .property_count = 1};
+    return tm_kafka_config_check(&alone, error);
+}
+
 const char *tm_kafka_library_version(void)
 {
     return rd_kafka_version_str();

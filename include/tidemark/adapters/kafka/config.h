@@ -42,6 +42,9 @@ bool tm_kafka_property_reserved(const char *name);
    values of secret properties are never in the error. For `check`, and done again by every _new. */
 tm_status tm_kafka_config_check(const tm_kafka_config *config, tm_error *error);
 
+/* The same of one property alone, so that an error can point at its line. */
+tm_status tm_kafka_property_check(const tm_kafka_property *property, tm_error *error);
+
 /* Version of librdkafka in use, e.g. "2.0.2"; static storage. */
 const char *tm_kafka_library_version(void);
 
