@@ -220,7 +220,7 @@ static void plan(const init *in, const tm_configuration *c, planned *ret_planned
         const char *name;
         bool compacted;
         int64_t retention, lag, message_max;
-    } topics[] = {{c->usage, false, TM_KAFKA_UNSAID, TM_KAFKA_UNSAID, 0},
+    } topics[] = {{c->usage, false, -1, TM_KAFKA_UNSAID, 0},
                   {c->accounts, true, TM_KAFKA_UNSAID, COMPACTION_LAG, 0},
                   {c->churn_risk, false, TM_KAFKA_UNSAID, TM_KAFKA_UNSAID, 0},
                   {c->expansion, false, TM_KAFKA_UNSAID, TM_KAFKA_UNSAID, 0},

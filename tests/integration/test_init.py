@@ -43,6 +43,7 @@ class Init(harness.TestCase):
             policy = "compact" if key in ("accounts", "health") else "delete"
             self.assertEqual(topic["configs"]["cleanup.policy"], policy, name)
         self.assertEqual(topics[f"{self.prefix}-accounts"]["configs"]["min.compaction.lag.ms"], "86400000")
+        self.assertEqual(topics[f"{self.prefix}-usage"]["configs"]["retention.ms"], "-1")
         journal = topics[f"{self.prefix}-tidemark-journal"]["configs"]
         self.assertEqual((journal["retention.ms"], journal["max.message.bytes"]), ("-1", str(32 << 20)))
 
