@@ -60,9 +60,8 @@ static void on_assigned(tm_kafka_source *source, const rd_kafka_topic_partition_
 
 static void on_revoked(tm_kafka_source *source, bool lost)
 {
-    if (source->lanes.owned_count > 0) {
+    if (source->lanes.owned_count > 0)
         source->listener.revoked(source->listener.context, source->lanes.owned, source->lanes.owned_count, lost);
-    }
     tm_kafka_lanes_drop(&source->lanes);
 }
 
@@ -91,9 +90,8 @@ static tm_status check_partitions(tm_kafka_source *source, tm_error *error)
     for (uint32_t input = 0; input < source->lanes.inputs; input++) {
         tm_status status = tm_kafka_partitions(source->connection.handle, config->inputs[input], TM_KAFKA_ASK_MS,
                                                &counts[input], error);
-        if (status != TM_OK) {
+        if (status != TM_OK)
             return status == TM_REJECT ? TM_FATAL : status;
-        }
         if (counts[input] == 0) {
             (void)tm_fail(error, TM_RETRY, "there is no topic '%s'", config->inputs[input]);
             tm_error_hint(error, "create it, or correct its name in the configuration");
@@ -170,9 +168,8 @@ static tm_status source_join(void *context, const tm_source_listener *listener, 
     tm_status status;
     source->listener = *listener;
     status = open_consumer(source, error);
-    if (status != TM_OK) {
+    if (status != TM_OK)
         return status;
-    }
     (void)rd_kafka_poll_set_consumer(source->connection.handle);
     source->queue = rd_kafka_queue_get_consumer(source->connection.handle);
     status = check_partitions(source, error);
@@ -354,9 +351,8 @@ static tm_status check_reachable(tm_kafka_source *source, tm_error *error)
 {
     const struct rd_kafka_metadata *metadata = NULL;
     int64_t now = tm_kafka_steady(&source->connection);
-    if (!source->connection.down) {
+    if (!source->connection.down)
         return TM_OK;
-    }
     if (now - source->probed_at >= PROBE_EVERY_MS) {
         rd_kafka_resp_err_t code = rd_kafka_metadata(source->connection.handle, 0, NULL, &metadata, PROBE_MS);
         source->probed_at = tm_kafka_steady(&source->connection);
@@ -381,9 +377,8 @@ static tm_status source_poll(void *context, int64_t wait_ms, tm_source_record *r
     rd_kafka_message_t *first;
     uint32_t count = 0;
     *ret_count = 0;
-    if (source->connection.handle == NULL) {
+    if (source->connection.handle == NULL)
         return tm_fail(error, TM_FATAL, "poll before join");
-    }
     if (source->pending == TM_OK && capacity > 0) {
         tm_kafka_lanes_arrange(&source->lanes);
         wait_ms = wait_ms < 0 ? 0 : wait_ms;
@@ -428,9 +423,8 @@ static uint32_t source_headers(void *context, const tm_source_record *record,
     rd_kafka_headers_t *list = NULL;
     uint32_t count = 0;
     (void)context;
-    if (rd_kafka_message_headers(record->handle, &list) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (rd_kafka_message_headers(record->handle, &list) != RD_KAFKA_RESP_ERR_NO_ERROR)
         return 0;
-    }
     while (count < TM_SOURCE_HEADERS_MAX) {
         const char *name = NULL;
         const void *value = NULL;
@@ -494,9 +488,8 @@ static tm_status source_bounds(void *context, tm_input input, int32_t partition,
     tm_kafka_source *source = context;
     const tm_kafka_lane *lane = tm_kafka_lanes_find(&source->lanes, input, partition);
     rd_kafka_resp_err_t code;
-    if (source->connection.handle == NULL || (uint32_t)input >= source->lanes.inputs) {
+    if (source->connection.handle == NULL || (uint32_t)input >= source->lanes.inputs)
         return tm_fail(error, TM_FATAL, "bounds of an input that is not read");
-    }
     code = tm_kafka_bounds(source->connection.handle, source->connection.config->inputs[input], partition,
                            TM_KAFKA_ASK_MS, ret_first, ret_end);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -571,13 +564,11 @@ tm_status tm_kafka_source_new(const tm_kafka_config *config, tm_kafka_source **r
 {
     tm_kafka_source *source;
     tm_status status = tm_kafka_config_check(config, error);
-    if (status != TM_OK) {
+    if (status != TM_OK)
         return status;
-    }
     source = calloc(1, sizeof(*source));
-    if (source == NULL) {
+    if (source == NULL)
         return tm_fail(error, TM_FATAL, "out of memory");
-    }
     source->connection.config = config;
     source->connection.role = "source";
     tm_kafka_lanes_init(&source->lanes, &source->connection);
