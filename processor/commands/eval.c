@@ -25,6 +25,9 @@ typedef struct evaluation {
     tm_time *at;       /* a point in the order given: the instant it was answered for */
 } evaluation;
 
+/* Before a cell of JSON, which never begins with it. */
+#define APPROXIMATE '~'
+
 static void show_value(tm_value value, tm_buffer *out)
 {
     char duration[TM_TIME_TEXT];
@@ -47,9 +50,11 @@ static tm_status answer(evaluation *e, tm_shard *shard, const tm_point *point, t
     for (uint32_t i = 0; i < e->text_count; i++) {
         tm_value value = tm_shard_evaluate(shard, tm_slice_of(point->account), at, e->nodes[i]);
         cells[i] = e->answers.length;
-        if (e->json)
+        if (e->json) {
+            if (value.approximate)
+                tm_buffer_append_char(&e->answers, APPROXIMATE);
             tm_value_encode(value, &e->answers);
-        else
+        } else
             show_value(value, &e->answers);
     }
     cells[e->text_count] = e->answers.length;
@@ -247,9 +252,21 @@ static void print_json(const evaluation *e, const char *const *accounts)
                 tm_buffer_append_char(&line, ',');
             tm_buffer_append_json_string(&line, tm_slice_of(e->texts[i]));
             tm_buffer_append_char(&line, ':');
-            tm_buffer_append_slice(&line, cell_of(e, p, i));
+            tm_slice cell = cell_of(e, p, i);
+            bool marked = cell.length > 0 && cell.data[0] == APPROXIMATE;
+            tm_buffer_append_slice(&line, marked ? (tm_slice){cell.data + 1, cell.length - 1} : cell);
         }
-        tm_buffer_append_text(&line, "}}");
+        tm_buffer_append_char(&line, '}');
+        bool any = false;
+        for (uint32_t i = 0; i < e->text_count; i++) {
+            tm_slice cell = cell_of(e, p, i);
+            if (cell.length == 0 || cell.data[0] != APPROXIMATE)
+                continue;
+            tm_buffer_append_text(&line, any ? "," : ",\"approximate\":[");
+            tm_buffer_append_json_string(&line, tm_slice_of(e->texts[i]));
+            any = true;
+        }
+        tm_buffer_append_text(&line, any ? "]}" : "}");
         puts(tm_buffer_text(&line));
     }
     tm_buffer_done(&line);

@@ -184,6 +184,20 @@ class Generate(Offline):
         self.assertEqual(names, self.run_("schema").stdout.split())
 
 
+class Approximate(Offline):
+    def test_a_distinct_beyond_the_cap_says_so(self):
+        rules = self.write("rules.yaml", "version: 1\nmetrics:\n  users: {distinct: user}\n  kinds: {distinct: event}\n")
+        for people, marked in ((4096, False), (4097, True)):
+            events = self.write("e.ndjson", "".join(event(n, "a", T0 + n, user=f"u{n}") for n in range(people)))
+            words = ("eval", "--events", events, "--rules", rules, "--account", "a", "--at", str(T0 + HOUR), "--history", "complete")
+            found = json.loads(self.run_(*words, "--json", "users[1d]", "kinds[1d]").stdout)
+            self.assertEqual(found.get("approximate"), ["users[1d]"] if marked else None)
+            self.assertEqual(found["values"]["kinds[1d]"], 1)
+            if not marked:
+                self.assertEqual(found["values"]["users[1d]"], people)
+            self.assertEqual("(approximate)" in self.run_(*words, "users[1d]").stdout, marked)
+
+
 class Replay(Offline):
     def files(self):
         lines = "".join(event(n, "acme", T0 + n * HOUR, user=f"u{n % 3}") for n in range(5))
