@@ -4,7 +4,7 @@
 #   tests/debian13.sh [FOLDER]
 #
 # Needs root, debootstrap, and apt sources of Debian's own, whose mirror is used. FOLDER takes the Debian 13 system and
-# is kept, so that the next run is quick; without it a temporary one is made and removed.
+# is kept, so that the next run need not install it; without it a temporary one is made and removed.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -41,9 +41,9 @@ mount -t proc proc "$system/proc"
 mkdir -p "$system/dev/shm"
 mount -t tmpfs tmpfs "$system/dev/shm"
 
-# The tree as it stands, without what git ignores; files keep their times, so that only what changed is compiled.
-mkdir -p "$system/src"
-find "$system/src" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
+# The tree as it stands, without what git ignores, and nothing built before.
+rm -rf "$system/src"
+mkdir "$system/src"
 git -c safe.directory="$root" -C "$root" ls-files -z --cached --others --exclude-standard |
     tar -C "$root" --null --ignore-failed-read --files-from - -c | tar -C "$system/src" -x --no-same-owner
 

@@ -125,7 +125,7 @@ static bool read_number(reader *r, const tm_yaml_node *node, double *ret_number)
     double number = strtod(text.data, &end);
     bool digits = text.data[0] >= '0' && text.data[0] <= '9' && !memchr(text.data, 'x', text.length) &&
                   !memchr(text.data, 'X', text.length);
-    if (!digits || end != text.data + text.length || number > UPDATE_CHANGE_MAX) {
+    if (!digits || end != text.data + text.length || number > (double)UPDATE_CHANGE_MAX) {
         ERROR_AT(r, node, "'%.*s' is no number from 0 to %d", shown(text), text.data, UPDATE_CHANGE_MAX);
         return false;
     }

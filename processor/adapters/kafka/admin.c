@@ -451,19 +451,20 @@ static tm_status make_journal(tm_kafka_admin *admin, const char *name, uint32_t 
 tm_status tm_kafka_admin_check(tm_kafka_admin *admin, int64_t compaction_lag_ms, bool create_journal,
                                tm_kafka_finding report, void *report_context, uint32_t *ret_partitions, tm_error *error)
 {
+    enum { ALL = (int)TM_INPUTS + (int)TM_TOPICS };
     const tm_kafka_config *config = admin->connection.config;
     tm_error own;
     checking state = {report, report_context, false};
-    tm_kafka_topic topics[TM_INPUTS + TM_TOPICS] = {{0}};
+    tm_kafka_topic topics[ALL] = {{0}};
     tm_kafka_topic *outputs = topics + TM_INPUTS;
-    const char *names[TM_INPUTS + TM_TOPICS];
-    tm_kafka_topic found[TM_INPUTS + TM_TOPICS];
-    int places[TM_INPUTS + TM_TOPICS];
+    const char *names[ALL];
+    tm_kafka_topic found[ALL];
+    int places[ALL];
     const char *journal = config->outputs[TM_TOPIC_JOURNAL];
     uint32_t count = 0;
     tm_status status;
     error = error != NULL ? error : &own;
-    for (int i = 0; i < TM_INPUTS + TM_TOPICS; i++) {
+    for (int i = 0; i < ALL; i++) {
         const char *name = i < TM_INPUTS ? config->inputs[i] : config->outputs[i - TM_INPUTS];
         if (name != NULL) {
             places[count] = i;

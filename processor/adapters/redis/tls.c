@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 
 struct tm_redis_tls {
@@ -52,8 +53,9 @@ static SSL *session_for(const tm_redis_tls *secrets, const char *host)
         return NULL;
     }
     bool numeric = inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+    char *name = (char *)(uintptr_t)host; /* OpenSSL's macro casts the const away, which clang holds against us */
     int wanted = numeric ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session), host)
-                         : SSL_set1_host(session, host) && SSL_set_tlsext_host_name(session, host);
+                         : SSL_set1_host(session, host) && SSL_set_tlsext_host_name(session, name);
     if (wanted != 1) {
         SSL_free(session);
         return NULL;
