@@ -285,7 +285,7 @@ static double use_on(const account *a, int32_t day)
     case TM_FATE_GROWTH:
         return into < 0 ? 1 : into < 42 ? 1 + 0.6 * into / 42 : 1.6;
     case TM_FATE_DECLINE:
-        return into < 0 ? 1 : into < FADE_DAYS ? 1 - 0.9 * into / FADE_DAYS : 0.1;
+        return into < 0 ? 1 : into < (double)FADE_DAYS ? 1 - 0.9 * into / (double)FADE_DAYS : 0.1;
     case TM_FATE_SILENCE:
     case TM_FATE_ERASED:
         return into < 0 ? 1 : 0;
@@ -298,7 +298,7 @@ static uint32_t users_on(const account *a, int32_t day)
 {
     double into = (double)(day - a->onset), users = (double)a->users;
     if (a->fate == TM_FATE_BREADTH && into >= 0)
-        users *= into < LEAVE_DAYS ? 1 - 0.85 * into / LEAVE_DAYS : 0.15;
+        users *= into < (double)LEAVE_DAYS ? 1 - 0.85 * into / (double)LEAVE_DAYS : 0.15;
     if (a->fate == TM_FATE_GROWTH && into >= 0)
         users *= into < 42 ? 1 + 0.7 * into / 42 : 1.7;
     if (a->fate == TM_FATE_ONBOARDING && into < 21)
