@@ -104,3 +104,25 @@ Test(shardreach, the_same_over_a_restart)
     tm_pack_free(seven);
     tm_pack_free(thirty);
 }
+
+Test(shardreach, counted_from_only_ever_moves_forward)
+{
+    uint32_t seven;
+    tm_pack *pack = pack_with("events[7d]", &seven), *longer = pack_with("events[30d]", &seven);
+    tm_shard *shard = tm_shard_new(settings(), pack, start, NULL, 0);
+    tm_shard_count_from(shard, start + 3 * TM_DAY);
+    cr_assert_eq(tm_shard_counting(shard, 0).start, start + 3 * TM_DAY);
+    tm_shard_count_from(shard, start + TM_DAY);
+    cr_assert_eq(tm_shard_counting(shard, 0).start, start + 3 * TM_DAY);
+    /* In the middle of a day only its rest is known: the next day is the first whole one. */
+    tm_shard_count_from(shard, start + 4 * TM_DAY + 1);
+    cr_assert_eq(tm_shard_counting(shard, 0).start, start + 5 * TM_DAY);
+    /* Where no time is known yet, a longer reach cannot be told from when it holds: what was kept stands. */
+    tm_counting kept = tm_shard_counting(shard, 0);
+    tm_shard *fresh = tm_shard_new(settings(), longer, TM_TIME_NONE, &kept, 1);
+    cr_assert_eq(tm_shard_counting(fresh, 0).start, start + 5 * TM_DAY);
+    tm_shard_free(shard);
+    tm_shard_free(fresh);
+    tm_pack_free(pack);
+    tm_pack_free(longer);
+}
