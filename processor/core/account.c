@@ -33,6 +33,7 @@ tm_account *tm_account_new(tm_heap *heap, const tm_pack *pack, tm_slice key)
     account->series = tm_heap_take(heap, account->series_count * sizeof(tm_series *));
     account->input_offset = -1;
     account->judge_at = account->later_at = TM_TIME_NEVER;
+    account->stands_until = TM_TIME_NONE;
     if (account->key.data && (account->series || !account->series_count))
         return account;
     if (!account->series)
@@ -67,6 +68,19 @@ size_t tm_account_memory(const tm_account *account)
     return size;
 }
 
+/* Notes what the next judgement has to look at. What a window of earlier days does not see today it may see from
+   midnight on, even if it was empty and nobody waits for that midnight. Windows of hours and all others are asked
+   again at once. */
+static void stir(tm_account *account, const tm_metric *metric, uint8_t aspects, const tm_moment *now)
+{
+    for (unsigned aspect = 0; aspect < TM_ASPECTS; aspect++) {
+        if (aspects & TM_ASPECT_BIT(aspect))
+            account->stirred |= metric->stirs[aspect];
+    }
+    if (metric->read_daily && aspects && now->next_midnight < account->stands_until)
+        account->stands_until = now->next_midnight;
+}
+
 tm_status tm_account_apply(tm_account *account, tm_heap *heap, const tm_event *event, int32_t at_day,
                            const tm_environment *environment, tm_selector *selector, tm_evaluator *evaluator,
                            tm_applied *ret_applied)
@@ -91,10 +105,13 @@ tm_status tm_account_apply(tm_account *account, tm_heap *heap, const tm_event *e
         }
         tm_sample sample;
         tm_counted counted;
+        uint8_t aspects;
         tm_metric_sample(metric, event, at_day, &sample);
-        if (tm_series_apply(&account->series[selected[i]], heap, metric, environment->now, &sample, &counted) != TM_OK)
+        if (tm_series_apply(&account->series[selected[i]], heap, metric, environment->now, &sample, &counted,
+                            &aspects) != TM_OK)
             return TM_FATAL;
         account->changed = true;
+        stir(account, metric, aspects, environment->now);
         ret_applied->counted += counted == TM_COUNTED || counted == TM_COUNTED_LATE;
         ret_applied->late += counted == TM_COUNTED_LATE;
         ret_applied->beyond += counted == TM_COUNTED_BEYOND;
@@ -110,6 +127,7 @@ tm_status tm_account_set_facts(tm_account *account, tm_heap *heap, const tm_fact
     tm_facts_free(heap, account->facts);
     account->facts = facts;
     account->changed = true;
+    account->stands_until = TM_TIME_NONE;
     return TM_OK;
 }
 
@@ -222,5 +240,6 @@ tm_status tm_account_adopt(tm_account *account, tm_heap *heap, const tm_pack *fr
     tm_heap_give(heap, account->series, account->series_count * sizeof(tm_series *));
     account->series = series;
     account->series_count = to->metric_count;
+    account->stands_until = TM_TIME_NONE;
     return TM_OK;
 }

@@ -107,9 +107,10 @@ static tm_value window_value(tm_evaluator *evaluator, const tm_node *node)
             return tm_value_null();
         }
     }
-    bool quiet = false;
+    /* Where the account is to be judged by then anyway, whether the window is quiet need not be found out. */
+    bool quiet = evaluator->horizon <= next;
     const tm_metric *metric = &environment->pack->metrics[node->metric];
-    tm_value value = tm_series_window(series_of(evaluator, node->metric), metric, window, now, &quiet);
+    tm_value value = tm_series_window(series_of(evaluator, node->metric), metric, window, now, quiet ? NULL : &quiet);
     if (!quiet) {
         charge(evaluator, next);
     }

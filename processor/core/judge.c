@@ -137,22 +137,39 @@ static tm_status keep(tm_judge *judge, tm_account *account, const tm_rule *rule,
     return TM_OK;
 }
 
+/* The first grid instant after now at which `due` has come. */
+static tm_time on_grid(tm_time due, tm_time now, int64_t grid)
+{
+    return due == TM_TIME_NEVER ? TM_TIME_NEVER : tm_time_ceil(due > now ? due : now + 1, grid);
+}
+
 tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, tm_account *account, int64_t grid,
                            tm_time *ret_due)
 {
     tm_time now = environment->now->t;
-    tm_time due = TM_TIME_NEVER;
+    bool all = now >= account->stands_until;
+    uint64_t stirred = all ? UINT64_MAX : account->stirred;
+    tm_time due = all ? TM_TIME_NEVER : account->stands_until;
+    account->stirred = 0;
+    if (!stirred) {
+        *ret_due = account->stands_until = on_grid(due, now, grid);
+        return TM_OK;
+    }
+    account->stands_until = TM_TIME_NONE; /* a judgement that fails half-way is to be made anew as a whole */
     questions_context q = {judge, environment, account};
     tm_questions questions = {&q, answer_value, answer_held_until, answer_tier};
 
     tm_evaluator_begin(judge->evaluator, environment, account, NULL);
-    if (account->episode_count > 0) {
+    if (all && account->episode_count > 0) {
         tm_status status = end_removed(judge, environment, account);
         if (status != TM_OK)
             return status;
     }
     for (uint32_t i = 0; i < judge->pack->rule_count; i++) {
-        const tm_rule *rule = &judge->pack->rules[judge->pack->order[i]];
+        uint16_t index = judge->pack->order[i];
+        if (!(stirred >> (index & 63) & 1))
+            continue;
+        const tm_rule *rule = &judge->pack->rules[index];
         tm_episode fresh = {.rule = rule->identity, .cleared_at = TM_TIME_NONE};
         tm_episode *episode = account->episode_count ? tm_account_episode(account, rule->identity) : NULL;
         bool was_there = episode != NULL;
@@ -167,6 +184,7 @@ tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, t
                 return status;
         }
         if (step.changed) {
+            stirred |= rule->stirs;
             tm_status status = keep(judge, account, rule, episode, was_there);
             if (status != TM_OK)
                 return status;
@@ -174,7 +192,7 @@ tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, t
     }
     tm_time horizon = tm_evaluator_horizon(judge->evaluator);
     due = horizon < due ? horizon : due;
-    *ret_due = due == TM_TIME_NEVER ? TM_TIME_NEVER : tm_time_ceil(due > now ? due : now + 1, grid);
+    *ret_due = account->stands_until = on_grid(due, now, grid);
     return TM_OK;
 }
 

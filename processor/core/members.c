@@ -209,11 +209,16 @@ static void advance(tm_members *members, size_t offset, size_t words, int32_t *n
     *newest = (int32_t)bucket;
 }
 
-/* Sets one bit, unless the bucket is so old that it has none (not possible for one within reach). */
-static void mark(tm_members *members, uint32_t i, size_t offset, size_t words, int64_t newest, int64_t bucket)
+/* Sets one bit, unless the bucket is so old that it has none (not possible for one within reach). Says whether the bit
+   was not set. */
+static bool mark(tm_members *members, uint32_t i, size_t offset, size_t words, int64_t newest, int64_t bucket)
 {
-    if (bucket > newest - (int64_t)words * WORD)
-        select_bits(row_of(members, i) + offset, words, bucket, 1);
+    int64_t bits = (int64_t)words * WORD, bit = ((bucket % bits) + bits) % bits;
+    if (bucket <= newest - bits)
+        return false;
+    uint32_t *word = row_of(members, i) + offset + bit / WORD, before = *word;
+    *word |= UINT32_C(1) << bit % WORD;
+    return *word != before;
 }
 
 static tm_status insert(tm_members *members, tm_heap *heap, uint32_t at, uint64_t key)
@@ -245,8 +250,9 @@ static void make_room(tm_members *members, const tm_members_reach *reach)
 }
 
 tm_status tm_members_add(tm_members *members, tm_heap *heap, const tm_members_reach *reach, uint64_t key, bool in_days,
-                         int64_t day, bool in_hours, int64_t hour)
+                         int64_t day, bool in_hours, int64_t hour, bool *ret_changed)
 {
+    *ret_changed = false;
     in_days = in_days && members->day_words;
     in_hours = in_hours && members->hour_words;
     if (!in_days && !in_hours)
@@ -255,11 +261,13 @@ tm_status tm_members_add(tm_members *members, tm_heap *heap, const tm_members_re
     if (members->level && faded(members, reach)) {
         members->level = 0;
         members->count = 0;
+        *ret_changed = true;
     }
     if (!sampled_in(key, members->level))
         return TM_OK;
     uint32_t at = lower_bound(members, key);
     if (at == members->count || keys_of(members)[at] != key) {
+        *ret_changed = true;
         if (members->count >= TM_DISTINCT_CAP) {
             make_room(members, reach);
             if (members->count >= TM_DISTINCT_CAP || !sampled_in(key, members->level))
@@ -271,11 +279,11 @@ tm_status tm_members_add(tm_members *members, tm_heap *heap, const tm_members_re
     }
     if (in_days) {
         advance(members, 0, members->day_words, &members->newest_day, day);
-        mark(members, at, 0, members->day_words, members->newest_day, day);
+        *ret_changed |= mark(members, at, 0, members->day_words, members->newest_day, day);
     }
     if (in_hours) {
         advance(members, members->day_words, members->hour_words, &members->newest_hour, hour);
-        mark(members, at, members->day_words, members->hour_words, members->newest_hour, hour);
+        *ret_changed |= mark(members, at, members->day_words, members->hour_words, members->newest_hour, hour);
     }
     return TM_OK;
 }

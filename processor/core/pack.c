@@ -173,6 +173,69 @@ static tm_status order_rules(tm_pack *pack, tm_error *error)
     return TM_OK;
 }
 
+/* The aspects of a series that a node reads. A window of days that does not reach the present looks at older buckets
+   alone; for the buckets that midnight makes older there is read_daily. */
+static uint8_t aspects_read(const tm_node *node)
+{
+    switch ((tm_op)node->op) {
+    case TM_OP_WINDOW:
+        if (node->window.unit == TM_WINDOW_DAYS && node->window.offset > 0) {
+            return TM_ASPECT_BIT(TM_ASPECT_PAST);
+        }
+        return TM_ASPECT_BIT(TM_ASPECT_PAST) | TM_ASPECT_BIT(TM_ASPECT_PRESENT);
+    case TM_OP_AGE:
+        return TM_ASPECT_BIT(TM_ASPECT_LAST);
+    case TM_OP_FIRST:
+        return TM_ASPECT_BIT(TM_ASPECT_FIRST);
+    case TM_OP_VALUE:
+        return TM_ASPECT_BIT(TM_ASPECT_VALUE);
+    default:
+        return 0;
+    }
+}
+
+/* Marks what the nodes marked are computed from. Arguments are added before what uses them: one pass from the last
+   node down finds all. */
+static void mark_arguments(const tm_program *program, bool *marked)
+{
+    for (uint32_t n = program->node_count; n-- > 0;) {
+        const tm_node *node = &program->nodes[n];
+        for (uint32_t a = 0; marked[n] && a < node->argument_count; a++) {
+            marked[program->argument_list[node->arguments + a]] = true;
+        }
+    }
+}
+
+/* Everything that a rule's step asks for on its own account; what only a signal shows does not move an episode. */
+static void note_stirs(tm_pack *pack, uint32_t index)
+{
+    bool marked[TM_PROGRAM_NODES_MAX] = {false};
+    const tm_rule *rule = &pack->rules[index];
+    const uint32_t roots[] = {rule->when, rule->clear, rule->scope, rule->severity_node, rule->value};
+    uint64_t bit = UINT64_C(1) << (index & 63);
+    for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
+        if (roots[i] != TM_NODE_NONE) {
+            marked[roots[i]] = true;
+        }
+    }
+    mark_arguments(&pack->program, marked);
+    for (uint32_t n = 0; n < pack->program.node_count; n++) {
+        const tm_node *node = &pack->program.nodes[n];
+        uint8_t aspects = marked[n] ? aspects_read(node) : 0;
+        if (!aspects) {
+            continue;
+        }
+        tm_metric *metric = &pack->metrics[node->metric];
+        for (unsigned aspect = 0; aspect < TM_ASPECTS; aspect++) {
+            metric->stirs[aspect] |= aspects & TM_ASPECT_BIT(aspect) ? bit : 0;
+        }
+        metric->read_daily = metric->read_daily || (node->op == TM_OP_WINDOW && node->window.unit == TM_WINDOW_DAYS);
+    }
+    for (uint32_t i = 0; i < rule->inhibitor_count; i++) {
+        pack->rules[rule->inhibitors[i]].stirs |= bit;
+    }
+}
+
 tm_status tm_pack_finish(tm_pack *pack, tm_error *error)
 {
     if (pack->rule_count > TM_RULES_MAX || pack->metric_count > TM_METRICS_MAX) {
@@ -195,6 +258,9 @@ tm_status tm_pack_finish(tm_pack *pack, tm_error *error)
         }
         pack->moves_hourly = pack->moves_hourly || node->op == TM_OP_AGE || node->op == TM_OP_FIRST ||
                              (node->op == TM_OP_WINDOW && node->window.unit == TM_WINDOW_HOURS);
+    }
+    for (uint32_t i = 0; i < pack->rule_count; i++) {
+        note_stirs(pack, i);
     }
     return order_rules(pack, error);
 }

@@ -145,6 +145,7 @@ typedef struct placement {
     tm_reach reach[2];
     int64_t bucket[2];
     bool taken[2];
+    bool changed; /* some bucket got other content */
 } placement;
 
 static tm_status apply_rings(tm_series *series, tm_heap *heap, placement *to, __int128 amount)
@@ -182,13 +183,19 @@ static tm_status apply_picks(tm_series *series, tm_heap *heap, placement *to, co
     return TM_OK;
 }
 
-static tm_status apply_members(tm_series *series, tm_heap *heap, const placement *to, uint64_t member)
+static tm_status apply_members(tm_series *series, tm_heap *heap, placement *to, uint64_t member)
 {
     tm_members_reach reach = {to->reach[TM_WINDOW_DAYS], to->reach[TM_WINDOW_HOURS]};
     if (!series->days && !series->hours)
         return TM_OK;
     return tm_members_add(members_of(series), heap, &reach, member, to->taken[TM_WINDOW_DAYS],
-                          to->bucket[TM_WINDOW_DAYS], to->taken[TM_WINDOW_HOURS], to->bucket[TM_WINDOW_HOURS]);
+                          to->bucket[TM_WINDOW_DAYS], to->taken[TM_WINDOW_HOURS], to->bucket[TM_WINDOW_HOURS],
+                          &to->changed);
+}
+
+static bool is_sampled(const tm_series *series)
+{
+    return series->form == FORM_MEMBERS && (series->days || series->hours) && members_of(series)->level > 0;
 }
 
 static bool has_content(const tm_metric *metric, const tm_sample *sample)
@@ -234,7 +241,7 @@ static tm_counted counted_of(const tm_series *series, const placement *to)
 }
 
 tm_status tm_series_apply(tm_series **series, tm_heap *heap, const tm_metric *metric, const tm_moment *now,
-                          const tm_sample *sample, tm_counted *ret_counted)
+                          const tm_sample *sample, tm_counted *ret_counted, uint8_t *ret_aspects)
 {
     tm_series *own = *series;
     if (!own) {
@@ -248,6 +255,8 @@ tm_status tm_series_apply(tm_series **series, tm_heap *heap, const tm_metric *me
         to.bucket[unit] = unit == TM_WINDOW_DAYS ? sample->day : sample->hour;
         to.taken[unit] = keeps(own, (tm_window_unit)unit) && tm_reach_takes(to.reach[unit], to.bucket[unit]);
     }
+    to.changed = metric->kind != TM_METRIC_DISTINCT; /* members see for themselves */
+    uint8_t aspects = 0;
     *ret_counted = TM_COUNTED_NOT;
     if (has_content(metric, sample)) {
         if (apply_content(own, heap, metric, sample, &to) != TM_OK) {
@@ -256,13 +265,25 @@ tm_status tm_series_apply(tm_series **series, tm_heap *heap, const tm_metric *me
             return TM_FATAL;
         }
         *ret_counted = counted_of(own, &to);
+        aspects = TM_ASPECT_BIT(TM_ASPECT_VALUE);
+        if (to.changed)
+            aspects |= TM_ASPECT_BIT(TM_ASPECT_PRESENT);
+        /* A sample of members that was thinned out changes every count. */
+        if (to.changed && (*ret_counted == TM_COUNTED_LATE || is_sampled(own)))
+            aspects |= TM_ASPECT_BIT(TM_ASPECT_PAST);
     }
     int32_t hour = (int32_t)sample->hour;
-    if (own->first_hour == NO_HOUR || hour < own->first_hour)
+    if (own->first_hour == NO_HOUR || hour < own->first_hour) {
         own->first_hour = hour;
-    if (hour > own->last_hour)
+        aspects |= TM_ASPECT_BIT(TM_ASPECT_FIRST);
+    }
+    if (hour > own->last_hour) {
         own->last_hour = hour;
+        aspects |= TM_ASPECT_BIT(TM_ASPECT_LAST);
+    }
     *series = own;
+    if (ret_aspects)
+        *ret_aspects = aspects;
     return TM_OK;
 }
 
@@ -280,14 +301,16 @@ static tm_value nothing(const tm_metric *metric)
 tm_value tm_series_window(const tm_series *series, const tm_metric *metric, const tm_window *window,
                           const tm_moment *now, bool *ret_quiet)
 {
-    *ret_quiet = true;
+    if (ret_quiet)
+        *ret_quiet = true;
     if (!series || !keeps(series, window->unit))
         return nothing(metric);
     tm_reach reach = reach_of(metric, now, window->unit);
     int64_t to = reach.now - window->offset, from = to - window->length + 1, oldest = tm_reach_oldest(reach);
     if (series->form == FORM_RINGS) {
         const tm_ring *ring = ring_of(series, window->unit);
-        *ret_quiet = !tm_ring_any(ring, oldest);
+        if (ret_quiet)
+            *ret_quiet = !tm_ring_any(ring, oldest);
         __int128 sum = tm_ring_sum(ring, from, to);
         return tm_value_number(metric->kind == TM_METRIC_SUM ? tm_fixed_sum_number(sum) : (double)sum);
     }
@@ -298,11 +321,13 @@ tm_value tm_series_window(const tm_series *series, const tm_metric *metric, cons
         tm_value value = tm_value_number((double)count);
         value.approximate = approximate;
         /* A sample says nothing about members left out: only when it fades is the answer sure to stay. */
-        *ret_quiet = !approximate && !tm_members_any(members_of(series), &both, hours);
+        if (ret_quiet)
+            *ret_quiet = !approximate && !tm_members_any(members_of(series), &both, hours);
         return value;
     }
     const tm_picks *list = list_of(series, window->unit);
-    *ret_quiet = !tm_picks_any(list, oldest);
+    if (ret_quiet)
+        *ret_quiet = !tm_picks_any(list, oldest);
     return value_of(tm_picks_best(list, metric->kind, from, to));
 }
 

@@ -100,6 +100,8 @@ static tm_status judge_one(tm_shard *shard, tm_account *account, tm_time instant
     tm_moment_at(&moment, shard->settings.zone, instant, &shard->now_span);
     tm_environment environment = {shard->pack, &moment, shard->counting_days};
     bool was_changed = account->changed;
+    if (shard->settings.every_instant)
+        account->stands_until = TM_TIME_NONE;
     tm_time due;
     tm_status status = tm_judge_account(&shard->judge, &environment, account, shard->settings.evaluate_every, &due);
     shard->counts.judged++;

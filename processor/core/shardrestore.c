@@ -22,6 +22,7 @@ tm_status tm_shard_restore_account(tm_shard *shard, tm_account *account)
             shard->judge.open[account->episodes[i].kind]++;
     }
     account->changed = false;
+    account->stands_until = TM_TIME_NONE;
     return tm_agenda_put(shard->agenda, account, tm_shard_next_instant(shard));
 }
 
@@ -126,6 +127,7 @@ tm_status tm_shard_mute(tm_shard *shard, bool muted)
     tm_agenda_clear(shard->agenda);
     for (uint32_t i = 0; i < shard->account_count; i++) {
         shard->accounts[i]->judge_at = shard->accounts[i]->later_at = TM_TIME_NEVER;
+        shard->accounts[i]->stands_until = TM_TIME_NONE;
         tm_status status = tm_agenda_put(shard->agenda, shard->accounts[i], tm_shard_next_instant(shard));
         if (status != TM_OK)
             return status;
@@ -144,6 +146,7 @@ tm_status tm_shard_impose(tm_shard *shard, tm_slice key, tm_slice rule, tm_kind 
     tm_episode *episode = tm_account_episode_make(account, shard->heap, identity);
     if (!episode)
         return TM_FATAL;
+    account->stands_until = TM_TIME_NONE;
     shard->judge.open[kind] += (state != TM_SIGNAL_CLEARED) - tm_episode_open(episode);
     episode->kind = (uint8_t)kind;
     episode->severity = episode->published_severity = (uint8_t)severity;
@@ -171,6 +174,8 @@ void tm_shard_count_from(tm_shard *shard, tm_time t)
         shard->counting_starts[m] = t;
         shard->counting_days[m] = day;
     }
+    for (uint32_t i = 0; i < shard->account_count; i++)
+        shard->accounts[i]->stands_until = TM_TIME_NONE;
 }
 
 tm_status tm_shard_touch_all(tm_shard *shard)

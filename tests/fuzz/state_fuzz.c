@@ -42,7 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             tm_counted counted;
             bool quiet;
             (void)tm_series_window(account->series[i], &w.metrics[i], &window, &w.now, &quiet);
-            check(tm_series_apply(&account->series[i], heap, &w.metrics[i], &w.now, &sample, &counted) != TM_REJECT);
+            check(tm_series_apply(&account->series[i], heap, &w.metrics[i], &w.now, &sample, &counted, NULL) !=
+                  TM_REJECT);
         }
         tm_account_free(heap, account);
         tm_account_free(heap, again);

@@ -535,7 +535,7 @@ static void make_account(void)
                             .value = (tm_fixed)e->value * TM_FIXED_ONE,
                             .member = e->member};
         tm_counted counted;
-        cr_assert_eq(tm_series_apply(&series[e->metric], heap, &metrics[e->metric], &applied, &sample, &counted),
+        cr_assert_eq(tm_series_apply(&series[e->metric], heap, &metrics[e->metric], &applied, &sample, &counted, NULL),
                      TM_OK);
     }
     tm_moment_at(&now, tm_zone_utc(), t + draw(2) * (draw(20) * TM_HOUR / 3 + draw(2) * draw(30) * TM_DAY), &span);

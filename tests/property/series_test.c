@@ -187,8 +187,8 @@ static void step(run *r)
             (r->metric.reach_days && sample.day < r->now.day) || (r->metric.reach_hours && sample.hour < r->now.hour)
                 ? TM_COUNTED_LATE
                 : TM_COUNTED;
-    cr_assert_eq(tm_series_apply(&r->series, r->heap, &r->metric, &r->now, &sample, &counted), TM_OK);
-    cr_assert_eq(tm_series_apply(&r->restored, r->heap, &r->metric, &r->now, &sample, &again), TM_OK);
+    cr_assert_eq(tm_series_apply(&r->series, r->heap, &r->metric, &r->now, &sample, &counted, NULL), TM_OK);
+    cr_assert_eq(tm_series_apply(&r->restored, r->heap, &r->metric, &r->now, &sample, &again, NULL), TM_OK);
     cr_assert_eq(counted, outcome);
     cr_assert_eq(again, outcome);
     r->model.samples[r->model.count] = sample;
@@ -289,8 +289,8 @@ Test(series, sampling_depends_on_the_samples_alone)
             tm_sample sample = {
                 .at = r.now.t, .hour = r.now.hour, .day = r.now.day, .member = 1 + (uint64_t)below(&r.random, users)};
             tm_counted counted;
-            cr_assert_eq(tm_series_apply(&r.series, r.heap, &r.metric, &r.now, &sample, &counted), TM_OK);
-            cr_assert_eq(tm_series_apply(&r.restored, r.heap, &r.metric, &r.now, &sample, &counted), TM_OK);
+            cr_assert_eq(tm_series_apply(&r.series, r.heap, &r.metric, &r.now, &sample, &counted, NULL), TM_OK);
+            cr_assert_eq(tm_series_apply(&r.restored, r.heap, &r.metric, &r.now, &sample, &counted, NULL), TM_OK);
             if (i % 5000 == 4999)
                 r.restored = through_bytes(&r, r.restored);
             if (i % 10000 == 9999) {

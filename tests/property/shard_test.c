@@ -10,12 +10,12 @@ static void describe(char what[64], const char *name, uint64_t seed)
     snprintf(what, 64, "%s, seed %d", name, (int)seed);
 }
 
-Test(shard, due_times_skip_nothing)
+/* Judged when due, and at every instant of the grid: the same signals and states. */
+static void skips_nothing(const char *rules, uint32_t seen[4])
 {
     feed_reading r;
     feed_reading_init(&r);
-    tm_pack *pack = feed_pack(feed_rules);
-    uint32_t seen[4] = {0};
+    tm_pack *pack = feed_pack(rules);
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         char what[64];
         describe(what, "every instant", seed);
@@ -42,10 +42,59 @@ Test(shard, due_times_skip_nothing)
         tm_shard_free(b);
         feed_done(&f);
     }
-    cr_assert(seen[1] > 200 && seen[2] > 20 && seen[3] > 150, "the records move every row: %u %u %u", seen[1], seen[2],
-              seen[3]);
     tm_pack_free(pack);
     feed_reading_done(&r);
+}
+
+Test(shard, due_times_skip_nothing)
+{
+    uint32_t seen[4] = {0};
+    skips_nothing(feed_rules, seen);
+    cr_assert(seen[1] > 200 && seen[2] > 20 && seen[3] > 150, "the records move every row: %u %u %u", seen[1], seen[2],
+              seen[3]);
+}
+
+/* Each rule waits for one thing that hardly anything else has it judged for: a bucket that midnight makes older, a late
+   event, the last or the first hour, a value, what only `clear`, `value`, `severity` or `scope` looks at, an inhibitor.
+ */
+static const char apart_rules[] =
+    "version: 1\n"
+    "metrics:\n"
+    "  exports: {count: export}\n"
+    "  buys:    {count: buy}\n"
+    "  logins:  {count: login}\n"
+    "  people:  {distinct: user, event: login}\n"
+    "  mood:    {last: value, event: mood}\n"
+    "  best:    {max: value, event: buy}\n"
+    "rules:\n"
+    "  - {name: yesterday, kind: advisory, when: 'exports[1d offset 1d] >= 3', clear: 'exports[1d offset 1d] < 2'}\n"
+    "  - {name: before, kind: advisory, when: 'people[1d offset 1d] >= 2'}\n"
+    "  - {name: none, kind: advisory, when: 'people[1d] == 0'}\n"
+    "  - {name: all, kind: advisory, when: 'people[2d] >= 3'}\n"
+    "  - {name: hours, kind: advisory, when: 'buys[2h offset 1h] >= 2'}\n"
+    "  - {name: stops, kind: churn_risk, when: 'age(buys) >= 7h'}\n"
+    "  - {name: begins, kind: expansion, when: 'first(logins) >= 5h', clear: 'first(logins) == null'}\n"
+    "  - {name: glad, kind: expansion, when: 'mood >= 12', clear: 'mood < 6'}\n"
+    "  - {name: muted, kind: advisory, when: 'seats >= 2', inhibited_by: [glad]}\n"
+    "  - {name: muted_again, kind: advisory, when: 'seats >= 2', inhibited_by: [muted], inhibit_tail: 1h}\n"
+    "  - {name: ends, kind: advisory, when: 'seats >= 3', clear: 'mood >= 15', cooldown: 1h}\n"
+    "  - {name: shows, kind: advisory, when: 'seats >= 1', clear: 'seats == 0', value: mood, update_change: 0.1}\n"
+    "  - {name: grave, kind: advisory, when: 'seats >= 3', severity: \"if(best > 17, 'critical', 'warn')\"}\n"
+    "  - {name: within, kind: advisory, when: 'seats >= 3', scope: 'logins[1d] >= 2'}\n";
+
+/* Nothing but a midnight makes what was counted show, and nobody waits for midnights before. */
+static const char lone_rule[] = "version: 1\n"
+                                "metrics: {exports: {count: export}}\n"
+                                "rules: [{name: yesterday, kind: advisory, when: 'exports[1d offset 1d] >= 1'}]\n";
+
+Test(shard, what_was_not_stirred_stands)
+{
+    uint32_t seen[4] = {0};
+    skips_nothing(lone_rule, seen);
+    cr_assert(seen[1] > 100 && seen[3] > 100, "%u %u", seen[1], seen[3]);
+    skips_nothing(apart_rules, seen);
+    cr_assert(seen[1] > 1000 && seen[2] > 50 && seen[3] > 1000, "the records move every rule: %u %u %u", seen[1],
+              seen[2], seen[3]);
 }
 
 /* --- saved and restored between commits --- */

@@ -173,7 +173,7 @@ static inline tm_account *state_account(state_world *w, tm_heap *heap)
         int64_t metric = state_below(w, STATE_METRICS);
         if (metric == 4) /* one that stays as it was */
             continue;
-        (void)tm_series_apply(&account->series[metric], heap, &w->metrics[metric], &w->now, &sample, &counted);
+        (void)tm_series_apply(&account->series[metric], heap, &w->metrics[metric], &w->now, &sample, &counted, NULL);
     }
     if (account && state_below(w, 2))
         state_facts(w, account, heap);

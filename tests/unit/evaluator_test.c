@@ -67,7 +67,7 @@ static void count_event(int metric, tm_time when, double value)
                         .value = (tm_fixed)(value * 1e6),
                         .member = 7};
     tm_counted counted;
-    cr_assert_eq(tm_series_apply(&series[metric], heap, &metrics[metric], &now, &sample, &counted), TM_OK);
+    cr_assert_eq(tm_series_apply(&series[metric], heap, &metrics[metric], &now, &sample, &counted, NULL), TM_OK);
 }
 
 static tm_value value_for(const char *text, const tm_account *whom, const tm_event *event)

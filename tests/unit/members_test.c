@@ -16,7 +16,8 @@ static uint64_t count(const tm_members *members, tm_members_reach reach, bool *r
 
 static void add(tm_members *members, tm_heap *heap, tm_members_reach reach, uint64_t key)
 {
-    cr_assert_eq(tm_members_add(members, heap, &reach, key, true, reach.days.now, false, 0), TM_OK);
+    bool changed;
+    cr_assert_eq(tm_members_add(members, heap, &reach, key, true, reach.days.now, false, 0, &changed), TM_OK);
 }
 
 Test(members, are_exact_up_to_the_cap_and_not_one_more)

@@ -21,6 +21,10 @@ typedef struct tm_account {
     bool changed;         /* differs from what the store holds: to be written by the next commit */
     tm_time judge_at;     /* where its entry in the agenda stands; TM_TIME_NEVER: nowhere */
     tm_time later_at;     /* a later instant at which an entry of it stands too; TM_TIME_NEVER: none known */
+    /* What the last judgement found stands until then as far as time goes: before it, only the rules of `stirred` (bit
+       i mod 64, of what was applied since) can come to another result. TM_TIME_NONE: all rules are to be judged. */
+    tm_time stands_until;
+    uint64_t stirred;
 } tm_account;
 
 /* A new, empty account for `pack` in `heap`. NULL without memory. */

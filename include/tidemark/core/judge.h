@@ -16,9 +16,11 @@ typedef struct tm_judge {
     uint64_t (*signals)[4]; /* counted by kind and tm_signal_state; NULL: not counted */
 } tm_judge;
 
-/* Judges every rule of the pack for `account` at environment->now, which is a grid instant. `grid` is evaluate_every in
-   ms. *ret_due is the next grid instant at which anything can differ without a record (TM_TIME_NEVER: none).
-   account->changed is set when an episode changed. TM_OK, TM_FATAL, or what the sink returned. */
+/* Judges `account` by the rules of the pack at environment->now, which is a grid instant: by all of them when the
+   account's last judgement stands no longer, else by those that what was applied since has stirred, directly or through
+   an inhibitor; the others would come to what they came to then. `grid` is evaluate_every in ms. *ret_due is the next
+   grid instant at which anything can differ without a record (TM_TIME_NEVER: none). account->changed is set when an
+   episode changed. TM_OK, TM_FATAL, or what the sink returned. */
 tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, tm_account *account, int64_t grid,
                            tm_time *ret_due);
 

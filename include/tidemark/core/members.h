@@ -34,10 +34,10 @@ bool tm_members_fit(const tm_members *members, int32_t reach_days, int32_t reach
 
 /* Marks `key` in the bucket of each unit; the caller has checked with tm_reach_takes, a unit for which that was false
    has `in_days` or `in_hours` false. At the cap, members without a mark within reach go first; if that is not enough
-   the level rises. When no mark of any unit is within reach any more the level falls to 0. TM_OK, or TM_FATAL without
-   memory (nothing changed). */
+   the level rises. When no mark of any unit is within reach any more the level falls to 0. *ret_changed is false when
+   all was marked before, so that every count stays. TM_OK, or TM_FATAL without memory (nothing changed). */
 tm_status tm_members_add(tm_members *members, tm_heap *heap, const tm_members_reach *reach, uint64_t key, bool in_days,
-                         int64_t day, bool in_hours, int64_t hour);
+                         int64_t day, bool in_hours, int64_t hour, bool *ret_changed);
 
 /* Members with a mark in days (or hours) from..to, times 2^level. `*ret_approximate` tells whether that is an
    estimate. */

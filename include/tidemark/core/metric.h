@@ -40,6 +40,17 @@ typedef struct tm_pattern {
     bool prefix;
 } tm_pattern;
 
+/* What an applied event can change of what expressions read of a series: */
+typedef enum tm_aspect {
+    TM_ASPECT_PRESENT, /* the bucket of the present, or one ahead of it */
+    TM_ASPECT_PAST,    /* an older bucket */
+    TM_ASPECT_LAST,    /* the hour that age() counts from */
+    TM_ASPECT_FIRST,   /* the hour that first() counts from */
+    TM_ASPECT_VALUE,   /* last, max or first without a window */
+    TM_ASPECTS
+} tm_aspect;
+#define TM_ASPECT_BIT(aspect) ((uint8_t)(1U << (aspect)))
+
 #define TM_NODE_NONE UINT32_MAX /* "no expression" wherever a node of a program is named */
 
 /* Everything points into the pack's memory. */
@@ -57,6 +68,9 @@ typedef struct tm_metric {
     /* Hash of the definition without name and reach: two metrics defined alike are one series, a renamed metric keeps
        its history, a changed definition starts empty. */
     uint64_t identity;
+    /* Which rules have to be judged again when an aspect of the series changed: rule i is bit i mod 64. */
+    uint64_t stirs[TM_ASPECTS];
+    bool read_daily; /* a rule reads a window of days: what enters any bucket may show at the next midnight */
 } tm_metric;
 
 /* Whether an event name matches one of the patterns (`where` is not looked at). */

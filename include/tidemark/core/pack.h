@@ -61,6 +61,7 @@ typedef struct tm_rule {
     double update_change;
     uint16_t *inhibitors; /* indices into the pack's rules */
     uint32_t inhibitor_count;
+    uint64_t stirs; /* rules that this one inhibits, as in tm_metric: a change of its episode is one for them */
     tm_summary_part *summary;
     uint32_t summary_count;
     uint32_t *evidence; /* nodes shown in a signal: the metric, age and fact terms of `when`, and the sides of its
@@ -86,7 +87,8 @@ typedef struct tm_pack {
 } tm_pack;
 
 /* Computes what the expressions imply: the identities of metrics and rules, each metric's reach from the windows in the
-   program (not below a `keep` already in reach_days/reach_hours) and the order of judgement. TM_OK; TM_REJECT with an
+   program (not below a `keep` already in reach_days/reach_hours), the order of judgement and which rules a change
+   stirs. TM_OK; TM_REJECT with an
    error naming the metric or the rules of a cycle; TM_FATAL without memory. */
 tm_status tm_pack_finish(tm_pack *pack, tm_error *error);
 /* The longest window + offset a metric of that kind may be read over, in days or hours. */

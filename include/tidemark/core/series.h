@@ -18,16 +18,18 @@ typedef enum tm_counted {
 } tm_counted;
 
 /* Applies one sample to *series (created when NULL; may move). `now` is the moment the event is applied (its day and
-   hour slide the buckets). TM_OK, or TM_FATAL without memory (the series is unchanged). */
+   hour slide the buckets). *ret_aspects (NULL: not asked for) gets the bits of all that may read otherwise now. TM_OK,
+   or TM_FATAL without memory (the series is unchanged). */
 tm_status tm_series_apply(tm_series **series, tm_heap *heap, const tm_metric *metric, const tm_moment *now,
-                          const tm_sample *sample, tm_counted *ret_counted);
+                          const tm_sample *sample, tm_counted *ret_counted, uint8_t *ret_aspects);
 void tm_series_free(tm_heap *heap, tm_series *series);
 /* Bytes of heap it holds. */
 size_t tm_series_memory(const tm_series *series);
 
 /* A window at `now`; `series` may be NULL (nothing ever counted): 0 for count, sum, distinct, null for the others.
    The caller has checked that the window begins on or after the counting start and is within the reach. Sets
-   *ret_quiet when the answer can not change as time passes without events (all buckets of the reach are empty). */
+   *ret_quiet (NULL: not asked for) when the answer can not change as time passes without events (all buckets of the
+   reach are empty). */
 tm_value tm_series_window(const tm_series *series, const tm_metric *metric, const tm_window *window,
                           const tm_moment *now, bool *ret_quiet);
 /* `last`, `max`, `first` without a window, over every accepted event; null when none had a value. */
