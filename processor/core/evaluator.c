@@ -386,6 +386,10 @@ static tm_value compute(tm_evaluator *evaluator, const tm_node *node)
 
 tm_value tm_evaluator_value(tm_evaluator *evaluator, uint32_t node)
 {
+    /* A good part of all nodes: nothing to remember. */
+    if (evaluator->program->nodes[node].op == TM_OP_CONSTANT) {
+        return evaluator->program->nodes[node].constant;
+    }
     memo *remembered = &evaluator->memos[node];
     if (remembered->stamp != evaluator->stamp) {
         remembered->value = compute(evaluator, &evaluator->program->nodes[node]);

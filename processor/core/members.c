@@ -304,6 +304,15 @@ uint64_t tm_members_count(const tm_members *members, const tm_members_reach *rea
         uint32_t one = mask.words[0];
         for (uint32_t i = 0; i < members->count; i++)
             count += (rows[i] & one) != 0;
+    } else if (words == 2) {
+        /* Days beyond one word, the usual case: both words of a row at once. */
+        const uint32_t *rows = rows_of(members);
+        uint64_t both, row;
+        memcpy(&both, mask.words, sizeof both);
+        for (uint32_t i = 0; i < members->count; i++) {
+            memcpy(&row, rows + (size_t)i * 2, sizeof row);
+            count += (row & both) != 0;
+        }
     } else {
         for (uint32_t i = 0; i < members->count; i++)
             count += row_meets(row_of(members, i), &mask, words);
