@@ -32,7 +32,7 @@ static tm_time advance_for(worker *w, held *h, tm_time clock_end)
     if (t != TM_TIME_NONE && target <= t)
         return TM_TIME_NONE;
     bool worthwhile = holding->records > 0 || t == TM_TIME_NONE || tm_shard_next_due(holding->shard) <= target ||
-                      target - t >= IDLE_COMMIT;
+                      target - t >= IDLE_COMMIT || target == settings->until;
     return worthwhile ? target : TM_TIME_NONE;
 }
 

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* An answer about all lanes serves the others for so many ms. */
+enum { ANSWER_MS = 30 };
+
 void tm_kafka_lanes_init(tm_kafka_lanes *lanes, tm_kafka_connection *connection)
 {
     *lanes = (tm_kafka_lanes){
@@ -254,4 +257,73 @@ tm_status tm_kafka_lanes_take(tm_kafka_lanes *lanes, const rd_kafka_topic_partit
         memset(lanes->of[input], 0, lanes->capacity * sizeof(tm_kafka_lane));
     }
     return TM_OK;
+}
+
+/* ---- Where they end ---- */
+
+/* Asks for the ends of all started lanes in one request: a question waits behind the fetch under way, so twelve would
+   wait twelve times. Each lane's answer is given out once. */
+static rd_kafka_resp_err_t ask_ends(tm_kafka_lanes *lanes)
+{
+    const tm_kafka_config *config = lanes->connection->config;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)lanes->owned_count * TM_INPUTS);
+    for (uint32_t input = 0; input < lanes->inputs; input++) {
+        for (uint32_t i = 0; i < lanes->owned_count; i++) {
+            int32_t partition = lanes->owned[i];
+            const tm_kafka_lane *lane = tm_kafka_lanes_find(lanes, (tm_input)input, partition);
+            if (lane && lane->started)
+                rd_kafka_topic_partition_list_add(list, config->inputs[input], partition)->offset = RD_KAFKA_OFFSET_END;
+        }
+    }
+    int64_t now = tm_kafka_steady(lanes->connection);
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(lanes->connection->handle, list, TM_KAFKA_ASK_MS);
+    for (int i = 0; i < list->cnt && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        const rd_kafka_topic_partition_t *part = &list->elems[i];
+        tm_input input = strcmp(part->topic, config->inputs[TM_INPUT_USAGE]) == 0 ? TM_INPUT_USAGE : TM_INPUT_ACCOUNTS;
+        tm_kafka_lane *lane = tm_kafka_lanes_find(lanes, input, part->partition);
+        if (!lane || part->err != RD_KAFKA_RESP_ERR_NO_ERROR || part->offset < 0)
+            continue;
+        lane->end = part->offset;
+        lane->end_at = now ? now : 1;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    return code;
+}
+
+rd_kafka_resp_err_t tm_kafka_lanes_bounds(tm_kafka_lanes *lanes, tm_input input, int32_t partition, int64_t *ret_first,
+                                          int64_t *ret_end, int64_t *ret_reached)
+{
+    tm_kafka_lane *lane = tm_kafka_lanes_find(lanes, input, partition);
+    rd_kafka_t *handle = lanes->connection->handle;
+    const char *topic = lanes->connection->config->inputs[input];
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR_NO_ERROR;
+    int64_t low = -1, high = -1;
+    bool fetched =
+        rd_kafka_get_watermark_offsets(handle, topic, partition, &low, &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
+        high >= 0;
+    bool started = lane != NULL && lane->started;
+    *ret_reached = started && fetched ? lane->next : -1;
+    if (!started || !fetched || low < 0) {
+        code = tm_kafka_bounds(handle, topic, partition, TM_KAFKA_ASK_MS, ret_first, ret_end);
+    } else if (high > lane->next) {
+        /* What the last fetch showed beyond our position needs no question: there is more to read. */
+        *ret_first = low;
+        *ret_end = high;
+    } else {
+        if (lane->end_at == 0 || tm_kafka_steady(lanes->connection) - lane->end_at > ANSWER_MS) {
+            lane->end_at = 0;
+            code = ask_ends(lanes);
+        }
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR && lane->end_at == 0)
+            code = RD_KAFKA_RESP_ERR__NO_OFFSET;
+        *ret_first = low;
+        *ret_end = lane->end;
+        lane->end_at = 0;
+    }
+    /* Where the last fetch showed records behind the last stable offset, a producer's transaction is open: the input
+       goes on, and a reader who stands at that offset has not drained it. Before the first fetch nobody has come
+       anywhere. */
+    if (fetched && high > *ret_end)
+        *ret_end = high;
+    return code;
 }

@@ -486,29 +486,15 @@ static tm_status source_bounds(void *context, tm_input input, int32_t partition,
                                int64_t *ret_reached, tm_error *error)
 {
     tm_kafka_source *source = context;
-    const tm_kafka_lane *lane = tm_kafka_lanes_find(&source->lanes, input, partition);
-    rd_kafka_resp_err_t code;
     if (source->connection.handle == NULL || (uint32_t)input >= source->lanes.inputs)
         return tm_fail(error, TM_FATAL, "bounds of an input that is not read");
-    code = tm_kafka_bounds(source->connection.handle, source->connection.config->inputs[input], partition,
-                           TM_KAFKA_ASK_MS, ret_first, ret_end);
+    rd_kafka_resp_err_t code = tm_kafka_lanes_bounds(&source->lanes, input, partition, ret_first, ret_end, ret_reached);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         (void)tm_fail(error, TM_RETRY, "the broker did not say where the partition ends: %s", rd_kafka_err2str(code));
         tm_error_where(error, "%s:%" PRId32, source->connection.config->inputs[input], partition);
         return TM_RETRY;
     }
     source->connection.down = false;
-    /* Where the last fetch showed records behind the last stable offset, a producer's transaction is open: the input
-       goes on, and a reader who stands at that offset has not drained it. Before the first fetch nobody has come
-       anywhere. */
-    int64_t low, high = -1;
-    bool fetched = rd_kafka_get_watermark_offsets(source->connection.handle, source->connection.config->inputs[input],
-                                                  partition, &low, &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
-                   high >= 0;
-    if (fetched && high > *ret_end) {
-        *ret_end = high;
-    }
-    *ret_reached = lane != NULL && lane->started && fetched ? lane->next : -1;
     return TM_OK;
 }
 

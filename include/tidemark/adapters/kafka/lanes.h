@@ -11,12 +11,14 @@
 #include "tidemark/adapters/kafka/connection.h"
 
 typedef struct tm_kafka_lane {
-    bool started;  /* the pipeline has named an offset */
-    bool paused;   /* as the pipeline wants it */
-    bool fetching; /* it is in librdkafka's assignment */
-    bool held;     /* it is paused inside librdkafka */
-    bool seek;     /* librdkafka's position is to be set to `next` */
-    int64_t next;  /* least offset that may be delivered: all below were, or never will be */
+    bool started;   /* the pipeline has named an offset */
+    bool paused;    /* as the pipeline wants it */
+    bool fetching;  /* it is in librdkafka's assignment */
+    bool held;      /* it is paused inside librdkafka */
+    bool seek;      /* librdkafka's position is to be set to `next` */
+    int64_t next;   /* least offset that may be delivered: all below were, or never will be */
+    int64_t end;    /* what the broker said of its end at `end_at`, when all lanes were asked together */
+    int64_t end_at; /* steady ms; 0: not asked, or the answer was given out */
 } tm_kafka_lane;
 
 typedef struct tm_kafka_lanes {
@@ -52,5 +54,9 @@ void tm_kafka_lanes_arrange(tm_kafka_lanes *lanes);
 
 /* The lane of an owned partition of an input that is read; NULL where it is not. */
 tm_kafka_lane *tm_kafka_lanes_find(const tm_kafka_lanes *lanes, tm_input input, int32_t partition);
+
+/* Port `source`, bounds(). NO_ERROR, or why the broker did not answer. */
+rd_kafka_resp_err_t tm_kafka_lanes_bounds(tm_kafka_lanes *lanes, tm_input input, int32_t partition, int64_t *ret_first,
+                                          int64_t *ret_end, int64_t *ret_reached);
 
 #endif
