@@ -39,6 +39,7 @@ def main():
     ap.add_argument("--rules", default=str(ROOT / "bench" / "one_rule.yaml"))
     ap.add_argument("--build", default=str(ROOT / "build" / "release"))
     ap.add_argument("--binary")
+    ap.add_argument("--property", action="append", default=[], metavar="NAME=VALUE", help="a librdkafka property for tidemark")
     a = ap.parse_args()
     build = pathlib.Path(a.build)
     binary = a.binary or str(build / "tidemark")
@@ -65,7 +66,7 @@ instance: bench
 workers: {a.workers}
 history: complete
 rules: {pathlib.Path(a.rules).resolve()}
-kafka: {{brokers: "{broker.bootstrap}"}}
+kafka: {{brokers: "{broker.bootstrap}", properties: {{{", ".join(p.replace("=", ": ", 1) for p in a.property)}}}}}
 topics: {{journal: journal-{run}}}
 redis: {{url: "{redis.url}"}}
 user_key: a key for measuring only
