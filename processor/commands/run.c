@@ -2,6 +2,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "tidemark/adapters/redis/connection.h"
 #include "tidemark/adapters/system/clock.h"
 #include "tidemark/adapters/system/log.h"
 #include "tidemark/adapters/system/notify.h"
@@ -21,6 +22,7 @@ static void log_start(const tm_service *service, const tm_setup *setup)
         tm_time_format(s->counting_start, start);
     tm_log_field fields[] = {tm_log_text("version", TIDEMARK_VERSION),
                              tm_log_text("librdkafka", tm_kafka_library_version()),
+                             tm_log_text("redis_client", tm_redis_build()),
                              tm_log_text("group", setup->configuration->group),
                              tm_log_text("instance", setup->configuration->instance),
                              tm_log_integer("workers", setup->configuration->workers),
