@@ -170,7 +170,7 @@ static void put_tree(explanation *e, uint32_t index, int depth, bool *first)
         tm_buffer_append_json_string(&e->out, node->text);
         tm_buffer_append_text(&e->out, ",\"value\":");
         put_value(e, value_of(e, index));
-        tm_buffer_append_char(&e->out, '}');
+        tm_buffer_append_text(&e->out, value_of(e, index).approximate ? ",\"approximate\":true}" : "}");
         *first = false;
     } else {
         tm_buffer_append_format(&e->out, "    %*s%.*s = ", 2 * depth, "", (int)node->text.length, node->text.data);
