@@ -1,0 +1,349 @@
+/* A holding without its ledgers: what one record does to the shard, the outbox and the commit under way. */
+#include "tidemark/pipeline/holding.h"
+
+#include "support/solo.h"
+
+static stage s;
+static solo a;
+static tm_holding *h;
+
+static void set_up(void)
+{
+    stage_init(&s, 1, feed_rules);
+    solo_open(&a, &s, "a");
+    h = a.holding;
+}
+
+static void tear_down(void)
+{
+    solo_close(&a);
+    stage_done(&s);
+}
+
+TestSuite(holding, .init = set_up, .fini = tear_down);
+
+/* A shard without accounts that reads both inputs from their begin, as after a first claim. */
+static void make_live(void)
+{
+    tm_error error;
+    cr_assert_eq(tm_holding_make_shard(h, h->pack, FEED_START, NULL), TM_OK);
+    for (int i = 0; i < TM_INPUTS; i++) {
+        h->intake.lanes[i].next = 0;
+        cr_assert_eq(a.source.start(a.source.context, (tm_input)i, 0, 0, &error), TM_OK, "%s", error.what);
+    }
+    h->state = TM_HOLDING_LIVE;
+}
+
+static tm_source_record record_of(tm_input input, int64_t offset, const char *value)
+{
+    return (tm_source_record){.input = input,
+                              .offset = offset,
+                              .timestamp = SOLO_MORNING,
+                              .key = TM_SLICE_LITERAL("a0"),
+                              .value = value ? tm_slice_of(value) : (tm_slice){0}};
+}
+
+static void apply_one(tm_input input, int64_t offset, const char *value)
+{
+    tm_error error;
+    tm_source_record record = record_of(input, offset, value);
+    cr_assert_eq(tm_holding_apply_record(h, &record, &error), TM_OK, "%s", error.what);
+}
+
+/* How many outputs for this topic wait, all of them under commit `commit`. */
+static uint32_t waiting(tm_topic topic, int64_t commit)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < h->outbox.count; i++) {
+        tm_output output;
+        cr_assert_eq(h->outbox.entries[i].commit, commit);
+        cr_assert_eq(tm_outbox_read(&h->outbox, i, &output), TM_OK);
+        count += output.topic == topic;
+    }
+    return count;
+}
+
+Test(holding, every_state_has_its_name)
+{
+    cr_assert_str_eq(tm_holding_state_name(TM_HOLDING_CLAIMING), "claiming");
+    cr_assert_str_eq(tm_holding_state_name(TM_HOLDING_REPLAYING), "replaying");
+    cr_assert_str_eq(tm_holding_state_name(TM_HOLDING_LIVE), "live");
+    cr_assert_str_eq(tm_holding_state_name(TM_HOLDING_HALTED), "halted");
+    cr_assert_str_eq(tm_holding_state_name(TM_HOLDING_LOST), "lost");
+}
+
+Test(holding, a_new_one_is_to_be_claimed)
+{
+    cr_assert_eq(h->state, TM_HOLDING_CLAIMING);
+    cr_assert_eq(h->partition, 0);
+    cr_assert_eq(h->pack, s.pack);
+    cr_assert(h->publishing);
+    cr_assert_not(h->open || h->sealed || h->done || h->configuration_told);
+    cr_assert_null(h->shard);
+    for (int i = 0; i < TM_INPUTS; i++) {
+        cr_assert(h->intake.lanes[i].on);
+        cr_assert_eq(h->marks[i].offset, -1);
+        cr_assert_eq(h->expected[i].offset, -1);
+    }
+    s.settings.accounts_on = false;
+    tm_holding *without = tm_holding_new(&s.settings, &a.reading, &a.source, 0);
+    cr_assert_not_null(without);
+    cr_assert_not(without->intake.lanes[TM_INPUT_ACCOUNTS].on);
+    tm_holding_free(without);
+    tm_holding_free(NULL);
+}
+
+Test(holding, a_commit_begins_once)
+{
+    make_live();
+    h->intake.lanes[TM_INPUT_USAGE].next = 4;
+    tm_holding_begin(h, SOLO_WALL);
+    cr_assert(h->open);
+    cr_assert_eq(h->clock_begin, SOLO_WALL);
+    cr_assert_eq(h->t_before, TM_TIME_NONE);
+    cr_assert_eq(h->from[TM_INPUT_USAGE], 4);
+    cr_assert_eq(h->from[TM_INPUT_ACCOUNTS], 0);
+    h->intake.lanes[TM_INPUT_USAGE].next = 9;
+    h->records = 5;
+    tm_holding_begin(h, SOLO_WALL + TM_MINUTE);
+    cr_assert_eq(h->clock_begin, SOLO_WALL, "it was open already");
+    cr_assert_eq(h->from[TM_INPUT_USAGE], 4);
+    cr_assert_eq(h->records, 5);
+    h->open = false;
+    tm_holding_begin(h, SOLO_WALL + TM_MINUTE);
+    cr_assert_eq(h->clock_begin, SOLO_WALL + TM_MINUTE);
+    cr_assert_eq(h->records, 0);
+}
+
+Test(holding, apply_waits_for_both_inputs_and_keeps_to_its_limit)
+{
+    solo_buy(&s, 1, "1");
+    solo_buy(&s, 2, "2");
+    solo_buy(&s, 30, "3");
+    make_live();
+    solo_poll(&a);
+    tm_holding_begin(h, SOLO_WALL);
+    uint32_t count = 99;
+    tm_intake_answer answer;
+    tm_error error;
+    cr_assert_eq(tm_holding_apply(h, 10, &count, &answer, &error), TM_OK);
+    cr_assert_eq(answer, TM_INTAKE_UNKNOWN, "the accounts may have an earlier record");
+    cr_assert_eq(count, 0);
+    cr_assert_eq(tm_shard_time(h->shard), TM_TIME_NONE);
+    cr_assert_eq(tm_intake_confirm(&h->intake, &error), TM_OK);
+    cr_assert_eq(tm_holding_apply(h, 2, &count, &answer, &error), TM_OK);
+    cr_assert_eq(answer, TM_INTAKE_RECORD, "the limit");
+    cr_assert_eq(count, 2);
+    cr_assert_eq(tm_shard_time(h->shard), SOLO_MORNING + 2 * TM_MINUTE);
+    cr_assert_eq(h->intake.lanes[TM_INPUT_USAGE].next, 2);
+    cr_assert_eq(h->marks[TM_INPUT_USAGE].offset, 1);
+    cr_assert_eq(h->marks[TM_INPUT_USAGE].timestamp, SOLO_MORNING + 2 * TM_MINUTE);
+    cr_assert_eq(h->marks[TM_INPUT_USAGE].key_hash, tm_hash(TM_SLICE_LITERAL("a0")));
+    cr_assert_eq(tm_holding_apply(h, 10, &count, &answer, &error), TM_OK);
+    cr_assert_eq(count, 1);
+    cr_assert_eq(h->records, 3);
+    cr_assert_gt(h->signal_count, 0);
+    cr_assert_eq(h->outbox.count, h->signal_count, "each signal of the commit waits, under its number");
+    cr_assert_eq(waiting(TM_TOPIC_EXPANSION, 1) + waiting(TM_TOPIC_ADVISORIES, 1), h->signal_count);
+    cr_assert(tm_slice_equal(h->signals[0].account, TM_SLICE_LITERAL("a0")));
+}
+
+Test(holding, stream_time_begins_no_later_than_the_clock)
+{
+    solo_append(&s, TM_INPUT_USAGE, SOLO_WALL + TM_DAY, "{}");
+    make_live();
+    cr_assert_eq(solo_apply(&a, SOLO_WALL), 1);
+    cr_assert_eq(tm_shard_time(h->shard), SOLO_WALL, "a record of tomorrow counts as of now");
+}
+
+Test(holding, an_unusable_record_becomes_a_dead_letter)
+{
+    make_live();
+    tm_holding_begin(h, SOLO_WALL);
+    tm_shard_start(h->shard, SOLO_MORNING);
+    apply_one(TM_INPUT_USAGE, 0, "{\"no\": event");
+    cr_assert_eq(h->records, 1, "it counts and is passed over");
+    cr_assert_eq(h->marks[TM_INPUT_USAGE].offset, 0);
+    cr_assert_eq(waiting(TM_TOPIC_DEAD_LETTERS, 1), 1);
+    cr_assert_eq(h->outbox.count, 1);
+    cr_assert_eq(tm_shard_account_count(h->shard), 0);
+    h->publishing = false;
+    apply_one(TM_INPUT_USAGE, 1, "nor this");
+    cr_assert_eq(h->outbox.count, 1, "a replayed commit said it before");
+}
+
+Test(holding, an_event_of_the_future_is_a_dead_letter_too)
+{
+    make_live();
+    tm_holding_begin(h, SOLO_WALL);
+    tm_shard_start(h->shard, SOLO_MORNING);
+    char value[160];
+    snprintf(value, sizeof value, "{\"id\":\"1\",\"account\":\"a0\",\"event\":\"buy\",\"at\":%" PRId64 "}",
+             SOLO_MORNING + TM_HOUR);
+    apply_one(TM_INPUT_USAGE, 0, value);
+    tm_output output;
+    cr_assert_eq(h->outbox.count, 1);
+    cr_assert_eq(tm_outbox_read(&h->outbox, 0, &output), TM_OK);
+    cr_assert_eq(output.topic, TM_TOPIC_DEAD_LETTERS);
+    cr_assert_not_null(memmem(output.value.data, output.value.length, "max_skew", 8));
+    cr_assert_eq(tm_shard_counted(h->shard)->future, 1);
+}
+
+Test(holding, an_erasure_is_noted_and_passed_on)
+{
+    make_live();
+    tm_holding_begin(h, SOLO_WALL);
+    tm_shard_start(h->shard, SOLO_MORNING);
+    apply_one(TM_INPUT_ACCOUNTS, 0, "{\"account\":\"a0\",\"seats\":5}");
+    cr_assert_eq(tm_shard_account_count(h->shard), 1);
+    cr_assert_eq(h->erasure_count, 0);
+    apply_one(TM_INPUT_ACCOUNTS, 1, NULL);
+    cr_assert_eq(tm_shard_account_count(h->shard), 0);
+    cr_assert_eq(h->erasure_count, 1);
+    cr_assert(tm_slice_equal(h->erasures[0].account, TM_SLICE_LITERAL("a0")));
+    cr_assert_eq(h->erasures[0].at, SOLO_MORNING);
+    cr_assert_eq(waiting(TM_TOPIC_HEALTH, 1), 1);
+    tm_output output;
+    cr_assert_eq(tm_outbox_read(&h->outbox, h->outbox.count - 1, &output), TM_OK);
+    cr_assert_null(output.value.data, "a tombstone");
+    cr_assert(tm_slice_equal(output.key, TM_SLICE_LITERAL("a0")));
+}
+
+Test(holding, a_commit_is_full_by_records_or_by_accounts)
+{
+    s.settings.commit_records = 2;
+    make_live();
+    tm_holding_begin(h, SOLO_WALL);
+    tm_shard_start(h->shard, SOLO_MORNING);
+    apply_one(TM_INPUT_USAGE, 0, "x");
+    cr_assert_not(tm_holding_full(h));
+    apply_one(TM_INPUT_USAGE, 1, "x");
+    cr_assert(tm_holding_full(h));
+    h->publishing = false;
+    cr_assert_not(tm_holding_full(h), "a past commit is as large as it was");
+    h->publishing = true;
+    s.settings.commit_records = 1000;
+    cr_assert_not(tm_holding_full(h));
+    s.settings.commit_accounts = 1;
+    cr_assert_not(tm_holding_full(h), "no account has changed");
+    apply_one(TM_INPUT_ACCOUNTS, 0, "{\"account\":\"a0\",\"seats\":5}");
+    cr_assert(tm_holding_full(h));
+}
+
+Test(holding, a_full_commit_takes_no_more)
+{
+    s.settings.commit_records = 2;
+    solo_buy(&s, 1, "1");
+    solo_buy(&s, 2, "2");
+    solo_buy(&s, 3, "3");
+    make_live();
+    solo_poll(&a);
+    tm_holding_begin(h, SOLO_WALL);
+    uint32_t count;
+    tm_intake_answer answer;
+    tm_error error;
+    cr_assert_eq(tm_intake_confirm(&h->intake, &error), TM_OK);
+    cr_assert_eq(tm_holding_apply(h, 10, &count, &answer, &error), TM_OK);
+    cr_assert_eq(count, 2);
+    cr_assert_eq(tm_holding_apply(h, 10, &count, &answer, &error), TM_OK);
+    cr_assert_eq(count, 0);
+    cr_assert_eq(answer, TM_INTAKE_RECORD);
+}
+
+Test(holding, meta_says_what_a_later_holder_needs)
+{
+    solo_buy(&s, 1, "1");
+    make_live();
+    cr_assert_eq(solo_apply(&a, SOLO_WALL), 1);
+    cr_assert_eq(tm_holding_note_span(h, 6, SOLO_MORNING), TM_OK);
+    cr_assert_eq(tm_holding_note_span(h, 8, SOLO_MORNING + 1), TM_OK);
+    tm_shard_meta meta;
+    tm_holding_meta(h, &meta);
+    cr_assert_eq(meta.time, SOLO_MORNING + TM_MINUTE);
+    cr_assert_eq(meta.judged, tm_shard_judged(h->shard));
+    cr_assert_eq(meta.partitions, 1);
+    cr_assert_eq(meta.rules_version, 1);
+    cr_assert_eq(meta.pack_hash, s.pack->hash);
+    cr_assert_eq(meta.configuration_hash, 7);
+    cr_assert_eq(meta.counting_start, FEED_START);
+    cr_assert_eq(meta.marks[TM_INPUT_USAGE].offset, 0);
+    cr_assert_eq(meta.marks[TM_INPUT_ACCOUNTS].offset, -1);
+    cr_assert_eq(meta.fingerprints_from, 6, "the oldest commit whose fingerprints count");
+    cr_assert_eq(meta.counting_count, 4, "one a metric");
+
+    /* A shard made of it stands at the same T. */
+    cr_assert_eq(tm_holding_make_shard(h, h->pack, meta.counting_start, &meta), TM_OK);
+    cr_assert_eq(tm_shard_time(h->shard), meta.time);
+    cr_assert_eq(tm_shard_account_count(h->shard), 0);
+    tm_shard_meta again;
+    tm_holding_meta(h, &again);
+    cr_assert_eq(again.counting_count, meta.counting_count);
+    for (uint32_t i = 0; i < meta.counting_count; i++)
+        cr_assert_eq(again.counting[i].start, meta.counting[i].start);
+}
+
+Test(holding, spans_stay_in_order_as_they_grow)
+{
+    for (int64_t n = 1; n <= 1000; n++)
+        cr_assert_eq(tm_holding_note_span(h, n, FEED_START + n), TM_OK);
+    cr_assert_eq(h->span_count, 1000);
+    for (uint32_t i = 0; i < 1000; i++) {
+        cr_assert_eq(h->spans[i].commit, i + 1);
+        cr_assert_eq(h->spans[i].last, FEED_START + i + 1);
+    }
+}
+
+/* Nothing of what was resident is left, and it is to be claimed. */
+static void assert_dropped(void)
+{
+    cr_assert_null(h->shard);
+    cr_assert_eq(h->outbox.count, 0);
+    cr_assert_eq(h->intake.lanes[TM_INPUT_USAGE].count, 0);
+    cr_assert_eq(h->span_count + h->signal_count + h->erasure_count + h->records, 0);
+    cr_assert_not(h->open || h->sealed || h->done || h->configuration_told);
+    cr_assert(h->publishing);
+    cr_assert_eq(h->marks[TM_INPUT_USAGE].offset, -1);
+}
+
+static void fill(void)
+{
+    solo_buy(&s, 1, "1");
+    solo_buy(&s, 2, "2");
+    make_live();
+    cr_assert_eq(solo_apply(&a, SOLO_WALL), 2);
+    cr_assert_gt(h->outbox.count, 0);
+    cr_assert_eq(tm_holding_note_span(h, 1, SOLO_MORNING), TM_OK);
+    solo_buy(&s, 3, "3");
+    solo_poll(&a);
+    cr_assert_eq(h->intake.lanes[TM_INPUT_USAGE].count, 1);
+    h->publishing = false;
+    h->configuration_told = h->sealed = true;
+}
+
+Test(holding, drop_leaves_nothing_resident)
+{
+    fill();
+    tm_holding_drop(h);
+    assert_dropped();
+    cr_assert_eq(h->state, TM_HOLDING_CLAIMING);
+    make_live();
+    tm_holding_begin(h, SOLO_WALL);
+    cr_assert_eq(solo_apply(&a, SOLO_WALL), 3, "it can be used again");
+}
+
+Test(holding, halt_keeps_the_reason_and_stays)
+{
+    fill();
+    tm_error why;
+    tm_fail(&why, TM_FATAL, "for a reason");
+    tm_error_where(&why, "shard 0");
+    tm_error_hint(&why, "do this");
+    tm_holding_halt(h, &why);
+    assert_dropped();
+    cr_assert_eq(h->state, TM_HOLDING_HALTED);
+    cr_assert_str_eq(h->halted.what, "for a reason");
+    cr_assert_str_eq(h->halted.where, "shard 0");
+    cr_assert_str_eq(h->halted.hint, "do this");
+    tm_holding_drop(h);
+    cr_assert_eq(h->state, TM_HOLDING_HALTED, "until an operator chooses");
+}
