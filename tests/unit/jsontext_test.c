@@ -98,3 +98,18 @@ Test(jsontext, every_reason_has_words)
     cr_expect_not(tm_json_is_object(tm_slice_of(" ")));
     cr_expect_not(tm_json_is_object(tm_slice_of("[{")));
 }
+
+Test(jsontext, blanks_are_four)
+{
+    tm_slice text = TM_SLICE_LITERAL(" \t\r\n{ \n");
+    for (size_t from = 0; from <= 4; from++)
+        cr_expect_eq(tm_json_skip_blanks(text, from), 4, "from %zu", from);
+    cr_expect_eq(tm_json_skip_blanks(text, 5), text.length);
+    cr_expect_eq(tm_json_skip_blanks(text, text.length), text.length);
+    cr_expect_eq(tm_json_skip_blanks((tm_slice){NULL, 0}, 0), 0);
+    for (int c = 0; c < 256; c++) {
+        char byte = (char)c;
+        bool blank = c == ' ' || c == '\t' || c == '\r' || c == '\n';
+        cr_expect_eq(tm_json_skip_blanks((tm_slice){&byte, 1}, 0), blank, "byte %d", c);
+    }
+}

@@ -132,3 +132,80 @@ Test(members, bytes_that_are_no_members_are_refused)
     }
     tm_heap_free_all(heap);
 }
+
+Test(members, fit_masks_of_as_many_words)
+{
+    tm_members members;
+    const int32_t reaches[][2] = {{0, 0}, {7, 0}, {0, 24}, {7, 24}, {62, 1488}};
+    for (size_t i = 0; i < 5; i++) {
+        tm_members_init(&members, reaches[i][0], reaches[i][1]);
+        for (size_t k = 0; k < 5; k++)
+            cr_assert_eq(tm_members_fit(&members, reaches[k][0], reaches[k][1]), i == k, "%zu %zu", i, k);
+    }
+    tm_members_init(&members, 7, 24);
+    cr_assert(tm_members_fit(&members, 1, 30), "a word holds 30 and those ahead");
+    cr_assert(!tm_members_fit(&members, 31, 24));
+    cr_assert(!tm_members_fit(&members, 7, 31));
+}
+
+/* The key's day and hour, of days 95 to 104. */
+static int64_t day_of(uint64_t key)
+{
+    return 95 + (int64_t)(key % 10);
+}
+
+Test(members, are_read_back_as_they_were_saved)
+{
+    enum { KEYS = 200 };
+    tm_heap *heap = tm_heap_new(0);
+    tm_members members, loaded;
+    tm_members_reach reach = {{104, 7}, {104 * 24 + 5, 24}};
+    tm_buffer bytes;
+    tm_reader in;
+    bool approximate, changed;
+    tm_members_init(&members, 7, 24);
+    cr_assert_eq(tm_members_memory(&members), 0);
+    for (uint64_t key = 1; key <= KEYS; key++) {
+        int64_t day = day_of(key);
+        tm_members_reach then = {{day, 7}, {day * 24 + 5, 24}};
+        cr_assert_eq(
+            tm_members_add(&members, heap, &then, key * 977, true, day, true, day * 24 + (int64_t)(key % 6), &changed),
+            TM_OK);
+        cr_assert(changed);
+    }
+    size_t memory = tm_members_memory(&members), used = tm_heap_used(heap);
+    cr_assert_geq(memory, KEYS * 16);
+    cr_assert(memory <= used && used <= memory + memory / 8 + 16, "%zu of %zu", memory, used);
+    tm_buffer_init(&bytes, 1 << 16);
+    tm_members_save(&members, &reach, 104, 104 * 24, &bytes);
+    const int32_t readers[][2] = {{7, 24}, {62, 1488}, {7, 0}, {0, 24}};
+    for (size_t i = 0; i < 4; i++) {
+        tm_reader_init(&in, tm_buffer_slice(&bytes));
+        cr_assert_eq(tm_members_load(heap, readers[i][0], readers[i][1], 104, 104 * 24, &in, &loaded), TM_OK);
+        cr_assert(tm_reader_at_end(&in));
+        cr_assert(tm_members_fit(&loaded, readers[i][0], readers[i][1]));
+        for (int64_t from = 98; from <= 104; from++) {
+            uint64_t expected = 0;
+            for (uint64_t key = 1; key <= KEYS; key++)
+                expected += day_of(key) >= from && readers[i][0];
+            cr_assert_eq(tm_members_count(&loaded, &reach, false, from, 104, &approximate), expected);
+            cr_assert(!approximate);
+        }
+        for (int64_t hour = reach.hours.now - 23; hour <= reach.hours.now; hour++) {
+            uint64_t expected = 0;
+            for (uint64_t key = 1; key <= KEYS; key++)
+                expected += day_of(key) * 24 + (int64_t)(key % 6) == hour && readers[i][1];
+            cr_assert_eq(tm_members_count(&loaded, &reach, true, hour, hour, &approximate), expected);
+        }
+        cr_assert_lt(loaded.count, KEYS, "who is out of reach is not written");
+        tm_members_done(&loaded, heap);
+    }
+    tm_members_reach gone = {{200, 7}, {200 * 24, 24}};
+    tm_buffer_reset(&bytes);
+    tm_members_save(&members, &gone, 200, 200 * 24, &bytes);
+    cr_assert_eq(bytes.length, 1, "nobody left: a zero");
+    tm_buffer_done(&bytes);
+    tm_members_done(&members, heap);
+    cr_assert_eq(tm_heap_used(heap), 0);
+    tm_heap_free_all(heap);
+}

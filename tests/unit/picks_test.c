@@ -84,3 +84,50 @@ Test(picks, bytes_that_are_no_picks_are_refused)
     }
     tm_heap_free_all(heap);
 }
+
+static void put(tm_picks *picks, tm_heap *heap, int64_t day)
+{
+    cr_assert_eq(tm_picks_reserve(picks, heap, (tm_reach){day, 100}, day), TM_OK);
+    tm_picks_put(picks, TM_METRIC_LAST, day, (tm_pick){-day * 7, day * TM_DAY + day});
+}
+
+Test(picks, are_read_back_as_they_were_saved)
+{
+    tm_heap *heap = tm_heap_new(0);
+    tm_picks picks = {0}, loaded;
+    tm_buffer bytes;
+    tm_reader in;
+    cr_assert_eq(tm_picks_memory(&picks), 0);
+    for (int64_t day = 100; day < 120; day += 3)
+        put(&picks, heap, day);
+    size_t memory = tm_picks_memory(&picks), used = tm_heap_used(heap);
+    cr_assert_geq(memory, 7 * sizeof(tm_bucket_pick));
+    cr_assert(memory <= used && used <= memory + memory / 8 + 16, "%zu of %zu", memory, used);
+    tm_buffer_init(&bytes, 1 << 16);
+    for (int64_t oldest = 99; oldest <= 120; oldest++) {
+        tm_buffer_reset(&bytes);
+        tm_picks_save(&picks, oldest, 110, TM_DAY, &bytes);
+        tm_reader_init(&in, tm_buffer_slice(&bytes));
+        cr_assert_eq(tm_picks_load(heap, 100, 110, TM_DAY, &in, &loaded), TM_OK);
+        cr_assert(tm_reader_at_end(&in));
+        uint16_t kept = 0;
+        for (uint16_t i = 0; i < picks.count; i++) {
+            const tm_bucket_pick *was = &picks.entries[i];
+            if (was->bucket < oldest)
+                continue;
+            cr_assert_lt(kept, loaded.count);
+            const tm_bucket_pick *is = &loaded.entries[kept++];
+            cr_assert_eq(is->bucket, was->bucket);
+            cr_assert_eq(is->pick.value, was->pick.value);
+            cr_assert_eq(is->pick.at, was->pick.at);
+        }
+        cr_assert_eq(loaded.count, kept, "oldest %d", (int)oldest);
+        tm_picks_done(&loaded, heap);
+        cr_assert_eq(tm_picks_memory(&loaded), 0);
+    }
+    cr_assert_eq(bytes.length, 1, "none left: a zero");
+    tm_buffer_done(&bytes);
+    tm_picks_done(&picks, heap);
+    cr_assert_eq(tm_heap_used(heap), 0);
+    tm_heap_free_all(heap);
+}

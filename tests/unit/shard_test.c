@@ -334,3 +334,31 @@ Test(shard_unit, without_memory)
     cr_assert_eq(status, TM_FATAL);
     cr_assert(tm_shard_memory(shard) > 0);
 }
+
+Test(shard_unit, asking_ahead_changes_nothing)
+{
+    const uint64_t hashes[] = {0, 1, UINT64_MAX, tm_hash(TM_SLICE_LITERAL("a")), tm_hash(TM_SLICE_LITERAL("b"))};
+    tm_shard_start(shard, T0);
+    for (int round = 0; round < 2; round++) {
+        feed_out before = {0}, after = {0};
+        tm_shard_counts counts = *tm_shard_counted(shard);
+        size_t memory = tm_shard_memory(shard);
+        tm_time due = tm_shard_next_due(shard);
+        uint32_t changed = tm_shard_changed_count(shard);
+        feed_shard_lines(shard, pack, T0, &before);
+        for (size_t i = 0; i < sizeof hashes / sizeof *hashes; i++)
+            for (int near = 0; near < 2; near++)
+                tm_shard_prefetch(shard, hashes[i], near);
+        feed_shard_lines(shard, pack, T0, &after);
+        feed_out_same(&before, &after, "accounts");
+        cr_assert_eq(before.count, (uint32_t)round);
+        cr_assert_eq(memcmp(&counts, tm_shard_counted(shard), sizeof counts), 0);
+        cr_assert_eq(tm_shard_memory(shard), memory);
+        cr_assert_eq(tm_shard_next_due(shard), due);
+        cr_assert_eq(tm_shard_changed_count(shard), changed);
+        cr_assert_null(tm_shard_account(shard, TM_SLICE_LITERAL("b")));
+        feed_out_done(&before);
+        feed_out_done(&after);
+        event("a", round ? "2" : "1", T0);
+    }
+}
