@@ -15,7 +15,8 @@ typedef enum tm_fate {
     TM_FATE_SILENCE,    /* stops at the onset */
     TM_FATE_BREADTH,    /* users leave one by one from the onset on */
     TM_FATE_CHAMPION,   /* its champion stops at the onset */
-    TM_FATE_ERASED,     /* asked to be forgotten: its record becomes an erasure at the onset, and nothing follows */
+    TM_FATE_ERASED, /* asked to be forgotten: its record becomes an erasure at the onset, and nothing is done after it
+                       (a late line may still arrive) */
     TM_FATES
 } tm_fate;
 
