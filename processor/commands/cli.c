@@ -1,5 +1,6 @@
 #include "tidemark/commands/cli.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,8 +67,9 @@ static bool set_option(const tm_command *command, const tm_option *option, const
         return true;
     case TM_OPTION_COUNT: {
         char *end;
+        errno = 0;
         long long number = strtoll(value, &end, 10);
-        if (end == value || *end || number < 0) {
+        if (end == value || *end || number < 0 || errno == ERANGE) {
             *ret_status = mistake(command, "--%s takes a whole number, not '%s'", option->name, value);
             return false;
         }

@@ -32,7 +32,8 @@ typedef struct tm_raw_member {
 
 /* A reader begins with tm_raw_event_begin. */
 typedef struct tm_raw_event {
-    bool escaped_nul;  /* some string holds U+0000 (written as an escape) */
+    bool escaped_nul;  /* a string that is looked at holds U+0000 (written as an escape); of others a reader may not
+                          tell: a hint */
     bool duplicate;    /* some key that the mapping knows, or one of the first 64 properties, stands twice: nothing else
                           counts */
     tm_slice repeated; /* the first such key in the order of the text */
