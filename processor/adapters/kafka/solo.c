@@ -6,6 +6,7 @@
 
 typedef struct solo_lane {
     tm_kafka_reader reader;
+    int64_t first; /* least offset kept when it was started */
     bool started, paused;
 } solo_lane;
 
@@ -107,6 +108,11 @@ static tm_status bounds(void *context, tm_input input, int32_t partition, int64_
     solo *s = context;
     const solo_lane *lane = lane_of(s, input, partition);
     *ret_reached = lane->started ? lane->reader.next : -1;
+    if (lane->started) { /* its end was fixed when it was started: nothing has to be asked */
+        *ret_first = lane->first;
+        *ret_end = lane->reader.end;
+        return TM_OK;
+    }
     return tm_kafka_reader_bounds(&s->connection, s->connection.config->inputs[input], partition, TM_KAFKA_ASK_MS,
                                   ret_first, ret_end, error);
 }
@@ -123,6 +129,7 @@ static tm_status start(void *context, tm_input input, int32_t partition, int64_t
     if (lane->started)
         tm_kafka_reader_end(&lane->reader);
     status = tm_kafka_reader_begin(&lane->reader, &s->connection, topic, partition, offset, end, error);
+    lane->first = first;
     lane->started = status == TM_OK;
     return status;
 }
