@@ -124,16 +124,25 @@ static tm_slice keep_text(tm_holding *holding, tm_slice text)
     return (tm_slice){tm_arena_copy(holding->arena, text.data, text.length), text.length};
 }
 
+/* The list with room for one more element, `first` at the beginning; NULL without memory, and it stays as it was. */
+static void *room_for_one(void *list, size_t element, uint32_t count, uint32_t *capacity, uint32_t first)
+{
+    if (count < *capacity)
+        return list;
+    uint32_t wanted = *capacity ? *capacity * 2 : first;
+    void *bigger = realloc(list, element * wanted);
+    if (bigger)
+        *capacity = wanted;
+    return bigger;
+}
+
 static tm_status note_signal(tm_holding *holding, const tm_signal *signal)
 {
-    if (holding->signal_count == holding->signal_capacity) {
-        uint32_t capacity = holding->signal_capacity ? holding->signal_capacity * 2 : 64;
-        tm_journal_signal *bigger = realloc(holding->signals, sizeof *bigger * capacity);
-        if (!bigger)
-            return TM_FATAL;
-        holding->signals = bigger;
-        holding->signal_capacity = capacity;
-    }
+    tm_journal_signal *signals =
+        room_for_one(holding->signals, sizeof *signals, holding->signal_count, &holding->signal_capacity, 64);
+    if (!signals)
+        return TM_FATAL;
+    holding->signals = signals;
     tm_journal_signal noted = {.account = keep_text(holding, signal->account->key),
                                .rule = keep_text(holding, signal->rule_name),
                                .raised_at = signal->raised_at,
@@ -150,14 +159,11 @@ static tm_status note_signal(tm_holding *holding, const tm_signal *signal)
 
 static tm_status note_erasure(tm_holding *holding, tm_slice account, tm_time at)
 {
-    if (holding->erasure_count == holding->erasure_capacity) {
-        uint32_t capacity = holding->erasure_capacity ? holding->erasure_capacity * 2 : 16;
-        tm_journal_erasure *bigger = realloc(holding->erasures, sizeof *bigger * capacity);
-        if (!bigger)
-            return TM_FATAL;
-        holding->erasures = bigger;
-        holding->erasure_capacity = capacity;
-    }
+    tm_journal_erasure *erasures =
+        room_for_one(holding->erasures, sizeof *erasures, holding->erasure_count, &holding->erasure_capacity, 16);
+    if (!erasures)
+        return TM_FATAL;
+    holding->erasures = erasures;
     tm_slice kept = keep_text(holding, account);
     if (!kept.data)
         return TM_FATAL;
@@ -383,14 +389,11 @@ tm_status tm_holding_apply(tm_holding *holding, uint32_t limit, uint32_t *ret_co
 
 tm_status tm_holding_note_span(tm_holding *holding, int64_t commit, tm_time last)
 {
-    if (holding->span_count == holding->span_capacity) {
-        uint32_t capacity = holding->span_capacity ? holding->span_capacity * 2 : 256;
-        tm_fingerprint_span *spans = realloc(holding->spans, sizeof *spans * capacity);
-        if (!spans)
-            return TM_FATAL;
-        holding->spans = spans;
-        holding->span_capacity = capacity;
-    }
+    tm_fingerprint_span *spans =
+        room_for_one(holding->spans, sizeof *spans, holding->span_count, &holding->span_capacity, 256);
+    if (!spans)
+        return TM_FATAL;
+    holding->spans = spans;
     holding->spans[holding->span_count++] = (tm_fingerprint_span){commit, last};
     return TM_OK;
 }
