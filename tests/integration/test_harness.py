@@ -187,6 +187,7 @@ class Children(unittest.TestCase):
     def test_lines_are_waited_for(self):
         child = self.child("echo first >&2; echo 'ready port=12'; exec sleep 60")
         self.assertEqual(child.wait_for_line(r"port=(\d+)")[1], "12")
+        child.wait_for_line("first", which="stderr")  # two pipes, two readers: the order between them is nobody's
         self.assertEqual(child.lines("stderr"), ["first"])
         with self.assertRaisesRegex(harness.HarnessError, "0.2 s passed"):
             child.wait_for_line("never", timeout=0.2)
