@@ -165,7 +165,9 @@ if enabled schemas tests/schemas/run.sh; then
 fi
 if enabled integration tests/integration/test_*.py; then
     need release
-    stage integration timeout -k 30 1500 "$python" tests/support/pytests.py "${filters[@]}" tests/integration
+    # Two lanes, since most of it waits for others; what takes longest begins first.
+    stage integration timeout -k 30 1500 "$python" tests/support/pytests.py --lanes 2 "${filters[@]}" \
+        tests/integration/test_main_job.py tests/integration
 fi
 if enabled fuzz tests/fuzz/CMakeLists.txt; then
     need fuzz

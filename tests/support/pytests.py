@@ -1,15 +1,19 @@
 """Runs unittest files and ends with one plain line: 'N passed, N failed, N skipped'.
 
-    pytests.py [-k TEXT]... [--fail-fast] FILE_OR_DIRECTORY...
+    pytests.py [-k TEXT]... [--fail-fast] [--lanes N] FILE_OR_DIRECTORY...
 
-A directory stands for every test_*.py below it. -k keeps the tests whose full name contains TEXT. The files run in one
-process, so that they share what is costly to start.
+A directory stands for every test_*.py below it; a file named twice runs once, so what takes longest can be named first.
+-k keeps the tests whose full name contains TEXT. The files run in one process, so that they share what is costly to
+start; with --lanes in N of them, each taking the next file as it is done with one.
 """
 
 import argparse
 import importlib.util
+import json
 import pathlib
+import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -20,8 +24,9 @@ SKIPPED_DIRECTORIES = {".cache", "node_modules", "__pycache__"}
 class Result(unittest.TestResult):
     """Counts each test once, however many of its sub-tests fail, and shows its name and duration as it ends."""
 
-    def __init__(self):
+    def __init__(self, say):
         super().__init__()
+        self._say = say  # takes a text of whole lines
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
         self._begun = 0.0
         self._troubles = []
@@ -37,7 +42,7 @@ class Result(unittest.TestResult):
             self._troubles.append((test, text))
         else:  # setUpClass, tearDownClass, a module's fixture: no test was started
             self.counts["failed"] += 1
-            print(f"FAIL {test}\n{text}", flush=True)
+            self._say(f"FAIL {test}\n{text}")
 
     def addError(self, test, err):
         super().addError(test, err)
@@ -61,7 +66,7 @@ class Result(unittest.TestResult):
         self._skipped = reason
         if not self._begun:  # a class skipped as a whole
             self.counts["skipped"] += 1
-            print(f"skip {test}: {reason}", flush=True)
+            self._say(f"skip {test}: {reason}")
 
     def stopTest(self, test):
         super().stopTest(test)
@@ -72,9 +77,8 @@ class Result(unittest.TestResult):
             word = "passed" if self._skipped is None else "skipped"
         self.counts[word] += 1
         shown = {"passed": "ok  ", "failed": "FAIL", "skipped": "skip"}[word]
-        print(f"{shown} {test.id()} ({seconds:.1f} s){': ' + self._skipped if self._skipped else ''}", flush=True)
-        for which, text in self._troubles:
-            print(f"--- {which}\n{text}", flush=True)
+        text = f"{shown} {test.id()} ({seconds:.1f} s){': ' + self._skipped if self._skipped else ''}"
+        self._say("\n".join([text, *(f"--- {which}\n{trouble}" for which, trouble in self._troubles)]))
 
 
 def files_of(places):
@@ -112,19 +116,86 @@ def keep(suite, texts):
     return kept
 
 
+def run(paths, texts, fail_fast, say):
+    suite = unittest.TestSuite(load(path) for path in paths)
+    if texts:
+        suite = keep(suite, texts)
+    result = Result(say)
+    result.failfast = fail_fast
+    suite.run(result)
+    return result.counts
+
+
+def lane(args):
+    """Runs the files whose names come in, a line each; answers in lines of JSON, since what a test says has several."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # what a test prints must not be taken for an answer
+
+    def answer(kind, content):
+        print(json.dumps({kind: content}), file=answers, flush=True)
+
+    for line in sys.stdin:
+        answer("counts", run([pathlib.Path(line.rstrip("\n"))], args.k, args.fail_fast, lambda t: answer("text", t)))
+
+
+def run_lanes(paths, args):
+    """The counts of all files, run in args.lanes processes."""
+    waiting, counts, lock = list(paths), {"passed": 0, "failed": 0, "skipped": 0}, threading.Lock()
+
+    def add(more):
+        for word, number in more.items():
+            counts[word] += number
+
+    def serve():
+        command = [sys.executable, __file__, "--lane", *(f"-k{text}" for text in args.k),
+                   *(["--fail-fast"] if args.fail_fast else [])]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            while True:
+                with lock:
+                    if not waiting or (args.fail_fast and counts["failed"]):
+                        break
+                    path = waiting.pop(0)
+                process.stdin.write(f"{path}\n")
+                process.stdin.flush()
+                for line in process.stdout:
+                    message = json.loads(line)
+                    with lock:
+                        if "counts" in message:
+                            add(message["counts"])
+                            break
+                        print(message["text"], flush=True)
+                else:
+                    with lock:
+                        add({"failed": 1})
+                        print(f"FAIL {path}: its process ended with {process.wait()}", flush=True)
+                    return
+            process.stdin.close()
+
+    lanes = [threading.Thread(target=serve) for _ in range(args.lanes)]
+    for thread in lanes:
+        thread.start()
+    for thread in lanes:
+        thread.join()
+    for path in waiting if not args.fail_fast else ():  # every lane broke off
+        add({"failed": 1})
+        print(f"FAIL {path}: no process was left to run it", flush=True)
+    return counts
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-k", action="append", metavar="TEXT", default=[])
     parser.add_argument("--fail-fast", action="store_true")
-    parser.add_argument("places", nargs="+", metavar="FILE_OR_DIRECTORY")
+    parser.add_argument("--lanes", type=int, default=1, metavar="N")
+    parser.add_argument("--lane", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("places", nargs="*", metavar="FILE_OR_DIRECTORY")
     args = parser.parse_args()
-    suite = unittest.TestSuite(load(path) for path in files_of(args.places))
-    if args.k:
-        suite = keep(suite, args.k)
-    result = Result()
-    result.failfast = args.fail_fast
-    suite.run(result)
-    counts = result.counts
+    if args.lane:
+        return lane(args)
+    paths = list(dict.fromkeys(files_of(args.places)))
+    if args.lanes > 1:
+        counts = run_lanes(paths, args)
+    else:
+        counts = run(paths, args.k, args.fail_fast, lambda text: print(text, flush=True))
     print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped", flush=True)
     if not any(counts.values()):
         print("no test was found", file=sys.stderr)

@@ -5,6 +5,9 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=$(cd "$here/../.." && pwd)/.cache
 out=$cache/java
+mkdir -p "$cache"
+exec 9>"$cache/java.lock"
+flock 9 # several test processes may come here at once
 bash "$here/../kafka/fetch.sh"
 
 wanted=$(cat "$here"/*.java "$cache/kafka/complete-for" | sha256sum | cut -d' ' -f1)
