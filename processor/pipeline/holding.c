@@ -105,9 +105,10 @@ void tm_holding_drop(tm_holding *holding)
         holding->state = TM_HOLDING_CLAIMING;
 }
 
-void tm_holding_halt(tm_holding *holding, const tm_error *why)
+void tm_holding_halt(tm_holding *holding, tm_halt halt, const tm_error *why)
 {
     holding->state = TM_HOLDING_HALTED;
+    holding->halt = halt;
     holding->halted = *why;
     tm_holding_drop(holding);
 }

@@ -28,6 +28,18 @@ void tm_ledger_done(tm_ledger *ledger)
     *ledger = (tm_ledger){0};
 }
 
+void tm_ledger_halt(tm_ledger *ledger, tm_holding *holding, tm_halt halt, const tm_error *why)
+{
+    tm_error kept = *why; /* it may be the holding's own */
+    char text[1200];
+    tm_error_text(&kept, text, sizeof text);
+    tm_log_field fields[] = {tm_log_integer("partition", holding->partition), tm_log_text("code", tm_halt_code(halt)),
+                             tm_log_text("reason", text)};
+    ledger->log->write(ledger->log->context, TM_LOG_ERROR, "shard_halted", "This shard is halted; the others go on",
+                       fields, 3);
+    tm_holding_halt(holding, halt, &kept);
+}
+
 /* --- the end of a commit --- */
 
 static tm_status add_journal(tm_holding *holding)

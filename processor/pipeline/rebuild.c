@@ -25,19 +25,14 @@ struct tm_rebuild {
 
 enum { APPLY_AT_ONCE = 20000 };
 
-static tm_status halt(tm_rebuild *r, const char *what, const char *hint, tm_error *error)
+static tm_status halt(tm_rebuild *r, tm_halt name, const char *what, const char *hint, tm_error *error)
 {
     tm_error why; /* `what` and `hint` may be parts of *error */
     tm_fail(&why, TM_FATAL, "%s", what);
     tm_error_where(&why, "shard %d", (int)r->holding->partition);
     tm_error_hint(&why, "%s", hint);
     *error = why;
-    char text[1200];
-    tm_error_text(error, text, sizeof text);
-    tm_log_field fields[] = {tm_log_integer("partition", r->holding->partition), tm_log_text("reason", text)};
-    r->ledger->log->write(r->ledger->log->context, TM_LOG_ERROR, "shard_halted",
-                          "This shard is halted; the others go on", fields, 2);
-    tm_holding_halt(r->holding, error);
+    tm_ledger_halt(r->ledger, r->holding, name, error);
     return TM_FATAL;
 }
 
@@ -61,7 +56,8 @@ tm_status tm_rebuild_new(tm_ledger *ledger, const tm_journal_source *journal, tm
             status = source->start(source->context, (tm_input)i, holding->partition, r->first[i], error);
         lane->next = r->first[i];
         if (status == TM_OK && r->target.next[i] > end) {
-            (void)halt(r, "the group's offsets are beyond the end of the input: the topic was recreated or cut",
+            (void)halt(r, TM_HALT_TOPIC_CUT,
+                       "the group's offsets are beyond the end of the input: the topic was recreated or cut",
                        "restore the topic, or remove the group's offsets to begin anew", error);
             tm_rebuild_free(r);
             return TM_OK;
@@ -117,11 +113,12 @@ static tm_status take_configuration(tm_rebuild *r, const tm_journal_configuratio
     const tm_pipeline_settings *settings = r->holding->settings;
     if (!tm_slice_equal(line->timezone, settings->timezone) || line->evaluate_every != settings->shard.evaluate_every ||
         line->dedup_window != settings->shard.dedup_window || line->max_skew != settings->shard.max_skew)
-        return halt(r, "the journal was written under another configuration (time zone, grid, skew or dedup window)",
+        return halt(r, TM_HALT_JOURNAL_CONFIGURATION,
+                    "the journal was written under another configuration (time zone, grid, skew or dedup window)",
                     "start once with the configuration of that time to rebuild", error);
     const tm_pack *pack = pack_of(r, line, error);
     if (!pack)
-        return halt(r, "the rules that the journal kept cannot be compiled any more",
+        return halt(r, TM_HALT_RULES_LOST, "the rules that the journal kept cannot be compiled any more",
                     "rebuild with the version of tidemark that wrote them, then go on with this one", error);
     tm_status status = TM_OK;
     if (!r->holding->shard)
@@ -129,7 +126,7 @@ static tm_status take_configuration(tm_rebuild *r, const tm_journal_configuratio
     else if (pack != r->pack)
         status = tm_shard_adopt(r->holding->shard, pack);
     if (status != TM_OK)
-        return halt(r, "no memory for a shard", "raise memory_limit", error);
+        return halt(r, TM_HALT_MEMORY, "no memory for a shard", "raise memory_limit", error);
     r->pack = pack;
     return TM_OK;
 }
@@ -150,7 +147,8 @@ static tm_status next_line(tm_rebuild *r, tm_error *error)
     }
     status = tm_journal_decode(bytes, &r->line, error);
     if (status != TM_OK)
-        return halt(r, "a line of the journal cannot be read", "restore the journal topic", error);
+        return halt(r, TM_HALT_JOURNAL_DAMAGED, "a line of the journal cannot be read", "restore the journal topic",
+                    error);
     tm_slice group = r->line->commit ? r->line->commit->group : r->line->configuration->group;
     if (!tm_slice_equal(group, r->holding->settings->group)) {
         tm_journal_line_free(r->line); /* of another group that journals to the same topic */
@@ -225,7 +223,7 @@ static tm_status finish_line(tm_rebuild *r, const tm_journal_commit *line, tm_er
         status = tm_shard_advance(holding->shard, line->t_after);
     }
     if (status != TM_OK)
-        return halt(r, "no memory to rebuild the shard", "raise memory_limit", error);
+        return halt(r, TM_HALT_MEMORY, "no memory to rebuild the shard", "raise memory_limit", error);
     if (!r->partial &&
         (tm_shard_time(holding->shard) != line->t_after || holding->signal_count != line->signal_count)) {
         tm_log_field fields[] = {
@@ -251,19 +249,19 @@ static tm_status finish(tm_rebuild *r, tm_error *error)
     tm_holding *holding = r->holding;
     if (!holding->shard || r->commit != r->target.commit)
         return halt(
-            r, "the journal does not lead to the commit that the group's offsets name",
+            r, TM_HALT_JOURNAL_SHORT, "the journal does not lead to the commit that the group's offsets name",
             "restore the journal topic, or remove the group's offsets to begin anew (signals will be raised again)",
             error);
     const tm_pack *current = holding->pack;
     if (r->pack != current) {
         /* The rules changed since the last commit: what they do from here on is the next commit's to tell. */
         if (tm_shard_adopt(holding->shard, current) != TM_OK)
-            return halt(r, "no memory to write the rebuilt shard", "raise memory_limit", error);
+            return halt(r, TM_HALT_MEMORY, "no memory to write the rebuilt shard", "raise memory_limit", error);
         r->pack = current;
         r->adopted = true;
     }
     if ((r->partial && end_partial(r) != TM_OK) || tm_shard_touch_all(holding->shard) != TM_OK)
-        return halt(r, "no memory to write the rebuilt shard", "raise memory_limit", error);
+        return halt(r, TM_HALT_MEMORY, "no memory to write the rebuilt shard", "raise memory_limit", error);
     tm_status status = tm_ledger_install(r->ledger, holding, r->target, error);
     if (status == TM_RETRY)
         return status;
@@ -272,7 +270,7 @@ static tm_status finish(tm_rebuild *r, tm_error *error)
         return TM_OK;
     }
     if (status != TM_OK)
-        return halt(r, error->what, error->hint, error);
+        return halt(r, TM_HALT_WRITE_FAILED, error->what, error->hint, error);
     for (int i = 0; i < TM_INPUTS; i++) {
         tm_lane *lane = &holding->intake.lanes[i];
         lane->finished = lane->closed = lane->drained = false;
@@ -335,8 +333,8 @@ tm_status tm_rebuild_step(tm_rebuild *r, bool *ret_waiting, tm_error *error)
             return finish(r, error);
         const tm_journal_commit *line = r->line->commit;
         if (!holding->shard)
-            return halt(r, "the journal has no configuration before its first commit", "restore the journal topic",
-                        error);
+            return halt(r, TM_HALT_JOURNAL_SHORT, "the journal has no configuration before its first commit",
+                        "restore the journal topic", error);
         if (!r->begun)
             begin_line(r, line);
         if (tm_shard_time(holding->shard) == TM_TIME_NONE && line->t_before != TM_TIME_NONE)
@@ -346,7 +344,7 @@ tm_status tm_rebuild_step(tm_rebuild *r, bool *ret_waiting, tm_error *error)
         if (!tm_intake_finished(&holding->intake)) {
             tm_status status = tm_holding_apply(holding, APPLY_AT_ONCE - applied, &count, &answer, error);
             if (status != TM_OK)
-                return halt(r, error->what, error->hint, error);
+                return halt(r, TM_HALT_MEMORY, error->what, error->hint, error);
             applied += count;
             if (answer == TM_INTAKE_UNKNOWN) {
                 status = tm_intake_confirm(&holding->intake, error);

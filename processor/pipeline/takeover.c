@@ -67,25 +67,20 @@ static tm_status load_output(void *context, int64_t commit, tm_slice key, tm_sli
     return tm_outbox_add_bytes(&l->holding->outbox, commit, bytes);
 }
 
-static tm_status halt(tm_ledger *ledger, tm_holding *holding, const tm_error *why)
+static tm_status halt(tm_ledger *ledger, tm_holding *holding, tm_halt name, const tm_error *why)
 {
-    char text[1024];
-    tm_error_text(why, text, sizeof text);
-    tm_log_field fields[] = {tm_log_integer("partition", holding->partition), tm_log_text("reason", text)};
-    ledger->log->write(ledger->log->context, TM_LOG_ERROR, "shard_halted", "This shard is halted; the others go on",
-                       fields, 2);
-    tm_holding_halt(holding, why);
+    tm_ledger_halt(ledger, holding, name, why);
     return TM_OK;
 }
 
 /* Halts with `what` and `hint`. */
-static tm_status refuse(tm_ledger *ledger, tm_holding *holding, const char *what, const char *hint)
+static tm_status refuse(tm_ledger *ledger, tm_holding *holding, tm_halt name, const char *what, const char *hint)
 {
     tm_error why;
     tm_fail(&why, TM_REJECT, "%s", what);
     tm_error_where(&why, "shard %d", (int)holding->partition);
     tm_error_hint(&why, "%s", hint);
-    return halt(ledger, holding, &why);
+    return halt(ledger, holding, name, &why);
 }
 
 /* Where reading begins; the record at R - 1 is read again to see that it is still the same. */
@@ -112,7 +107,7 @@ static tm_status start_inputs(tm_ledger *ledger, tm_holding *holding, bool fresh
             tm_error_where(&why, "%.*s:%d", (int)topic.length, topic.data, (int)holding->partition);
             tm_error_hint(&why, "restore the topic, or remove the shard's state and the group's offsets to begin anew");
             *ret_halted = true;
-            return halt(ledger, holding, &why);
+            return halt(ledger, holding, TM_HALT_TOPIC_CUT, &why);
         }
         int64_t begin = next;
         holding->expected[i].offset = -1;
@@ -156,12 +151,13 @@ static tm_status load(tm_ledger *ledger, tm_holding *holding, loading *l)
 }
 
 /* Both ledgers are there: which row of the table is it? NULL: go on. */
-static const char *compare(const tm_holding *holding, const loading *l, const char **ret_hint)
+static const char *compare(const tm_holding *holding, const loading *l, tm_halt *ret_name, const char **ret_hint)
 {
     tm_position r = holding->stored, c = holding->published;
     *ret_hint = "look at both with 'tidemark explain'; if the offsets were moved by hand, move them back, or remove "
                 "the shard's "
                 "state to rebuild it";
+    *ret_name = TM_HALT_OFFSETS_MOVED;
     if (c.commit == r.commit)
         return tm_position_equal(c, r)
                    ? NULL
@@ -176,6 +172,7 @@ static const char *compare(const tm_holding *holding, const loading *l, const ch
         return NULL; /* the group's offsets expired after everything was published: established again by the next
                         publication */
     if (l->gap || l->oldest != c.commit + 1 || l->newest != r.commit) {
+        *ret_name = c.commit == 0 ? TM_HALT_OFFSETS_EXPIRED : TM_HALT_OFFSETS_OLDER;
         *ret_hint = "if the group's offsets expired, reset the shard; nothing is published twice without your word";
         return "the group's offsets are older than the outputs the store still has: what lies between was published, "
                "or is lost";
@@ -190,10 +187,10 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, const tm_stor
     tm_error why;
     if (tm_meta_decode(state->meta, &meta, &why) != TM_OK) {
         tm_error_where(&why, "shard %d", (int)holding->partition);
-        return halt(ledger, holding, &why);
+        return halt(ledger, holding, TM_HALT_STATE_DAMAGED, &why);
     }
     if (meta.partitions != settings->partitions)
-        return refuse(ledger, holding, PARTITIONS_CHANGED, PARTITIONS_HINT);
+        return refuse(ledger, holding, TM_HALT_PARTITIONS_CHANGED, PARTITIONS_CHANGED, PARTITIONS_HINT);
     if (meta.rules_version > holding->pack->version) {
         char what[160];
         tm_error versions;
@@ -201,10 +198,12 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, const tm_stor
                 (long long)meta.rules_version, (long long)holding->pack->version);
         memcpy(what, versions.what, sizeof what - 1);
         what[sizeof what - 1] = 0;
-        return refuse(ledger, holding, what, "deploy the newer rules here too, or raise this file's version above it");
+        return refuse(ledger, holding, TM_HALT_RULES_OLDER, what,
+                      "deploy the newer rules here too, or raise this file's version above it");
     }
     if (meta.configuration_hash != settings->configuration_hash)
-        return refuse(ledger, holding, "the time zone or the user key differs from the one the state was written with",
+        return refuse(ledger, holding, TM_HALT_CONFIGURATION_CHANGED,
+                      "the time zone or the user key differs from the one the state was written with",
                       "set both back; day buckets and hashed users of the state mean nothing under others");
     holding->marks[0] = meta.marks[0];
     holding->marks[1] = meta.marks[1];
@@ -214,13 +213,14 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, const tm_stor
     loading l = {.holding = holding, .error = error};
     tm_status status = load(ledger, holding, &l);
     if (status == TM_REJECT || status == TM_FATAL)
-        return halt(ledger, holding, error);
+        return halt(ledger, holding, TM_HALT_STATE_DAMAGED, error);
     if (status != TM_OK)
         return status;
     const char *hint;
-    const char *what = compare(holding, &l, &hint);
+    tm_halt name;
+    const char *what = compare(holding, &l, &name, &hint);
     if (what)
-        return refuse(ledger, holding, what, hint);
+        return refuse(ledger, holding, name, what, hint);
     bool halted;
     status = start_inputs(ledger, holding, false, error, &halted);
     if (status == TM_OK && !halted)
@@ -262,7 +262,7 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
     holding->published = committed;
     holding->stored = state.present ? state.position : (tm_position){{-1, -1}, 0};
     if (committed.commit < 0)
-        return refuse(ledger, holding,
+        return refuse(ledger, holding, TM_HALT_OFFSETS_FOREIGN,
                       "the group has committed offsets that tidemark did not write: they name no commit",
                       "use a consumer group of its own for tidemark, or delete this group's offsets");
     if (state.present)
@@ -274,7 +274,7 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
     if (status != TM_OK)
         return status;
     if (partitions != holding->settings->partitions)
-        return refuse(ledger, holding, PARTITIONS_CHANGED, PARTITIONS_HINT);
+        return refuse(ledger, holding, TM_HALT_PARTITIONS_CHANGED, PARTITIONS_CHANGED, PARTITIONS_HINT);
     if (committed.commit > 0) {
         holding->state = TM_HOLDING_REPLAYING;
         return TM_OK;

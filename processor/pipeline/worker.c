@@ -110,8 +110,7 @@ static bool recognised(worker *w, held *h, const tm_source_record *record)
     tm_error_where(&why, "%.*s:%d:%lld", (int)topic.length, topic.data, (int)record->partition,
                    (long long)record->offset);
     tm_error_hint(&why, "restore the topic, or remove the shard's state and the group's offsets to begin anew");
-    tm_worker_say(w, TM_LOG_ERROR, "shard_halted", "This shard is halted; the others go on", record->partition, &why);
-    tm_holding_halt(h->holding, &why);
+    tm_ledger_halt(&w->ledger, h->holding, TM_HALT_TOPIC_RECREATED, &why);
     return false;
 }
 
@@ -130,7 +129,7 @@ static void take_in(worker *w, tm_source_record *record)
         tm_error error;
         tm_fail(&error, TM_FATAL, "no memory for records that wait");
         source->release(source->context, record);
-        tm_holding_halt(h->holding, &error);
+        tm_ledger_halt(&w->ledger, h->holding, TM_HALT_MEMORY, &error);
     }
 }
 
@@ -336,9 +335,7 @@ static bool apply_all(worker *w)
             status = tm_holding_apply(holding, APPLY_RECORDS, &count, &answer, &error);
         }
         if (status != TM_OK) {
-            tm_worker_say(w, TM_LOG_ERROR, "shard_halted", "This shard is halted; the others go on", holding->partition,
-                          &error);
-            tm_holding_halt(holding, &error);
+            tm_ledger_halt(&w->ledger, holding, TM_HALT_MEMORY, &error);
             continue;
         }
         progress |= count > 0;
@@ -355,7 +352,13 @@ static void show(worker *w)
     int64_t open[TM_KINDS] = {0};
     for (uint32_t i = 0; i < w->count; i++) {
         const tm_holding *holding = w->shards[i]->holding;
-        halted += holding->state == TM_HOLDING_HALTED;
+        if (holding->state == TM_HOLDING_HALTED) {
+            if (halted < TM_WORKER_HALTS) {
+                atomic_store(&w->gauges->halts[halted].partition, holding->partition);
+                atomic_store(&w->gauges->halts[halted].halt, (int)holding->halt);
+            }
+            halted++;
+        }
         if (!holding->shard)
             continue;
         shards++;
@@ -449,9 +452,7 @@ static void take_reloaded(worker *w)
                 tm_error error;
                 tm_fail(&error, TM_FATAL, "no memory is left to take over new rules");
                 tm_error_hint(&error, "raise memory_limit, or spread the partitions over more processes");
-                tm_worker_say(w, TM_LOG_ERROR, "shard_halted", "This shard is halted; the others go on",
-                              holding->partition, &error);
-                tm_holding_halt(holding, &error);
+                tm_ledger_halt(&w->ledger, holding, TM_HALT_MEMORY, &error);
             }
             holding->configuration_told = false;
         }

@@ -83,9 +83,8 @@ static bool commit_shard(worker *w, held *h)
         return true;
     }
     if (status == TM_FATAL) {
-        tm_worker_say(w, TM_LOG_ERROR, "shard_halted", "This shard is halted; the others go on", holding->partition,
-                      &error);
-        tm_holding_halt(holding, &error);
+        /* Sealed: the end of the commit was decided, and the store is what refused. */
+        tm_ledger_halt(&w->ledger, holding, holding->sealed ? TM_HALT_WRITE_FAILED : TM_HALT_MEMORY, &error);
     } else {
         w->unsettled |= status == TM_RETRY;
         tm_worker_say(w, TM_LOG_WARNING, "commit_refused", "The shard is claimed again", holding->partition, &error);

@@ -73,6 +73,7 @@ static void halts(const char *word)
     steps(a, 80);
     cr_assert_not_null(strstr(s.halted[0], word), "halted with: %s", s.halted[0]);
     cr_assert_not_null(strstr(s.halted[0], "0"), "names its shard: %s", s.halted[0]);
+    cr_assert_str_not_empty(s.codes[0]);
     cr_assert_str_empty(s.halted[1]);
     cr_assert_eq(stage_position(&s, 1, NULL).next[0], f.ends[0][1]);
     cr_assert_eq(a->gauges.halted, 1);

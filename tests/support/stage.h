@@ -45,6 +45,7 @@ typedef struct stage {
     actor *actors[STAGE_WORKERS];
     int count;
     char halted[8][1400]; /* by partition: why it was */
+    char codes[8][32];    /* … and its name */
     uint32_t refused;     /* outputs left out */
     uint32_t rebuilt, differs;
 } stage;
@@ -181,16 +182,20 @@ static void actor_log(void *context, tm_log_level level, const char *event, cons
         fprintf(stderr, "\n");
     }
     int64_t partition = -1;
-    tm_slice text = {0};
+    tm_slice text = {0}, code = {0};
     for (uint32_t i = 0; i < count; i++) {
         if (strcmp(fields[i].name, "partition") == 0)
             partition = fields[i].integer;
         if (strcmp(fields[i].name, "reason") == 0 || strcmp(fields[i].name, "error") == 0)
             text = fields[i].text;
+        if (strcmp(fields[i].name, "code") == 0)
+            code = fields[i].text;
     }
     stage *s = a->stage;
-    if (strcmp(event, "shard_halted") == 0 && partition >= 0 && partition < 8)
+    if (strcmp(event, "shard_halted") == 0 && partition >= 0 && partition < 8) {
         snprintf(s->halted[partition], sizeof s->halted[partition], "%.*s", (int)text.length, text.data);
+        snprintf(s->codes[partition], sizeof s->codes[partition], "%.*s", (int)code.length, code.data);
+    }
     s->refused += strcmp(event, "output_refused") == 0;
     s->rebuilt += strcmp(event, "rebuilt") == 0;
     s->differs += strcmp(event, "rebuild_differs") == 0;

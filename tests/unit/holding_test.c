@@ -338,7 +338,7 @@ Test(holding, halt_keeps_the_reason_and_stays)
     tm_fail(&why, TM_FATAL, "for a reason");
     tm_error_where(&why, "shard 0");
     tm_error_hint(&why, "do this");
-    tm_holding_halt(h, &why);
+    tm_holding_halt(h, TM_HALT_MEMORY, &why);
     assert_dropped();
     cr_assert_eq(h->state, TM_HOLDING_HALTED);
     cr_assert_str_eq(h->halted.what, "for a reason");

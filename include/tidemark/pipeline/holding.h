@@ -8,6 +8,7 @@
 #define TIDEMARK_PIPELINE_HOLDING_H
 
 #include "tidemark/codec/journal.h"
+#include "tidemark/pipeline/halts.h"
 #include "tidemark/pipeline/intake.h"
 #include "tidemark/pipeline/meta.h"
 #include "tidemark/pipeline/outbox.h"
@@ -47,7 +48,8 @@ typedef struct tm_holding {
     tm_reading *reading;
     int32_t partition;
     tm_holding_state state;
-    tm_error halted; /* why, when it is */
+    tm_halt halt;    /* its name, when it is */
+    tm_error halted; /* … and the sentence */
     int64_t epoch;
     tm_position stored;    /* R and n */
     tm_position published; /* C and n */
@@ -88,8 +90,8 @@ tm_status tm_holding_make_shard(tm_holding *holding, const tm_pack *pack, tm_tim
                                 const tm_shard_meta *meta);
 /* Drops everything resident: the next step is a claim. */
 void tm_holding_drop(tm_holding *holding);
-/* Stops this shard alone with a reason. */
-void tm_holding_halt(tm_holding *holding, const tm_error *why);
+/* Stops this shard alone with a reason, without a word in the log: tm_ledger_halt says it too. */
+void tm_holding_halt(tm_holding *holding, tm_halt halt, const tm_error *why);
 
 /* Begins a commit unless one is open: `wall` is the clock's reading. */
 void tm_holding_begin(tm_holding *holding, tm_time wall);

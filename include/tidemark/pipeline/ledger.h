@@ -28,6 +28,9 @@ void tm_ledger_done(tm_ledger *ledger);
    of the group. */
 tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t generation, tm_error *error);
 
+/* Halts the shard and says so in the log (`shard_halted`, with the halt's name and `why`): the others go on. */
+void tm_ledger_halt(tm_ledger *ledger, tm_holding *holding, tm_halt halt, const tm_error *why);
+
 /* Ends the open commit: journal line, state, outputs, in one atomic write. `advance_to` is T after the idle advance or
    end, TM_TIME_NONE when there is none. `clock_end` is the second reading. TM_OK: R moved. TM_RETRY: not written as far
    as is known; call again with the same arguments (the commit stays as it was). TM_REJECT: the shard is another's, or

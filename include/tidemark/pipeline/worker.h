@@ -6,7 +6,11 @@
 
 #include <stdatomic.h>
 
+#include "tidemark/pipeline/halts.h"
 #include "tidemark/pipeline/settings.h"
+
+/* Halted shards that a worker names; more are only counted. */
+enum { TM_WORKER_HALTS = 32 };
 
 /* What a worker shows to others; written by its thread only, read by any. */
 typedef struct tm_worker_gauges {
@@ -17,6 +21,11 @@ typedef struct tm_worker_gauges {
         lag;              /* lag: records between the last look at the ends and what was taken; -1: not known */
     _Atomic int64_t time; /* least T of the live shards */
     _Atomic uint32_t shards, halted;
+    /* The first of the halted: which, and why (a tm_halt). Beyond min(halted, TM_WORKER_HALTS) the entries are old. */
+    struct {
+        _Atomic int32_t partition;
+        _Atomic int halt;
+    } halts[TM_WORKER_HALTS];
     _Atomic bool waiting; /* something outside does not answer */
 } tm_worker_gauges;
 
