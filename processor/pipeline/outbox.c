@@ -67,7 +67,8 @@ tm_status tm_outbox_add_bytes(tm_outbox *outbox, int64_t commit, tm_slice bytes)
 tm_slice tm_outbox_bytes(const tm_outbox *outbox, uint32_t index)
 {
     const tm_outbox_entry *entry = &outbox->entries[index];
-    return (tm_slice){outbox->bytes.data + entry->offset, entry->length};
+    /* What a store gives may be empty, and then there may be no buffer yet. */
+    return entry->length > 0 ? (tm_slice){outbox->bytes.data + entry->offset, entry->length} : TM_SLICE_LITERAL("");
 }
 
 tm_status tm_outbox_read(const tm_outbox *outbox, uint32_t index, tm_output *ret_output)
@@ -105,7 +106,8 @@ void tm_outbox_forget(tm_outbox *outbox, int64_t commit)
     if (keep == 0)
         return;
     size_t gone = keep < outbox->count ? outbox->entries[keep].offset : outbox->bytes.length;
-    memmove(outbox->bytes.data, outbox->bytes.data + gone, outbox->bytes.length - gone);
+    if (gone > 0)
+        memmove(outbox->bytes.data, outbox->bytes.data + gone, outbox->bytes.length - gone);
     outbox->bytes.length -= gone;
     outbox->count -= keep;
     memmove(outbox->entries, outbox->entries + keep, sizeof *outbox->entries * outbox->count);

@@ -178,7 +178,7 @@ static tm_yaml_node *build_collection(builder *b, tm_yaml_kind kind, size_t star
             return b->status == TM_OK ? collection : NULL;
         }
         if (collection->count == 0 && depth > 0) {
-            collection->start = entry->key ? entry->key->start : collection->start;
+            collection->start = collection->end = entry->key ? entry->key->start : collection->start;
         }
         if (++collection->count > TM_YAML_ENTRIES_MAX) {
             refuse(b, entry->start, "too many entries in one list or map", "");

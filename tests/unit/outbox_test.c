@@ -114,3 +114,12 @@ Test(outbox, its_maximum_is_told)
     cr_assert_lt(added, 10);
     tm_outbox_done(&small);
 }
+
+Test(outbox, an_empty_entry_is_refused_when_read)
+{
+    tm_output read;
+    cr_assert_eq(tm_outbox_add_bytes(&outbox, 1, TM_SLICE_LITERAL("")), TM_OK);
+    cr_assert_eq(tm_outbox_read(&outbox, 0, &read), TM_REJECT);
+    tm_outbox_forget(&outbox, 1);
+    cr_assert_eq(outbox.count, 0);
+}
