@@ -7,6 +7,7 @@
 #include "tidemark/adapters/system/log.h"
 #include "tidemark/adapters/system/notify.h"
 #include "tidemark/adapters/system/signals.h"
+#include "tidemark/base/crashpoint.h"
 #include "tidemark/commands/commands.h"
 #include "tidemark/commands/service.h"
 
@@ -102,6 +103,7 @@ static void say_reload(const tm_service *service, tm_log_level level, const char
 static void reload(tm_service *service, reloads *r)
 {
     const tm_pack *current = atomic_load(&service->reloaded) ? atomic_load(&service->reloaded) : service->settings.pack;
+    TM_CRASH_POINT("run_reload");
     tm_setup fresh;
     if (tm_setup_load(service->command, &r->wanted, &fresh) != 0) { /* which has printed what is wrong */
         say_reload(service, TM_LOG_ERROR, "reload_refused", "The new rules have errors: the old ones stay in force",
@@ -118,6 +120,7 @@ static void reload(tm_service *service, reloads *r)
         r->items = items;
         r->items[r->count] = fresh;
         atomic_store(&service->reloaded, r->items[r->count++].pack);
+        TM_CRASH_POINT("run_reloaded");
         say_reload(service, TM_LOG_INFO, "reloaded", "New rules act from the next grid instant on", fresh.pack);
         return;
     }
@@ -138,6 +141,7 @@ static int supervise(tm_service *service, reloads *r, bool bounded)
     int64_t next = start + FIRST_STATUS, last = start;
     tm_service_sum before = {0};
     tm_notify("READY=1");
+    TM_CRASH_POINT("run_ready");
     while (!tm_service_finished(service) && !tm_signals_wait(TICK)) {
         int64_t now = service->clock.steady(service->clock.context);
         tm_notify("WATCHDOG=1");
@@ -159,7 +163,9 @@ static int supervise(tm_service *service, reloads *r, bool bounded)
     }
     tm_cli_progress_end();
     tm_notify("STOPPING=1");
+    TM_CRASH_POINT("run_stop");
     int code = tm_service_stop(service);
+    TM_CRASH_POINT("run_stopped");
     log_status(service, &(tm_service_sum){0}, service->clock.steady(service->clock.context) - start);
     service->log.write(service->log.context, TM_LOG_INFO, "stop",
                        code ? "tidemark stops after an error" : "tidemark stops", NULL, 0);
@@ -204,7 +210,9 @@ static int run(const tm_command *command, int argc, char **argv)
         code = tm_cli_fail(command, TM_FATAL, &error);
         goto out;
     }
+    TM_CRASH_POINT("run_prepare");
     code = tm_service_prepare(&service, command, &setup, &log, &options);
+    TM_CRASH_POINT("run_prepared");
     if (code == 0) {
         log_start(&service, &setup);
         log_answers(&service, &setup);

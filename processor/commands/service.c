@@ -12,6 +12,7 @@
 #include "tidemark/adapters/memory/store.h"
 #include "tidemark/adapters/redis/store.h"
 #include "tidemark/adapters/system/clock.h"
+#include "tidemark/base/crashpoint.h"
 
 enum {
     CONNECT_MS = 15000,
@@ -127,11 +128,13 @@ static int check_kafka(tm_service *service, tm_time *ret_first)
     tm_status status = tm_kafka_admin_new(&service->kafka, &admin, &error);
     if (status == TM_OK)
         status = tm_kafka_admin_connect(admin, CONNECT_MS, &error);
+    TM_CRASH_POINT("run_kafka_connected");
     if (status == TM_OK)
         status = tm_kafka_admin_check(admin, COMPACTION_LAG, !service->options.dry_run, report_finding, service,
                                       &service->settings.partitions, &error);
     if (status == TM_OK)
         status = find_message_max(service, admin, &error);
+    TM_CRASH_POINT("run_kafka_checked");
     if (status == TM_REJECT && error.what[0] == 0)
         code = EX_CONFIG;
     else if (status != TM_OK)
@@ -153,6 +156,7 @@ static int settle_start(tm_service *service, tm_time first)
     status = store.check(store.context, &error);
     if (status == TM_OK && !service->options.dry_run && tm_redis_store_warnings(&store)[0])
         service->log.write(service->log.context, TM_LOG_WARNING, "check", tm_redis_store_warnings(&store), NULL, 0);
+    TM_CRASH_POINT("run_store_checked");
     tm_time start = tm_setup_counting_start(service->setup, first, service->clock.wall(service->clock.context));
     if (status == TM_OK)
         status = store.settle_group(store.context, "counting_start", start, &service->settings.counting_start, &error);
@@ -310,6 +314,7 @@ int tm_service_start(tm_service *service)
             return tm_cli_say(service->command, EX_OSERR, "no thread can be started");
         }
         w->started = true;
+        TM_CRASH_POINT("run_worker_started");
     }
     return 0;
 }

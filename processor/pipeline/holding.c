@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tidemark/base/crashpoint.h"
 #include "tidemark/codec/deadletter.h"
 #include "tidemark/codec/signal.h"
 
@@ -194,6 +195,7 @@ static tm_status take_signal(void *context, const tm_signal *signal)
                                     {"tidemark-severity", tm_slice_of(tm_severity_name(signal->severity))},
                                     {"content-type", TM_SLICE_LITERAL("application/cloudevents+json")}},
                         .header_count = 5};
+    TM_CRASH_POINT("signal_made");
     tm_status status = add_output(holding, &output);
     return status == TM_OK ? note_signal(holding, signal) : status;
 }
@@ -247,6 +249,7 @@ void tm_holding_begin(tm_holding *holding, tm_time wall)
 {
     if (holding->open)
         return;
+    TM_CRASH_POINT("holding_begin");
     holding->open = true;
     holding->clock_begin = wall;
     holding->t_before = tm_shard_time(holding->shard);
@@ -309,10 +312,12 @@ tm_status tm_holding_apply_record(tm_holding *holding, const tm_source_record *r
     tm_status status = decode(holding, record, &decoded, &reason, detail);
     if (status == TM_FATAL)
         return tm_fail(error, TM_FATAL, "no memory to read a record of %zu bytes", record->value.length);
+    TM_CRASH_POINT("record_decoded");
     if (status == TM_REJECT)
         decoded.kind = TM_RECORD_UNUSABLE;
     tm_outcome outcome;
     status = tm_shard_apply(holding->shard, &decoded, &outcome);
+    TM_CRASH_POINT("record_applied");
     if (status == TM_OK && outcome == TM_OUTCOME_FUTURE && decoded.event) {
         reason = TM_DEAD_FUTURE;
         char at[TM_TIME_TEXT], now[TM_TIME_TEXT];
@@ -327,7 +332,9 @@ tm_status tm_holding_apply_record(tm_holding *holding, const tm_source_record *r
     }
     if (status == TM_OK && reason != TM_DEAD_NONE)
         status = add_dead_letter(holding, record, reason, detail);
+    TM_CRASH_POINT("record_told");
     if (status == TM_OK && decoded.kind == TM_RECORD_ERASE) {
+        TM_CRASH_POINT("record_erasure");
         status = note_erasure(holding, decoded.account, tm_shard_time(holding->shard));
         /* What subscribers of the compacted health topic keep of the account goes with it. */
         tm_output tombstone = {.topic = TM_TOPIC_HEALTH,

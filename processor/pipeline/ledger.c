@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "tidemark/base/crashpoint.h"
 #include "tidemark/codec/journal.h"
 #include "tidemark/codec/state.h"
 
@@ -134,11 +135,13 @@ static tm_status note_fingerprints(tm_holding *holding)
 /* Decides the end of the commit once: after this only the write is left, however often it is tried. */
 static tm_status seal(tm_holding *holding, tm_time clock_end, tm_time advance_to)
 {
+    TM_CRASH_POINT("seal_begin");
     if (advance_to != TM_TIME_NONE) {
         tm_status status = tm_shard_advance(holding->shard, advance_to);
         if (status != TM_OK)
             return status;
     }
+    TM_CRASH_POINT("seal_advanced");
     holding->next.commit = holding->stored.commit + 1;
     for (int i = 0; i < TM_INPUTS; i++)
         holding->next.next[i] = holding->intake.lanes[i].on ? holding->intake.lanes[i].next : holding->stored.next[i];
@@ -148,6 +151,7 @@ static tm_status seal(tm_holding *holding, tm_time clock_end, tm_time advance_to
     if (status == TM_OK)
         status = note_fingerprints(holding);
     holding->sealed = status == TM_OK;
+    TM_CRASH_POINT("sealed");
     return status;
 }
 
@@ -191,7 +195,9 @@ static tm_status settle(tm_ledger *ledger, const tm_holding *holding, tm_error *
 {
     tm_store_state state;
     tm_error reading;
+    TM_CRASH_POINT("settle_read");
     tm_status status = ledger->store->read(ledger->store->context, holding->partition, &state, &reading);
+    TM_CRASH_POINT("settle_answered");
     if (status != TM_OK)
         return TM_RETRY;
     if (state.present && tm_position_equal(state.position, holding->next) && state.epoch == holding->epoch)
@@ -210,6 +216,7 @@ static tm_status write_commit(tm_ledger *ledger, tm_holding *holding, tm_error *
 {
     uint32_t write_count = 0;
     tm_status status = gather_writes(ledger, holding, &write_count);
+    TM_CRASH_POINT("commit_gathered");
     if (status != TM_OK)
         return tm_fail(error, TM_FATAL, "shard %d: no memory is left to end a commit", (int)holding->partition);
 
@@ -243,7 +250,9 @@ static tm_status write_commit(tm_ledger *ledger, tm_holding *holding, tm_error *
                               .outbox = outbox,
                               .outbox_count = outbox_count,
                               .outbox_published = holding->published.commit};
+    TM_CRASH_POINT("store_commit_before");
     status = ledger->store->commit(ledger->store->context, &commit, error);
+    TM_CRASH_POINT("store_commit_after");
     free(outbox);
     if (status == TM_RETRY)
         status = settle(ledger, holding, error);
@@ -253,6 +262,7 @@ static tm_status write_commit(tm_ledger *ledger, tm_holding *holding, tm_error *
     holding->open = holding->sealed = false;
     holding->records = 0; /* a full commit makes room for the next */
     holding->configuration_told = true;
+    TM_CRASH_POINT("commit_stored");
     tm_shard_settled(holding->shard);
     return TM_OK;
 }
@@ -267,6 +277,7 @@ tm_status tm_ledger_commit(tm_ledger *ledger, tm_holding *holding, tm_time clock
 
 tm_status tm_ledger_install(tm_ledger *ledger, tm_holding *holding, tm_position position, tm_error *error)
 {
+    TM_CRASH_POINT("install_begin");
     holding->next = position;
     if (!holding->sealed && note_fingerprints(holding) != TM_OK)
         return tm_fail(error, TM_FATAL, "shard %d: no memory is left to end a commit", (int)holding->partition);
@@ -279,7 +290,9 @@ tm_status tm_ledger_install(tm_ledger *ledger, tm_holding *holding, tm_position 
 /* A new producer, and what the group's offsets say after it: nothing of an uncertain transaction is guessed. */
 static tm_status renew(tm_ledger *ledger, tm_holding *const *holdings, uint32_t count, tm_error *error)
 {
+    TM_CRASH_POINT("renew_begin");
     tm_status status = ledger->publisher->initialise(ledger->publisher->context, error);
+    TM_CRASH_POINT("renew_initialised");
     if (status != TM_OK)
         return status;
     for (uint32_t i = 0; i < count; i++) {
@@ -287,6 +300,7 @@ static tm_status renew(tm_ledger *ledger, tm_holding *const *holdings, uint32_t 
         if (holding->state != TM_HOLDING_LIVE)
             continue;
         tm_position committed;
+        TM_CRASH_POINT("renew_compare");
         status = ledger->source->committed(ledger->source->context, &holding->partition, 1, &committed, error);
         if (status != TM_OK)
             return status;
@@ -313,6 +327,7 @@ static tm_status send_outbox(tm_ledger *ledger, const tm_holding *holding, tm_er
             return tm_fail(error, TM_FATAL, "shard %d: an output kept in the store cannot be read",
                            (int)holding->partition);
         tm_status status = ledger->publisher->send(ledger->publisher->context, &output, error);
+        TM_CRASH_POINT("publish_output");
         if (status == TM_REJECT) {
             tm_log_field fields[] = {tm_log_integer("partition", holding->partition),
                                      tm_log_integer("topic", output.topic), tm_log_text("error", error->what)};
@@ -345,7 +360,9 @@ tm_status tm_ledger_publish(tm_ledger *ledger, tm_holding *const *holdings, uint
         free(positions);
         return tm_fail(error, TM_FATAL, "no memory to publish");
     }
+    TM_CRASH_POINT("publish_begin");
     tm_status status = ledger->publisher->begin(ledger->publisher->context, error);
+    TM_CRASH_POINT("publish_begun");
     uint32_t n = 0;
     for (uint32_t i = 0; i < count && status == TM_OK; i++) {
         const tm_holding *holding = holdings[i];
@@ -359,12 +376,15 @@ tm_status tm_ledger_publish(tm_ledger *ledger, tm_holding *const *holdings, uint
             (void)ledger->publisher->abort(ledger->publisher->context, &aborting);
         }
     }
+    TM_CRASH_POINT("publish_commit_before");
     if (status == TM_OK)
         status = ledger->publisher->commit(ledger->publisher->context, partitions, positions, n, error);
+    TM_CRASH_POINT("publish_commit_after");
     free(partitions);
     free(positions);
     if (status != TM_OK) {
         /* Whatever it was, the next publication begins with a new producer and a look at C. */
+        TM_CRASH_POINT("publish_failed");
         ledger->must_initialise = true;
         return status;
     }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "tidemark/base/crashpoint.h"
 #include "tidemark/rules/packfile.h"
 
 struct tm_rebuild {
@@ -67,6 +68,7 @@ tm_status tm_rebuild_new(tm_ledger *ledger, const tm_journal_source *journal, tm
         tm_rebuild_free(r);
         return status;
     }
+    TM_CRASH_POINT("rebuild_begin");
     holding->publishing = false;
     tm_log_field fields[] = {tm_log_integer("partition", holding->partition),
                              tm_log_integer("commit", r->target.commit)};
@@ -155,6 +157,7 @@ static tm_status next_line(tm_rebuild *r, tm_error *error)
         r->line = NULL;
         return TM_OK;
     }
+    TM_CRASH_POINT("rebuild_line");
     if (r->line->configuration) {
         status = take_configuration(r, r->line->configuration, error);
         tm_journal_line_free(r->line);
@@ -262,7 +265,9 @@ static tm_status finish(tm_rebuild *r, tm_error *error)
     }
     if ((r->partial && end_partial(r) != TM_OK) || tm_shard_touch_all(holding->shard) != TM_OK)
         return halt(r, TM_HALT_MEMORY, "no memory to write the rebuilt shard", "raise memory_limit", error);
+    TM_CRASH_POINT("rebuild_install");
     tm_status status = tm_ledger_install(r->ledger, holding, r->target, error);
+    TM_CRASH_POINT("rebuild_installed");
     if (status == TM_RETRY)
         return status;
     if (status == TM_REJECT) { /* another has it, or it has to be looked at again */
@@ -335,6 +340,7 @@ tm_status tm_rebuild_step(tm_rebuild *r, bool *ret_waiting, tm_error *error)
         if (!holding->shard)
             return halt(r, TM_HALT_JOURNAL_SHORT, "the journal has no configuration before its first commit",
                         "restore the journal topic", error);
+        TM_CRASH_POINT("rebuild_commit");
         if (!r->begun)
             begin_line(r, line);
         if (tm_shard_time(holding->shard) == TM_TIME_NONE && line->t_before != TM_TIME_NONE)
@@ -357,6 +363,7 @@ tm_status tm_rebuild_step(tm_rebuild *r, bool *ret_waiting, tm_error *error)
             if (answer == TM_INTAKE_RECORD)
                 continue;
         }
+        TM_CRASH_POINT("rebuild_commit_applied");
         tm_status status = finish_line(r, line, error);
         if (status != TM_OK)
             return status;

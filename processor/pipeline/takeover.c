@@ -1,6 +1,7 @@
 /* Take-over of a shard: the table of ARCHITECTURE.md, row by row. Part of the room `ledger`. */
 #include <string.h>
 
+#include "tidemark/base/crashpoint.h"
 #include "tidemark/codec/state.h"
 #include "tidemark/pipeline/ledger.h"
 
@@ -141,9 +142,12 @@ static tm_status start_inputs(tm_ledger *ledger, tm_holding *holding, bool fresh
 static tm_status load(tm_ledger *ledger, tm_holding *holding, loading *l)
 {
     const tm_store *store = ledger->store;
+    TM_CRASH_POINT("load_begin");
     tm_status status = store->scan_accounts(store->context, holding->partition, load_account, l, l->error);
+    TM_CRASH_POINT("load_accounts");
     if (status == TM_OK)
         status = store->scan_fingerprints(store->context, holding->partition, load_fingerprints, l, l->error);
+    TM_CRASH_POINT("load_fingerprints");
     if (status == TM_OK)
         status =
             store->scan_outbox(store->context, holding->partition, holding->published.commit, load_output, l, l->error);
@@ -216,13 +220,16 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, const tm_stor
         return halt(ledger, holding, TM_HALT_STATE_DAMAGED, error);
     if (status != TM_OK)
         return status;
+    TM_CRASH_POINT("load_outbox");
     const char *hint;
     tm_halt name;
     const char *what = compare(holding, &l, &name, &hint);
     if (what)
         return refuse(ledger, holding, name, what, hint);
+    TM_CRASH_POINT("claim_compared");
     bool halted;
     status = start_inputs(ledger, holding, false, error, &halted);
+    TM_CRASH_POINT("claim_started");
     if (status == TM_OK && !halted)
         holding->state = TM_HOLDING_LIVE;
     return status;
@@ -243,21 +250,26 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
     tm_holding_drop(holding);
     tm_store_state state;
     const tm_store *store = ledger->store;
+    TM_CRASH_POINT("claim_epoch");
     tm_status status = store->claim(store->context, holding->partition, generation, &state, error);
     if (status == TM_REJECT && generation >= 0 && group_is_new(ledger, holding))
         status = store->claim(store->context, holding->partition, TM_GENERATION_ANEW, &state, error);
+    TM_CRASH_POINT("claim_epoch_raised");
     if (status != TM_OK)
         return status;
     if (ledger->must_initialise) {
+        TM_CRASH_POINT("claim_initialise");
         status = ledger->publisher->initialise(ledger->publisher->context, error);
         if (status != TM_OK)
             return status;
         ledger->must_initialise = false;
     }
+    TM_CRASH_POINT("claim_initialised");
     tm_position committed;
     status = ledger->source->committed(ledger->source->context, &holding->partition, 1, &committed, error);
     if (status != TM_OK)
         return status;
+    TM_CRASH_POINT("claim_committed");
     holding->epoch = state.epoch;
     holding->published = committed;
     holding->stored = state.present ? state.position : (tm_position){{-1, -1}, 0};
@@ -267,6 +279,7 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
                       "use a consumer group of its own for tidemark, or delete this group's offsets");
     if (state.present)
         return take_kept(ledger, holding, &state, error);
+    TM_CRASH_POINT("claim_nothing_kept");
     /* A shard that is not there yet may be one of new partitions: then accounts of the others have moved. */
     int64_t partitions;
     status = ledger->store->settle_group(ledger->store->context, "partitions", holding->settings->partitions,
@@ -283,6 +296,7 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
         return tm_fail(error, TM_FATAL, "no memory for a shard");
     bool halted;
     status = start_inputs(ledger, holding, true, error, &halted);
+    TM_CRASH_POINT("claim_fresh");
     if (status == TM_OK && !halted)
         holding->state = TM_HOLDING_LIVE;
     return status;

@@ -69,6 +69,7 @@ void tm_worker_fail(worker *w, const tm_error *error)
 
 void tm_worker_sweep(worker *w)
 {
+    TM_CRASH_POINT("worker_sweep");
     uint32_t kept = 0;
     for (uint32_t i = 0; i < w->count; i++) {
         if (w->shards[i]->holding->state == TM_HOLDING_LOST)
@@ -81,6 +82,7 @@ void tm_worker_sweep(worker *w)
 
 void tm_worker_claim_again(worker *w, held *h)
 {
+    TM_CRASH_POINT("worker_claim_again");
     tm_rebuild_free(h->rebuild);
     h->rebuild = NULL;
     tm_holding_drop(h->holding);
@@ -140,6 +142,7 @@ static void poll_source(worker *w, int64_t wait)
     uint32_t count = 0;
     tm_error error;
     tm_status status = source->poll(source->context, wait, w->batch, POLL_RECORDS, &count, &error);
+    TM_CRASH_POINT("worker_polled");
     for (uint32_t i = 0; i < count; i++)
         take_in(w, &w->batch[i]);
     if (status == TM_FATAL)
@@ -154,6 +157,7 @@ static void poll_source(worker *w, int64_t wait)
 
 bool tm_worker_wait(worker *w, int64_t *backoff, const char *event, const tm_error *error, int32_t partition)
 {
+    TM_CRASH_POINT("worker_pauses");
     *backoff = doubled(*backoff);
     atomic_store(&w->gauges->waiting, true);
     tm_worker_say(w, TM_LOG_WARNING, event, "Waiting, then trying again", partition, error);
@@ -177,6 +181,7 @@ static void on_assigned(void *context, const int32_t *partitions, uint32_t count
 {
     worker *w = context;
     w->assigned = true;
+    TM_CRASH_POINT("worker_assigned");
     for (uint32_t i = 0; i < count; i++) {
         held *h = find(w, partitions[i]);
         if (h && h->holding->state == TM_HOLDING_LOST)
@@ -210,11 +215,14 @@ static void on_revoked(void *context, const int32_t *partitions, uint32_t count,
 {
     worker *w = context;
     w->assigned = false;
+    TM_CRASH_POINT("worker_revoked");
     if (!w->inside && !lost && !w->failed) {
         /* Settle inside the revocation: afterwards the shards are another's. */
         w->in_callback = true;
         tm_worker_commit_all(w, false);
+        TM_CRASH_POINT("worker_revoked_committed");
         (void)tm_worker_publish(w, SETTLE_TRIES);
+        TM_CRASH_POINT("worker_revoked_published");
         w->in_callback = false;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -235,6 +243,7 @@ static void claim_one(worker *w, held *h)
     tm_error error;
     int64_t generation = w->ports->generation ? w->ports->generation(w->ports->generation_context) : -1;
     tm_holding *holding = h->holding;
+    TM_CRASH_POINT("worker_claim");
     tm_status status = tm_ledger_claim(&w->ledger, holding, generation, &error);
     if (status != TM_OK) {
         tm_worker_say(w, TM_LOG_WARNING, "claim_waiting", "The shard could not be taken over yet", holding->partition,
@@ -251,6 +260,7 @@ static void claim_one(worker *w, held *h)
                              tm_log_integer("epoch", holding->epoch),
                              tm_log_integer("accounts", holding->shard ? tm_shard_account_count(holding->shard) : 0)};
     w->ports->log.write(w->ports->log.context, TM_LOG_INFO, "shard_claimed", "A shard was taken over", fields, 6);
+    TM_CRASH_POINT("worker_claimed");
     h->backoff = 0;
 }
 
@@ -269,6 +279,7 @@ static void claim_all(worker *w)
     if (claimed)
         (void)tm_worker_publish(w, 1); /* what take-over found, of all shards in one transaction */
     tm_worker_sweep(w);
+    TM_CRASH_POINT("worker_claims_published");
 }
 
 /* A worker reads one journal at a time: the others wait for their turn. */
@@ -289,6 +300,7 @@ static bool rebuild_one(worker *w, held *h)
     if (!h->rebuild) {
         if (rebuilding(w) || steady(w) < h->claim_at)
             return false;
+        TM_CRASH_POINT("worker_rebuild");
         tm_status status = tm_rebuild_new(&w->ledger, &w->ports->journal, holding, &h->rebuild, &error);
         if (status != TM_OK) {
             tm_worker_say(w, TM_LOG_WARNING, "rebuild_waiting", "The rebuild waits", holding->partition, &error);
@@ -324,6 +336,7 @@ static bool apply_all(worker *w)
         }
         if (holding->state != TM_HOLDING_LIVE || holding->done || tm_holding_full(holding))
             continue;
+        TM_CRASH_POINT("worker_apply");
         tm_holding_begin(holding, wall(w));
         uint32_t count = 0;
         tm_intake_answer answer;
@@ -448,6 +461,7 @@ static void take_reloaded(worker *w)
         if (holding->pack == pack || holding->open)
             continue;
         if (holding->state == TM_HOLDING_LIVE) {
+            TM_CRASH_POINT("worker_adopt");
             if (tm_shard_adopt(holding->shard, pack) != TM_OK) {
                 tm_error error;
                 tm_fail(&error, TM_FATAL, "no memory is left to take over new rules");
@@ -457,6 +471,7 @@ static void take_reloaded(worker *w)
             holding->configuration_told = false;
         }
         holding->pack = pack;
+        TM_CRASH_POINT("worker_adopted");
     }
 }
 
@@ -489,10 +504,12 @@ static void look_at_lag(worker *w)
 
 static void round_of_commits(worker *w)
 {
+    TM_CRASH_POINT("worker_round");
     tm_worker_commit_all(w, false);
     if (!w->failed)
         (void)tm_worker_publish(w, 0);
     take_reloaded(w);
+    TM_CRASH_POINT("worker_round_published");
     if (!w->failed)
         look_at_lag(w);
     show(w);
@@ -510,6 +527,7 @@ tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *p
         tm_fail(error, TM_FATAL, "no memory for a worker");
         goto out;
     }
+    TM_CRASH_POINT("worker_join");
     tm_source_listener listener = {&w, on_assigned, on_revoked};
     int64_t backoff = 0;
     while ((status = ports->source.join(ports->source.context, &listener, error)) == TM_RETRY && !stopping(&w)) {
@@ -519,6 +537,7 @@ tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *p
     }
     if (status != TM_OK)
         goto out;
+    TM_CRASH_POINT("worker_joined");
     w.next_round = steady(&w) + settings->commit_interval;
     bool busy = false;
     while (!stopping(&w) && !w.failed && !all_done(&w)) {
@@ -533,7 +552,9 @@ tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *p
     }
     if (!w.failed) {
         /* Settle: what was applied is committed and published before the shards are let go. */
+        TM_CRASH_POINT("worker_settle");
         tm_worker_commit_all(&w, false);
+        TM_CRASH_POINT("worker_settled_store");
         if (!tm_worker_publish(&w, 0) || w.unsettled)
             status = TM_RETRY;
         w.lag_at = 0; /* the last word is of now */
@@ -561,7 +582,9 @@ tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *p
 out:
     while (w.count > 0)
         remove_shard(&w, w.shards[0]);
+    TM_CRASH_POINT("worker_leave");
     ports->source.leave(ports->source.context);
+    TM_CRASH_POINT("worker_left");
     ports->publisher.close(ports->publisher.context);
     ports->store.close(ports->store.context);
     ports->journal.close(ports->journal.context);

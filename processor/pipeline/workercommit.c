@@ -54,6 +54,7 @@ static bool commit_shard(worker *w, held *h)
     if (!holding->sealed &&
         (!tm_intake_drained(&holding->intake) || steady(w) - h->confirmed_at > 2 * w->settings->commit_interval))
         (void)tm_intake_confirm(&holding->intake, &error);
+    TM_CRASH_POINT("commit_confirmed");
     tm_time clock_end = wall(w);
     tm_time advance = holding->sealed ? TM_TIME_NONE : advance_for(w, h, clock_end);
     if (!holding->sealed && holding->records == 0 && advance == TM_TIME_NONE) {
@@ -76,6 +77,7 @@ static bool commit_shard(worker *w, held *h)
         return false;
     if (status == TM_OK) {
         atomic_fetch_add(&w->gauges->commits, 1);
+        TM_CRASH_POINT("commit_ended");
         atomic_store(&w->gauges->waiting, false);
         h->backoff = 0;
         if (at_end(w, holding))
@@ -87,6 +89,7 @@ static bool commit_shard(worker *w, held *h)
         tm_ledger_halt(&w->ledger, holding, holding->sealed ? TM_HALT_WRITE_FAILED : TM_HALT_MEMORY, &error);
     } else {
         w->unsettled |= status == TM_RETRY;
+        TM_CRASH_POINT("commit_dropped");
         tm_worker_say(w, TM_LOG_WARNING, "commit_refused", "The shard is claimed again", holding->partition, &error);
         tm_worker_claim_again(w, h);
     }
@@ -117,6 +120,7 @@ bool tm_worker_publish(worker *w, uint32_t tries)
     if (status == TM_FATAL) {
         tm_worker_fail(w, &error);
     } else if (status == TM_REJECT) {
+        TM_CRASH_POINT("membership_gone");
         tm_worker_say(w, TM_LOG_WARNING, "membership_lost", "The shards are claimed again when they are assigned", -1,
                       &error);
         for (uint32_t i = 0; i < w->count; i++) {

@@ -3,6 +3,7 @@
 #ifndef TIDEMARK_PROCESSOR_PIPELINE_WORKERROOM_H
 #define TIDEMARK_PROCESSOR_PIPELINE_WORKERROOM_H
 
+#include "tidemark/base/crashpoint.h"
 #include "tidemark/pipeline/ledger.h"
 #include "tidemark/pipeline/rebuild.h"
 #include "tidemark/pipeline/worker.h"

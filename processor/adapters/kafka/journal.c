@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "tidemark/adapters/kafka/reader.h"
+#include "tidemark/base/crashpoint.h"
 
 struct tm_kafka_journal {
     tm_kafka_connection connection;
@@ -13,6 +14,7 @@ struct tm_kafka_journal {
 static void close_journal(void *context)
 {
     tm_kafka_journal *journal = context;
+    TM_CRASH_POINT("journal_close");
     if (journal->open)
         tm_kafka_reader_end(&journal->reader);
     journal->open = false;
@@ -31,6 +33,7 @@ static tm_status open_journal(void *context, int32_t partition, tm_error *error)
     if (status == TM_OK)
         status = tm_kafka_reader_begin(&journal->reader, connection, topic, partition, first, end, error);
     journal->open = status == TM_OK;
+    TM_CRASH_POINT("journal_opened");
     return status;
 }
 
@@ -42,6 +45,7 @@ static tm_status next_line(void *context, tm_slice *ret_line, tm_error *error)
     if (!journal->open)
         return TM_OK;
     tm_status status = tm_kafka_reader_next(&journal->reader, TM_KAFKA_ASK_MS, &message, error);
+    TM_CRASH_POINT("journal_line");
     if (status == TM_OK && message)
         *ret_line = (tm_slice){message->payload ? message->payload : "", message->len};
     return status;

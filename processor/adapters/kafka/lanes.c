@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tidemark/base/crashpoint.h"
+
 /* An answer about all lanes serves the others for so many ms. */
 enum { ANSWER_MS = 30 };
 
@@ -173,6 +175,7 @@ void tm_kafka_lanes_arrange(tm_kafka_lanes *lanes)
         }
         if (seek->cnt > 0 && !lanes->reassign) {
             rd_kafka_error_t *failure = rd_kafka_seek_partitions(handle, seek, TM_KAFKA_ASK_MS);
+            TM_CRASH_POINT("kafka_sought");
             lanes->reassign = failure != NULL;
             rd_kafka_error_destroy(failure);
             for (int i = 0; i < seek->cnt; i++) {

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "tidemark/adapters/kafka/membership.h"
+#include "tidemark/base/crashpoint.h"
 
 enum {
     HEADERS_MAX = sizeof(((tm_output *)0)->headers) / sizeof(((tm_output *)0)->headers[0]),
@@ -131,7 +132,9 @@ static bool is_suspect(tm_kafka_publisher *publisher, watch begun)
 static tm_status abort_open(tm_kafka_publisher *publisher, tm_error *error)
 {
     watch begun = watch_begin(publisher);
+    TM_CRASH_POINT("kafka_abort_before");
     rd_kafka_error_t *failure = rd_kafka_abort_transaction(publisher->connection.handle, TM_KAFKA_FINISH_MS);
+    TM_CRASH_POINT("kafka_aborted");
     if (failure != NULL) {
         return spend_error(publisher, "the transaction could not be aborted", failure, error);
     }
@@ -244,12 +247,15 @@ static tm_status publisher_initialise(void *context, tm_error *error)
     if (status != TM_OK) {
         return status == TM_REJECT ? TM_FATAL : status;
     }
+    TM_CRASH_POINT("kafka_init_before");
     failure = rd_kafka_init_transactions(publisher->connection.handle, TM_KAFKA_SETTLE_MS);
+    TM_CRASH_POINT("kafka_initialised");
     if (failure != NULL) {
         return spend_error(publisher, "the producer could not be initialised", failure, error);
     }
     status = learn_topics(publisher, error);
     publisher->state = status == TM_OK ? READY : SPENT;
+    TM_CRASH_POINT("kafka_topics_learnt");
     return status;
 }
 
@@ -262,6 +268,7 @@ static tm_status publisher_begin(void *context, tm_error *error)
     }
     (void)rd_kafka_poll(publisher->connection.handle, 0);
     failure = rd_kafka_begin_transaction(publisher->connection.handle);
+    TM_CRASH_POINT("kafka_begun");
     if (failure != NULL) {
         return spend_error(publisher, "no transaction could be begun", failure, error);
     }
@@ -337,6 +344,7 @@ static tm_status publisher_send(void *context, const tm_output *output, tm_error
         (void)rd_kafka_poll(publisher->connection.handle, FULL_WAIT_MS);
         code = produce(publisher, output);
     }
+    TM_CRASH_POINT("kafka_produced");
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
         return TM_OK;
     }
@@ -404,18 +412,23 @@ static tm_status publisher_commit(void *context, const int32_t *partitions, cons
     }
     sockets = atomic_load(&publisher->connection.sockets_closed);
     /* First, so that the time of the commit below is that of its last request alone. */
+    TM_CRASH_POINT("kafka_flush");
     code = rd_kafka_flush(publisher->connection.handle, TM_KAFKA_SETTLE_MS);
+    TM_CRASH_POINT("kafka_flushed");
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         failure = rd_kafka_error_new(code, "the outputs were not delivered in time");
     } else if (count > 0) {
         failure = send_offsets(publisher, partitions, positions, count);
+        TM_CRASH_POINT("kafka_offsets_sent");
     }
     if (failure != NULL) {
         return settle_failure(publisher, "the commit failed", failure, error);
     }
     begun = watch_begin(publisher);
     begun.sockets = sockets;
+    TM_CRASH_POINT("kafka_commit_before");
     failure = rd_kafka_commit_transaction(publisher->connection.handle, TM_KAFKA_FINISH_MS);
+    TM_CRASH_POINT("kafka_committed");
     if (failure != NULL) {
         if (rd_kafka_error_txn_requires_abort(failure)) {
             return settle_failure(publisher, "the commit failed", failure, error);
@@ -447,6 +460,7 @@ static void publisher_close(void *context)
 {
     tm_kafka_publisher *publisher = context;
     forget_topics(publisher);
+    TM_CRASH_POINT("kafka_publisher_close");
     /* What is open is ended by the next producer of this id, or by the broker in its time. */
     if (tm_kafka_connection_close(&publisher->connection, TM_KAFKA_LEAVE_MS)) {
         free(publisher);

@@ -7,6 +7,7 @@
 
 #include "tidemark/adapters/kafka/lanes.h"
 #include "tidemark/adapters/kafka/membership.h"
+#include "tidemark/base/crashpoint.h"
 
 enum {
     BATCH = 1000,          /* messages taken from librdkafka at a time */
@@ -55,13 +56,16 @@ static void on_assigned(tm_kafka_source *source, const rd_kafka_topic_partition_
     } else if (source->lanes.owned_count > 0) {
         source->listener.assigned(source->listener.context, source->lanes.owned, source->lanes.owned_count);
     }
+    TM_CRASH_POINT("kafka_assign");
     tm_kafka_lanes_assign(&source->lanes);
+    TM_CRASH_POINT("kafka_assigned");
 }
 
 static void on_revoked(tm_kafka_source *source, bool lost)
 {
     if (source->lanes.owned_count > 0)
         source->listener.revoked(source->listener.context, source->lanes.owned, source->lanes.owned_count, lost);
+    TM_CRASH_POINT("kafka_unassign");
     tm_kafka_lanes_drop(&source->lanes);
 }
 
@@ -70,6 +74,7 @@ static void on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code, rd_kafka_
 {
     tm_kafka_source *source = (tm_kafka_source *)opaque; /* the connection is its first member */
     source->rebalances++;
+    TM_CRASH_POINT("kafka_rebalance");
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
         source->connection.down = false;
         on_assigned(source, list);
@@ -166,6 +171,7 @@ static tm_status source_join(void *context, const tm_source_listener *listener, 
     rd_kafka_topic_partition_list_t *topics = NULL;
     rd_kafka_resp_err_t code;
     tm_status status;
+    TM_CRASH_POINT("kafka_join");
     source->listener = *listener;
     status = open_consumer(source, error);
     if (status != TM_OK)
@@ -183,6 +189,7 @@ static tm_status source_join(void *context, const tm_source_listener *listener, 
         (void)rd_kafka_topic_partition_list_add(topics, name, RD_KAFKA_PARTITION_UA);
     }
     code = rd_kafka_subscribe(source->connection.handle, topics);
+    TM_CRASH_POINT("kafka_subscribed");
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         status = tm_fail(error, TM_FATAL, "cannot subscribe: %s", rd_kafka_err2str(code));
     }
@@ -462,6 +469,7 @@ static tm_status source_start(void *context, tm_input input, int32_t partition, 
         status = tm_fail(error, TM_REJECT, "%" PRId64 " is no offset to start at", offset);
     }
     if (status == TM_OK) {
+        TM_CRASH_POINT("kafka_start");
         lane->started = true;
         lane->next = offset;
         lane->seek = true; /* until the seek, or the assignment, nothing of this lane is taken */
@@ -502,6 +510,7 @@ static tm_status source_committed(void *context, const int32_t *partitions, uint
                                   tm_error *error)
 {
     tm_kafka_source *source = context;
+    TM_CRASH_POINT("kafka_offsets_read");
     return tm_kafka_committed(&source->connection, partitions, count, ret_positions, error);
 }
 
@@ -532,9 +541,11 @@ static void source_leave(void *context)
     bool ended = true;
     if (source->connection.handle != NULL) {
         int64_t until;
+        TM_CRASH_POINT("kafka_leave");
         on_revoked(source, rd_kafka_assignment_lost(source->connection.handle) != 0);
         until = tm_kafka_steady(&source->connection) + TM_KAFKA_LEAVE_MS / 2;
         close_consumer(source, until);
+        TM_CRASH_POINT("kafka_left");
         ended = close_handle(source);
     }
     if (!ended) {

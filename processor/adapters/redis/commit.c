@@ -219,6 +219,7 @@ static tm_status read_check(tm_redis_store *store, const tm_store_commit *commit
             tm_redis_disconnect(store->connection); /* discards what is queued */
         } else if (i == 1) {
             status = judge(store, commit, buckets, reply, ret_check, error);
+            TM_CRASH_POINT("redis_commit_read");
         } else if (tm_redis_reply_type(reply) != TM_REDIS_TEXT ||
                    !tm_slice_equal_text(tm_redis_reply_text(reply), i < 3 ? "OK" : "QUEUED")) {
             status = tm_redis_strange(store, "a commit", error);
@@ -236,7 +237,9 @@ static tm_status execute(tm_redis_store *store, const tm_store_commit *commit, u
     tm_redis_begin(store->connection);
     tm_redis_command(store->connection, 1);
     tm_redis_argument_text(store->connection, "EXEC");
+    TM_CRASH_POINT("redis_exec_before");
     tm_status status = tm_redis_send_more(store->connection, error);
+    TM_CRASH_POINT("redis_exec_sent");
     if (status != TM_OK) {
         goto out; /* not sent */
     }
@@ -255,6 +258,7 @@ static tm_status execute(tm_redis_store *store, const tm_store_commit *commit, u
                          commit->partition);
         goto out;
     }
+    TM_CRASH_POINT("redis_exec_answered");
     if (tm_redis_reply_count(reply) != writes) {
         status = tm_redis_strange(store, "EXEC", error);
         goto out;
@@ -282,6 +286,7 @@ out:
 static void discard(tm_redis_store *store)
 {
     tm_redis_reply *reply = NULL;
+    TM_CRASH_POINT("redis_discard");
     tm_redis_begin(store->connection);
     tm_redis_command(store->connection, 1);
     tm_redis_argument_text(store->connection, "DISCARD");
@@ -317,9 +322,12 @@ tm_status tm_redis_commit(void *context, const tm_store_commit *commit, tm_error
         return tm_redis_patient(status);
     }
     uint32_t writes = put_commit(store, commit, buckets);
+    TM_CRASH_POINT("redis_commit_put");
     status = tm_redis_send(store->connection, error);
+    TM_CRASH_POINT("redis_commit_queue_sent");
     if (status == TM_OK) {
         status = read_check(store, commit, buckets, writes, &found, error);
+        TM_CRASH_POINT("redis_commit_queued");
     }
     if (status != TM_OK) {
         return tm_redis_patient(status);

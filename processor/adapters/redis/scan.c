@@ -53,6 +53,7 @@ tm_status tm_redis_scan_accounts(void *context, int32_t partition, tm_store_visi
             asked++;
         }
         status = tm_redis_receive_pairs(store->connection, visit_account, &wanted, error);
+        TM_CRASH_POINT("redis_scan_bucket");
         if (status != TM_OK) {
             tm_redis_disconnect(store->connection); /* with the answers still on their way */
             return status;
@@ -101,6 +102,7 @@ static tm_status scan_stream(tm_redis_store *store, int32_t partition, const cha
             break;
         }
         uint32_t count = tm_redis_reply_count(page);
+        TM_CRASH_POINT("redis_scan_page");
         for (uint32_t i = 0; i < count && status == TM_OK; i++) {
             tm_slice id = {NULL, 0};
             tm_slice bytes = {NULL, 0};

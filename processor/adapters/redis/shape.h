@@ -3,6 +3,7 @@
 #define TIDEMARK_PROCESSOR_REDIS_SHAPE_H
 
 #include "tidemark/adapters/redis/store.h"
+#include "tidemark/base/crashpoint.h"
 
 enum { TM_REDIS_KEY_MAX = 512 };
 

@@ -265,6 +265,7 @@ static tm_status end_doubt(tm_redis_store *store, tm_redis_shard *shard, tm_erro
     tm_redis_argument_text(store->connection, "1");
     tm_status status = tm_redis_ask(store, "HINCRBY", &reply, error);
     tm_redis_reply_free(reply);
+    TM_CRASH_POINT("redis_doubt_ended");
     shard->in_doubt = status != TM_OK;
     return status;
 }
@@ -289,6 +290,7 @@ static tm_status redis_read(void *context, int32_t partition, tm_store_state *re
         status = tm_redis_shard_remember(store, partition, meta.buckets, error);
     }
     if (status == TM_OK) {
+        TM_CRASH_POINT("redis_read");
         *ret_state = meta.state;
     }
     return tm_redis_patient(status);
@@ -338,7 +340,9 @@ static tm_status claim_write(tm_redis_store *store, int32_t partition, const sha
     }
     tm_redis_command(connection, 1);
     tm_redis_argument_text(connection, "EXEC");
+    TM_CRASH_POINT("redis_epoch_before");
     status = tm_redis_send_more(connection, error); /* a new connection would know nothing of the WATCH */
+    TM_CRASH_POINT("redis_epoch_sent");
     for (int i = 0; i < 3 && status == TM_OK; i++) {
         tm_redis_reply_free(reply);
         status = tm_redis_receive(connection, &reply, error);
@@ -386,12 +390,14 @@ static tm_status redis_claim(void *context, int32_t partition, int64_t generatio
             if (generation >= 0 || generation == TM_GENERATION_ANEW)
                 meta.generation = generation >= 0 ? generation : -1;
             meta.buckets = meta.buckets != 0 ? meta.buckets : store->buckets;
+            TM_CRASH_POINT("redis_epoch_watched");
             status = claim_write(store, partition, &meta, &done, error);
         }
         if (status != TM_OK) {
             return tm_redis_patient(status);
         }
         if (done) {
+            TM_CRASH_POINT("redis_epoch_raised");
             status = tm_redis_shard_remember(store, partition, meta.buckets, error);
             if (status == TM_OK) {
                 *ret_state = meta.state;
@@ -473,6 +479,7 @@ static tm_status redis_settle_group(void *context, const char *name, int64_t pro
     tm_redis_argument_text(connection, "GET");
     tm_redis_argument(connection, (tm_slice){key, (size_t)length});
     tm_status status = tm_redis_ask(store, "SET", &reply, error);
+    TM_CRASH_POINT("redis_group_value");
     if (status != TM_OK) {
         tm_redis_disconnect(connection);
         goto out;
