@@ -157,8 +157,8 @@ static void poll_source(worker *w, int64_t wait)
 
 bool tm_worker_wait(worker *w, int64_t *backoff, const char *event, const tm_error *error, int32_t partition)
 {
-    TM_CRASH_POINT("worker_pauses");
     *backoff = doubled(*backoff);
+    TM_CRASH_POINT("worker_pauses");
     atomic_store(&w->gauges->waiting, true);
     tm_worker_say(w, TM_LOG_WARNING, event, "Waiting, then trying again", partition, error);
     if (out_of_time(w))
