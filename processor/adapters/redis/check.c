@@ -10,10 +10,12 @@ enum { VERSION_MAJOR_LEAST = 6, VERSION_MINOR_LEAST = 2 }; /* XTRIM MINID, exclu
 /* "name:value" of INFO's text; absent when it is not there. */
 static tm_slice info_value(tm_slice info, const char *name)
 {
+    if (info.data == NULL) /* the server answered with something else than a text */
+        return (tm_slice){NULL, 0};
     size_t length = strlen(name);
     const char *at = info.data;
     const char *end = info.data + info.length;
-    while (at != NULL && at < end) {
+    while (at < end) {
         const char *line_end = memchr(at, '\n', (size_t)(end - at));
         line_end = line_end != NULL ? line_end : end;
         size_t size = (size_t)(line_end - at);
@@ -31,6 +33,8 @@ static tm_slice info_value(tm_slice info, const char *name)
 
 static bool version_suffices(tm_slice version)
 {
+    if (version.data == NULL)
+        return false;
     int64_t part[2] = {0, 0};
     const char *at = version.data;
     const char *end = version.data + version.length;
