@@ -1,7 +1,9 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
+#include "tidemark/adapters/system/process.h"
 #include "tidemark/commands/cli.h"
 #include "tidemark/rules/diagnostics.h"
 
@@ -18,6 +20,8 @@ static void print_commands(FILE *stream)
 
 int main(int argc, char **argv)
 {
+    if (!getenv("TIDEMARK_ALLOW_CORE"))
+        tm_process_protect();
     if (argc < 2) {
         print_commands(stderr);
         return EX_USAGE;

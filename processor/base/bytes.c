@@ -113,10 +113,18 @@ void tm_buffer_init(tm_buffer *buffer, size_t maximum)
     *buffer = (tm_buffer){.maximum = maximum < SIZE_MAX / 2 ? maximum : SIZE_MAX / 2};
 }
 
+void tm_buffer_init_secret(tm_buffer *buffer, size_t maximum)
+{
+    *buffer = (tm_buffer){.maximum = maximum, .secret = true};
+}
+
 void tm_buffer_done(tm_buffer *buffer)
 {
+    if (buffer->secret && buffer->data != NULL) {
+        explicit_bzero(buffer->data, buffer->capacity);
+    }
     free(buffer->data);
-    *buffer = (tm_buffer){.maximum = buffer->maximum};
+    *buffer = (tm_buffer){.maximum = buffer->maximum, .secret = buffer->secret};
 }
 
 void tm_buffer_reset(tm_buffer *buffer)
@@ -149,7 +157,12 @@ static bool buffer_reserve(tm_buffer *buffer, size_t more)
     if (capacity < need) {
         capacity = need;
     }
-    data = realloc(buffer->data, capacity);
+    data = buffer->secret ? malloc(capacity) : realloc(buffer->data, capacity); /* realloc may leave a copy behind */
+    if (data != NULL && buffer->secret && buffer->data != NULL) {
+        memcpy(data, buffer->data, buffer->length);
+        explicit_bzero(buffer->data, buffer->capacity);
+        free(buffer->data);
+    }
     if (data == NULL) {
         buffer->overflowed = true;
         return false;

@@ -373,6 +373,15 @@ void tm_arena_free_all(tm_arena *arena)
     }
 }
 
+void tm_arena_wipe_all(tm_arena *arena)
+{
+    for (chunk *at = arena != NULL ? arena->first : NULL; at != NULL; at = at->next) {
+        UNPOISON(at + 1, at->size);
+        explicit_bzero(at + 1, at->size);
+    }
+    tm_arena_free_all(arena);
+}
+
 static void arena_enter(tm_arena *arena, chunk *entered)
 {
     arena->current = entered;

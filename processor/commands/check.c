@@ -58,6 +58,11 @@ static void take_kafka_finding(void *context, bool fatal, const tm_error *findin
     find(context, fatal ? FINDING_ERROR : FINDING_WARNING, finding);
 }
 
+static void take_advice(void *context, const tm_error *advice)
+{
+    find(context, FINDING_WARNING, advice);
+}
+
 /* --- what can be said without a server --- */
 
 static void mark_metrics(const tm_setup *setup, uint8_t *used)
@@ -79,6 +84,7 @@ static void check_pack(checking *c, const tm_setup *setup, bool with_configurati
         tm_error_hint(&warning, "put 32 random bytes into a file and write: user_key: !file user.key");
         find(c, FINDING_WARNING, &warning);
     }
+    tm_setup_advice(setup, take_advice, c);
     uint8_t used[TM_METRICS_MAX] = {0};
     mark_metrics(setup, used);
     for (uint32_t m = 0; m < setup->pack->metric_count; m++) {
@@ -159,8 +165,7 @@ out:
 
 static void check_redis(checking *c, const tm_setup *setup)
 {
-    const tm_configuration *f = setup->configuration;
-    tm_redis_store_options options = {.redis = {.url = f->redis_url}, .prefix = f->redis_prefix, .group = f->group};
+    tm_redis_store_options options = tm_setup_store(setup);
     tm_store store;
     tm_error error;
     tm_error_clear(&error);

@@ -66,8 +66,9 @@ void tm_init_configuration(const char *brokers, const char *redis, tm_buffer *ou
             s++;
         bool is_set = s < sizeof set / sizeof *set;
         tm_buffer_append_format(out, "%s%s%s:", indent, is_set ? "" : "#", dot ? dot + 1 : key->key);
+        const char *as_it_is = is_set ? set[s].value : key->standard;
         if (!is_set || set[s].as_it_is)
-            tm_buffer_append_format(out, " %s", is_set ? set[s].value : key->standard);
+            tm_buffer_append_format(out, "%s%s", as_it_is[0] ? " " : "", as_it_is);
         else {
             tm_buffer_append_char(out, ' ');
             append_scalar(out, set[s].value);
@@ -196,7 +197,8 @@ static int write_files(const init *in)
     tm_buffer text;
     tm_buffer_init(&text, 1 << 20);
     tm_init_configuration(in->brokers, in->redis, &text);
-    failed = write_file(in, "tidemark.yaml", tm_buffer_slice(&text), 0666);
+    /* A URL with a password makes the file a secret. */
+    failed = write_file(in, "tidemark.yaml", tm_buffer_slice(&text), strchr(in->redis, '@') ? 0600 : 0666);
     tm_buffer_done(&text);
     const tm_embedded *file;
     for (uint32_t i = 0; !failed && (file = tm_embedded_at(i)) != NULL; i++) {

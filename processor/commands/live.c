@@ -58,7 +58,7 @@ tm_status tm_live_open(const tm_setup *setup, tm_live **ret_live, tm_error *erro
         return tm_fail(error, TM_FATAL, "out of memory");
     live->setup = setup;
     const tm_configuration *c = setup->configuration;
-    tm_redis_store_options options = {.redis = {.url = c->redis_url}, .prefix = c->redis_prefix, .group = c->group};
+    tm_redis_store_options options = tm_setup_store(setup);
     tm_status status = tm_redis_store_open(&options, &live->store, error);
     if (status != TM_OK) {
         free(live);

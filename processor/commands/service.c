@@ -34,6 +34,11 @@ static void report_finding(void *context, bool fatal, const tm_error *finding)
         (void)tm_cli_fail(service->command, TM_REJECT, finding);
 }
 
+static void report_advice(void *context, const tm_error *advice)
+{
+    report_finding(context, false, advice);
+}
+
 static int fail(const tm_service *service, tm_status status, const tm_error *error)
 {
     int code = tm_cli_fail(service->command, status, error);
@@ -42,10 +47,9 @@ static int fail(const tm_service *service, tm_status status, const tm_error *err
 
 static tm_status open_store(tm_service *service, tm_store *ret_store, tm_error *error)
 {
-    const tm_configuration *c = service->setup->configuration;
     if (service->options.dry_run)
         return tm_memory_store_open(service->dry_state, ret_store, error);
-    tm_redis_store_options options = {.redis = {.url = c->redis_url}, .prefix = c->redis_prefix, .group = c->group};
+    tm_redis_store_options options = tm_setup_store(service->setup);
     return tm_redis_store_open(&options, ret_store, error);
 }
 
@@ -205,6 +209,7 @@ int tm_service_prepare(tm_service *service, const tm_command *command, const tm_
                             .clock = options->clock ? *options->clock : tm_system_clock()};
     if (options->dry_run)
         service->options.once = true;
+    tm_setup_advice(setup, report_advice, service);
     describe(service);
     if (options->dry_run && !(service->dry_state = tm_memory_state_new()))
         return tm_cli_say(command, EX_OSERR, "no memory");

@@ -8,6 +8,7 @@
 
 #include "tidemark/adapters/kafka/config.h"
 #include "tidemark/adapters/system/files.h"
+#include "tidemark/adapters/system/process.h"
 #include "tidemark/adapters/system/zone.h"
 
 enum { PATH_BYTES = 4096, SECRET_MAX = 65536 };
@@ -33,17 +34,26 @@ static const char *variable(void *context, const char *name)
     return getenv(name);
 }
 
+static void mind_public(tm_setup *setup, const char *path)
+{
+    if (tm_file_is_public(path))
+        tm_buffer_append_format(&setup->advice, "%s\n", path);
+}
+
 static tm_status secret_file(void *context, const char *path, tm_buffer *out, tm_error *error)
 {
+    tm_setup *setup = context;
     char place[PATH_BYTES];
-    if (!path_beside(context, path, place))
+    if (!path_beside(setup->configuration_path, path, place))
         return tm_fail(error, TM_REJECT, "the path of the file is too long");
+    mind_public(setup, place);
     char *bytes;
     size_t length;
     tm_status status = tm_file_read(place, SECRET_MAX, &bytes, &length, error);
     if (status != TM_OK)
         return status;
     tm_buffer_append(out, bytes, length);
+    explicit_bzero(bytes, length);
     free(bytes);
     return TM_OK;
 }
@@ -90,6 +100,7 @@ static int load_configuration(const tm_command *command, const tm_setup_options 
         int failed = read_text(command, options->configuration, &setup->configuration_text, &length);
         if (failed)
             return failed;
+        setup->configuration_length = length;
         setup->configuration_path = strdup(options->configuration);
         if (!setup->configuration_path)
             return tm_cli_say(command, EX_OSERR, "out of memory");
@@ -97,7 +108,7 @@ static int load_configuration(const tm_command *command, const tm_setup_options 
     tm_diagnostics *found = calloc(1, sizeof *found);
     if (!found)
         return tm_cli_say(command, EX_OSERR, "out of memory");
-    tm_configfile_options reading = {setup->configuration_path, variable, secret_file, found};
+    tm_configfile_options reading = {setup, variable, secret_file, found};
     const char *name = options->configuration ? options->configuration : "(no configuration)";
     tm_slice text = {setup->configuration_text ? setup->configuration_text : "", length};
     bool partial = options->offline || !options->configuration;
@@ -165,7 +176,7 @@ static int point(const tm_setup_options *options, const tm_setup *setup, size_t 
     tm_diagnostics *found = calloc(1, sizeof *found);
     if (!found)
         return EX_OSERR;
-    tm_document source = {setup->configuration_path, tm_slice_of(setup->configuration_text)};
+    tm_document source = {setup->configuration_path, tm_slice_of(setup->configuration_text), true};
     tm_diagnostics_add(found, &source, at, "%s", error->what);
     tm_diagnostics_hint(found, "%s", error->hint);
     if (nearest)
@@ -241,6 +252,64 @@ static int load_mapping(const tm_command *command, const tm_setup_options *optio
     return point(options, setup, known ? wrong->value_at : wrong->name_at, &error, known ? NULL : &nearest);
 }
 
+static int resolve(const tm_command *command, const tm_setup *setup, const char *name, char **ret_path)
+{
+    char path[PATH_BYTES];
+    if (!name)
+        return EX_OK;
+    if (!path_beside(setup->configuration_path, name, path))
+        return tm_cli_say(command, EX_CONFIG, "the path '%.100s…' is too long", name);
+    *ret_path = strdup(path);
+    return *ret_path ? EX_OK : tm_cli_say(command, EX_OSERR, "out of memory");
+}
+
+/* The files that TLS needs, and what is wrong with those that hold a key. */
+static int load_files(const tm_command *command, tm_setup *setup)
+{
+    const tm_configuration *c = setup->configuration;
+    int failed = resolve(command, setup, c->redis_ca_file, &setup->redis_ca_file);
+    if (!failed)
+        failed = resolve(command, setup, c->redis_cert_file, &setup->redis_cert_file);
+    if (!failed)
+        failed = resolve(command, setup, c->redis_key_file, &setup->redis_key_file);
+    if (setup->redis_key_file)
+        mind_public(setup, setup->redis_key_file);
+    for (uint32_t i = 0; i < c->property_count; i++) {
+        if (strcmp(c->properties[i].name, "ssl.key.location") == 0 ||
+            strcmp(c->properties[i].name, "ssl.keystore.location") == 0)
+            mind_public(setup, c->properties[i].value);
+    }
+    return failed;
+}
+
+tm_redis_store_options tm_setup_store(const tm_setup *setup)
+{
+    const tm_configuration *c = setup->configuration;
+    return (tm_redis_store_options){.redis = {.url = c->redis_url,
+                                              .user = c->redis_username,
+                                              .password = c->redis_password,
+                                              .ca_file = setup->redis_ca_file,
+                                              .cert_file = setup->redis_cert_file,
+                                              .key_file = setup->redis_key_file},
+                                    .prefix = c->redis_prefix,
+                                    .group = c->group};
+}
+
+void tm_setup_advice(const tm_setup *setup, void (*visit)(void *context, const tm_error *advice), void *context)
+{
+    tm_slice rest = tm_buffer_slice(&setup->advice);
+    while (rest.length) {
+        const char *end = memchr(rest.data, '\n', rest.length);
+        size_t length = end ? (size_t)(end - rest.data) : rest.length;
+        tm_error advice;
+        (void)tm_fail(&advice, TM_OK, "everybody on this machine may read %.*s, which holds a secret", (int)length,
+                      rest.data);
+        tm_error_hint(&advice, "chmod 600 it, and chown it to the user that runs tidemark");
+        visit(context, &advice);
+        rest = (tm_slice){rest.data + length + (end ? 1 : 0), rest.length - length - (end ? 1 : 0)};
+    }
+}
+
 /* Each property by itself, so that the error can point at it. */
 static int check_properties(const tm_setup_options *options, const tm_setup *setup)
 {
@@ -290,9 +359,28 @@ static int override(const tm_command *command, const tm_setup_options *options, 
     return EX_OK;
 }
 
+/* What can be said of the way to Redis without going it. */
+static int check_store(const tm_command *command, const tm_setup_options *options, const tm_setup *setup)
+{
+    tm_redis_store_options store = tm_setup_store(setup);
+    tm_redis_connection *connection;
+    tm_error error;
+    tm_error_clear(&error);
+    tm_status status = store.redis.url ? tm_redis_connection_new(&store.redis, &connection, &error) : TM_OK;
+    if (status == TM_OK && store.redis.url)
+        tm_redis_connection_free(connection);
+    if (status == TM_OK)
+        return EX_OK;
+    if (status == TM_REJECT && setup->configuration->redis_url_at)
+        return point(options, setup, setup->configuration->redis_url_at, &error, NULL);
+    (void)tm_cli_fail(command, status, &error);
+    return status == TM_FATAL ? EX_OSERR : EX_CONFIG;
+}
+
 int tm_setup_load(const tm_command *command, const tm_setup_options *options, tm_setup *ret_setup)
 {
     memset(ret_setup, 0, sizeof *ret_setup);
+    tm_buffer_init(&ret_setup->advice, 1 << 20);
     int failed = load_configuration(command, options, ret_setup);
     /* The rules are looked at even when the configuration is wrong: people want all errors at once. */
     int rules_failed = EX_OK;
@@ -306,6 +394,10 @@ int tm_setup_load(const tm_command *command, const tm_setup_options *options, tm
         failed = load_mapping(command, options, ret_setup);
     if (!failed)
         failed = check_properties(options, ret_setup);
+    if (!failed)
+        failed = load_files(command, ret_setup);
+    if (!failed)
+        failed = check_store(command, options, ret_setup);
     if (!failed)
         failed = rules_failed;
     if (failed) {
@@ -330,10 +422,16 @@ void tm_setup_done(tm_setup *setup)
     tm_zone_unload(setup->zone);
     tm_pack_free(setup->pack);
     tm_configuration_free(setup->configuration);
+    if (setup->configuration_text)
+        explicit_bzero(setup->configuration_text, setup->configuration_length);
     free(setup->configuration_text);
     free(setup->rules_text);
     free(setup->configuration_path);
-    memset(setup, 0, sizeof *setup);
+    free(setup->redis_ca_file);
+    free(setup->redis_cert_file);
+    free(setup->redis_key_file);
+    tm_buffer_done(&setup->advice);
+    explicit_bzero(setup, sizeof *setup); /* the user key among it */
 }
 
 tm_event_options tm_setup_reading(const tm_setup *setup, bool files)

@@ -106,13 +106,48 @@ static const key_entry keys[] = {
      0,
      NULL,
      false},
-    {{"redis.url", "", "redis://[user:password@]host:port/db or unix:///path"},
+    {{"redis.url", "", "redis://[user:password@]host:port/db, rediss://… with TLS, or unix:///path"},
      SHAPE_TEXT,
      AT(redis_url),
      0,
      0,
      NULL,
      true},
+    {{"redis.username", "", "ACL user; goes over the one in redis.url"},
+     SHAPE_TEXT,
+     AT(redis_username),
+     0,
+     0,
+     NULL,
+     false},
+    {{"redis.password", "", "its password, best as !file; goes over the one in redis.url"},
+     SHAPE_TEXT,
+     AT(redis_password),
+     0,
+     0,
+     NULL,
+     false},
+    {{"redis.ca_file", "", "rediss://: certificates that sign the server's; without it the system's"},
+     SHAPE_TEXT,
+     AT(redis_ca_file),
+     0,
+     0,
+     NULL,
+     false},
+    {{"redis.cert_file", "", "rediss://: our own certificate, where the server asks for one"},
+     SHAPE_TEXT,
+     AT(redis_cert_file),
+     0,
+     0,
+     NULL,
+     false},
+    {{"redis.key_file", "", "rediss://: the key of cert_file, without a passphrase"},
+     SHAPE_TEXT,
+     AT(redis_key_file),
+     0,
+     0,
+     NULL,
+     false},
     {{"redis.prefix", "tm", "first part of every key"}, SHAPE_TEXT, AT(redis_prefix), 0, 0, NULL, false},
     {{"commit_interval", "1s", "how often state and signals become durable together"},
      SHAPE_DURATION,
@@ -455,6 +490,8 @@ static void read_key(reader *r, const key_entry *entry, const tm_yaml_node *node
         return;
     if (place == (void *)&c->timezone)
         c->timezone_at = node->start;
+    if (place == (void *)&c->redis_url)
+        c->redis_url_at = node->start;
     int64_t number;
     switch (entry->shape) {
     case SHAPE_TEXT:
@@ -626,8 +663,8 @@ tm_status tm_configfile_parse(tm_slice text, const char *file_name, bool partial
         return tm_fail(error, TM_FATAL, "no memory to read %s", file_name);
     }
     c->arena = arena;
-    reader r = {.configuration = c, .options = options, .source = {file_name, text}};
-    tm_buffer_init(&r.text, VALUE_MAX);
+    reader r = {.configuration = c, .options = options, .source = {file_name, text, true}};
+    tm_buffer_init_secret(&r.text, VALUE_MAX);
     r.diagnostics = options ? options->diagnostics : NULL;
     if (!r.diagnostics)
         r.diagnostics = tm_arena_take(arena, sizeof *r.diagnostics);
@@ -645,7 +682,7 @@ tm_status tm_configfile_parse(tm_slice text, const char *file_name, bool partial
         status = tm_fail(error, TM_FATAL, "no memory to read %s", file_name);
     tm_buffer_done(&r.text);
     if (status != TM_OK) {
-        tm_arena_free_all(arena);
+        tm_arena_wipe_all(arena);
         return status;
     }
     *ret_configuration = c;
@@ -655,5 +692,5 @@ tm_status tm_configfile_parse(tm_slice text, const char *file_name, bool partial
 void tm_configuration_free(tm_configuration *configuration)
 {
     if (configuration)
-        tm_arena_free_all(configuration->arena);
+        tm_arena_wipe_all(configuration->arena);
 }

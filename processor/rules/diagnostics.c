@@ -57,6 +57,37 @@ static void show_line(tm_diagnostic *item, const char *line, const char *end, co
     item->caret = characters(line, place);
 }
 
+/* Behind a key in which `name` occurs: its value. NULL when there is none. */
+static char *value_behind(char *line, const char *name)
+{
+    static const char of_names[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    for (char *at = strcasestr(line, name); at != NULL; at = strcasestr(at + 1, name)) {
+        char *end = at + strspn(at, of_names);
+        end += strspn(end, "\"' ");
+        if (*end == ':' && strncmp(end, "://", 3) != 0) {
+            return end + 1;
+        }
+    }
+    return NULL;
+}
+
+/* Cuts the line behind the first key that promises a secret (slips of the pen included), and at what looks like an
+   address with a password: better too much than too little, the place is named all the same. */
+static void hide_secrets(char *line)
+{
+    static const char *const names[] = {"pass", "pasw", "pwd",  "secret", "token", "jwt",
+                                        "pem",  "sasl", "ssl.", "url",    "oauth", "user_key"};
+    char *from = strstr(line, "://");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *found = value_behind(line, names[i]);
+        from = found != NULL && (from == NULL || found < from) ? found : from;
+    }
+    if (from != NULL) {
+        explicit_bzero(from, strlen(from));
+        snprintf(from, (size_t)(TM_DIAGNOSTIC_LINE_MAX - (from - line)), " ***");
+    }
+}
+
 static void locate(tm_diagnostic *item, const tm_document *source, size_t offset)
 {
     const char *text = source->text.data;
@@ -82,6 +113,9 @@ static void locate(tm_diagnostic *item, const tm_document *source, size_t offset
     }
     item->column = characters(text + start, text + offset) + 1;
     show_line(item, text + start, text + end, text + offset);
+    if (source->may_hold_secrets) {
+        hide_secrets(item->line_text);
+    }
 }
 
 void tm_diagnostics_add(tm_diagnostics *diagnostics, const tm_document *source, size_t offset, const char *format, ...)

@@ -166,7 +166,7 @@ static uint32_t compile_text(reader *r, const char *name, tm_slice text, tm_type
 {
     uint32_t compiled = TM_NODE_NONE;
     tm_expression_error error;
-    tm_document source = {name, text};
+    tm_document source = {.name = name, .text = text};
     tm_status status = tm_expression_compile(&r->pack->program, &r->scope, text, wanted, &compiled, NULL, &error);
     if (status == TM_FATAL) {
         r->out_of_memory = true;
@@ -875,7 +875,7 @@ tm_status tm_packfile_parse(tm_slice text, const char *file_name, const tm_packf
     }
     r->arena = pack->arena;
     r->pack = pack;
-    r->source = (tm_document){file_name, pack->text};
+    r->source = (tm_document){.name = file_name, .text = pack->text};
     r->diagnostics = own ? own : options->diagnostics;
     r->default_scope = TM_NODE_NONE;
     status = read_pack(r, options, error);

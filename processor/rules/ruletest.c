@@ -56,7 +56,7 @@ static void place_errors(const tm_testfile *file, const char *rules_name, const 
                 out->dropped++;
             continue;
         }
-        tm_document expression = {one->file, file->expressions[index]};
+        tm_document expression = {.name = one->file, .text = file->expressions[index]};
         size_t offset = tm_document_offset(&expression, one->line, one->column);
         offset = tm_yaml_offset(&file->document, file->expression_nodes[index], offset);
         tm_diagnostics_add(out, &file->document, offset, "%s", one->message);

@@ -399,3 +399,24 @@ Test(bytes, integers_to_both_ends)
     }
     tm_buffer_done(&buffer);
 }
+
+/* Whether a freed block was overwritten cannot be asked: so the growing is watched, and what is left after it. */
+Test(bytes, a_secret_buffer_grows_without_losing_anything)
+{
+    tm_buffer buffer;
+    tm_buffer_init_secret(&buffer, 5000);
+    for (int i = 0; i < 5000; i++) {
+        tm_buffer_append_char(&buffer, (char)('a' + i % 26));
+    }
+    cr_assert_eq(buffer.length, 5000);
+    for (int i = 0; i < 5000; i++) {
+        cr_assert_eq(buffer.data[i], 'a' + i % 26);
+    }
+    tm_buffer_append_char(&buffer, 'x');
+    cr_assert(buffer.overflowed);
+    tm_buffer_done(&buffer);
+    cr_assert(buffer.secret);
+    tm_buffer_append_text(&buffer, "again");
+    cr_assert_str_eq(tm_buffer_text(&buffer), "again");
+    tm_buffer_done(&buffer);
+}

@@ -68,6 +68,8 @@ Test(configfile, defaults)
     cr_assert_str_eq(c->timezone, "UTC");
     cr_assert_str_eq(c->rules, "rules.yaml");
     cr_assert(c->workers == 1 && c->history == TM_HISTORY_FIRST_RECORD);
+    cr_assert(!c->redis_username && !c->redis_password && !c->redis_ca_file && !c->redis_cert_file &&
+              !c->redis_key_file);
     cr_assert(!c->brokers && !c->redis_url && !c->user_key.data && c->property_count == 0);
     cr_assert_str_eq(c->usage, "usage");
     cr_assert_str_eq(c->accounts, "accounts");
@@ -102,7 +104,8 @@ Test(configfile, every_key)
          "  properties: {security.protocol: ssl, ssl.key.password: !file short, client.id: 'x$$y${NONE:-z}'}\n"
          "topics: {usage: u, accounts: off, churn_risk: c, expansion: e, advisories: a, health: h, dead_letters: d.1,\n"
          "         journal: j_2}\n"
-         "redis: {url: 'redis://h:1/2', prefix: p}\n"
+         "redis: {url: 'redis://h:1/2', prefix: p, username: u, password: !file short, ca_file: ca.pem,\n"
+         "        cert_file: c.pem, key_file: k.pem}\n"
          "commit_interval: 500ms\n"
          "evaluate_every: 5m\n"
          "grace: 1s\n"
@@ -129,6 +132,11 @@ Test(configfile, every_key)
     cr_assert_str_eq(c->journal, "j_2");
     cr_assert_str_eq(c->redis_url, "redis://h:1/2");
     cr_assert_str_eq(c->redis_prefix, "p");
+    cr_assert_str_eq(c->redis_username, "u");
+    cr_assert_str_eq(c->redis_password, "short");
+    cr_assert_str_eq(c->redis_ca_file, "ca.pem");
+    cr_assert_str_eq(c->redis_cert_file, "c.pem");
+    cr_assert_str_eq(c->redis_key_file, "k.pem");
     cr_assert(c->commit_interval == 500 && c->evaluate_every == 5 * TM_MINUTE && c->grace == 1000 && c->max_skew == 0);
     cr_assert(c->dedup_window == 2 * TM_DAY && c->dedup_entries == 1000);
     cr_assert_str_eq(c->key_mismatch, "ignore");

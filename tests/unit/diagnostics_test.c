@@ -7,15 +7,15 @@ static tm_diagnostics all;
 
 static const char *printed(void)
 {
-    static tm_buffer out;
-    tm_buffer_init(&out, 1 << 20);
+    static tm_buffer out = {.maximum = 1 << 20};
+    tm_buffer_reset(&out);
     tm_diagnostics_print(&all, &out);
     return tm_buffer_text(&out);
 }
 
 static tm_document source_of(const char *text)
 {
-    return (tm_document){"rules.yaml", tm_slice_of(text)};
+    return (tm_document){.name = "rules.yaml", .text = tm_slice_of(text)};
 }
 
 Test(diagnostics, shows_line_caret_and_hint)
@@ -85,7 +85,7 @@ Test(diagnostics, is_bounded_sorted_and_summed_up)
     cr_assert_str_eq(error.what, "third");
     tm_diagnostics_add(&all, &source, 0, "first");
     tm_diagnostics_hint(&all, "do this");
-    tm_document other = {"other", TM_SLICE_LITERAL("x")};
+    tm_document other = {.name = "other", .text = TM_SLICE_LITERAL("x")};
     tm_diagnostics_add(&all, &source, 4, "second");
     for (int i = 0; i < 20; i++) {
         tm_diagnostics_add(&all, &other, 0, "n%d", i);
@@ -140,4 +140,42 @@ Test(diagnostics, finds_the_nearest_name)
     tm_nearest_offer(&nearest, TM_SLICE_LITERAL("when"));
     tm_diagnostics_suggest(&all, &nearest);
     cr_assert_str_eq(all.items[0].hint, "did you mean 'when'?");
+}
+
+Test(diagnostics, values_that_may_be_secrets_are_not_shown)
+{
+    static const struct {
+        const char *text, *shown;
+    } cases[] = {
+        {"redis: {url: redis://u:hunter2@h, prefx: p}", "redis: {url: ***"},
+        {"sasl.password: hunter2", "sasl.password: ***"},
+        {"properties: {sasl.pasword: hunter2, security.protocol: ssl}", "properties: {sasl.pasword: ***"},
+        {"\"ssl.key.PASSWORD\" : hunter2", "\"ssl.key.PASSWORD\" : ***"},
+        {"user_key: hunter2hunter2", "user_key: ***"},
+        {"acess_token: hunter2", "acess_token: ***"},
+        {"uri: redis://:hunter2@h", "uri: redis ***"},
+        {"security.protocol: SASL_SSL", "security.protocol: SASL_SSL"},
+        {"key_mismatch: refuze", "key_mismatch: refuze"},
+        {"log: {format: jsn}", "log: {format: jsn}"},
+        {"password", "password"}, /* no value there */
+        {"password:", "password: ***"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tm_document source = {"t.yaml", tm_slice_of(cases[i].text), true};
+        all = (tm_diagnostics){0};
+        tm_diagnostics_add(&all, &source, 0, "here");
+        cr_assert_str_eq(all.items[0].line_text, cases[i].shown);
+        cr_assert_null(strstr(printed(), "hunter2"));
+        source.may_hold_secrets = false;
+        tm_diagnostics_add(&all, &source, 0, "here");
+        cr_assert_str_eq(all.items[1].line_text, cases[i].text);
+    }
+    /* the longest line that is shown, cut at its very end */
+    char text[TM_DIAGNOSTIC_LINE_MAX];
+    memset(text, 'x', sizeof text);
+    memcpy(text + TM_DIAGNOSTIC_LINE_MAX - 7, "pwd:xy", 7);
+    tm_document source = {"t.yaml", tm_slice_of(text), true};
+    all = (tm_diagnostics){0};
+    tm_diagnostics_add(&all, &source, 0, "here");
+    cr_assert_null(strstr(all.items[0].line_text, "xy"));
 }

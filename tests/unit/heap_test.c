@@ -259,3 +259,16 @@ Test(arena, limit_is_kept)
     cr_assert_not_null(tm_arena_take(arena, 64));
     tm_arena_free_all(arena);
 }
+
+/* Takes all chunks apart, also those that a reset left poisoned. */
+Test(arena, is_wiped_as_a_whole)
+{
+    tm_arena_wipe_all(NULL);
+    tm_arena *arena = tm_arena_new(0);
+    for (int i = 0; i < 100; i++) {
+        (void)memset(tm_arena_take(arena, 5000), 'x', 5000);
+    }
+    tm_arena_reset(arena);
+    (void)tm_arena_take(arena, 10);
+    tm_arena_wipe_all(arena);
+}

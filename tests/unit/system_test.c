@@ -15,6 +15,7 @@
 #include "tidemark/adapters/system/clock.h"
 #include "tidemark/adapters/system/files.h"
 #include "tidemark/adapters/system/log.h"
+#include "tidemark/adapters/system/process.h"
 #include "tidemark/adapters/system/random.h"
 #include "tidemark/adapters/system/signals.h"
 #include "tidemark/adapters/system/zone.h"
@@ -351,4 +352,20 @@ Test(system, zones_come_from_their_directory_only)
     cr_assert_eq(tm_zone_load(TM_SLICE_LITERAL("Europe/Berlin"), &zone, &error), TM_REJECT);
     cr_assert_not_null(strstr(error.hint, "tzdata"), "%s", error.hint);
     unsetenv("TZDIR");
+}
+
+/* ---- The process ---- */
+
+Test(system, files_that_everybody_may_read)
+{
+    char path[] = "/tmp/tidemark-public-XXXXXX";
+    int fd = mkstemp(path);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(fchmod(fd, 0644), 0);
+    cr_assert(tm_file_is_public(path));
+    cr_assert_eq(fchmod(fd, 0640), 0);
+    cr_assert_not(tm_file_is_public(path));
+    close(fd);
+    unlink(path);
+    cr_assert_not(tm_file_is_public(path));
 }

@@ -26,7 +26,7 @@ TestSuite(yaml, .init = setup, .fini = teardown);
 static tm_yaml_node *parsed(const char *text)
 {
     tm_yaml_node *root;
-    source = (tm_document){"f", tm_slice_of(text)};
+    source = (tm_document){.name = "f", .text = tm_slice_of(text)};
     tm_status status = tm_yaml_parse(arena, &source, &all, &root);
     cr_assert_eq(status, TM_OK, "%s", all.items[0].message);
     return root;
@@ -36,7 +36,7 @@ static void refused(const char *text, uint32_t line, uint32_t column, const char
 {
     tm_yaml_node *root;
     all = (tm_diagnostics){0};
-    source = (tm_document){"f", tm_slice_of(text)};
+    source = (tm_document){.name = "f", .text = tm_slice_of(text)};
     cr_assert_eq(tm_yaml_parse(arena, &source, &all, &root), TM_REJECT, "%s is taken", text);
     cr_assert_null(root);
     cr_assert(strstr(all.items[0].message, message), "%s: %s", text, all.items[0].message);
@@ -108,7 +108,7 @@ Test(yaml, refuses_what_hostile_files_live_on)
     refused("a: \xff\n", 1, 1, "not UTF-8");
     refused("[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]\n", 1, 17, "nested too deeply");
     tm_yaml_node *root;
-    source = (tm_document){"f", {"a: \0b", 5}};
+    source = (tm_document){.name = "f", .text = {"a: \0b", 5}};
     all = (tm_diagnostics){0};
     cr_assert_eq(tm_yaml_parse(arena, &source, &all, &root), TM_REJECT);
     cr_assert_str_eq(all.items[0].message, "the file holds a NUL byte");
@@ -129,7 +129,7 @@ Test(yaml, is_bounded)
     text[3 * TM_YAML_ENTRIES_MAX] = '\0';
     tm_yaml_node *root;
     all = (tm_diagnostics){0};
-    source = (tm_document){"f", tm_slice_of(text)};
+    source = (tm_document){.name = "f", .text = tm_slice_of(text)};
     cr_assert_eq(tm_yaml_parse(arena, &source, &all, &root), TM_REJECT);
     cr_assert_str_eq(all.items[0].message, "too many entries in one list or map");
     /* Many short lists in one: the sum is bounded too. */
@@ -140,12 +140,12 @@ Test(yaml, is_bounded)
     }
     text[used] = '\0';
     all = (tm_diagnostics){0};
-    source = (tm_document){"f", tm_slice_of(text)};
+    source = (tm_document){.name = "f", .text = tm_slice_of(text)};
     cr_assert_eq(tm_yaml_parse(arena, &source, &all, &root), TM_REJECT);
     cr_assert_str_eq(all.items[0].message, "the file has too many entries");
     free(text);
     tm_arena *small = tm_arena_new(1);
-    source = (tm_document){"f", TM_SLICE_LITERAL("a: 1")};
+    source = (tm_document){.name = "f", .text = TM_SLICE_LITERAL("a: 1")};
     all = (tm_diagnostics){0};
     cr_assert_eq(tm_yaml_parse(small, &source, &all, &root), TM_FATAL);
     tm_arena_free_all(small);

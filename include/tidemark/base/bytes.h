@@ -33,9 +33,12 @@ typedef struct tm_buffer {
     size_t capacity;
     size_t maximum;
     bool overflowed;
+    bool secret; /* see tm_buffer_init_secret */
 } tm_buffer;
 
 void tm_buffer_init(tm_buffer *buffer, size_t maximum);
+/* One whose bytes are overwritten before its memory is given back, when it grows too. */
+void tm_buffer_init_secret(tm_buffer *buffer, size_t maximum);
 void tm_buffer_done(tm_buffer *buffer);  /* frees; the buffer may be initialised again */
 void tm_buffer_reset(tm_buffer *buffer); /* empties, keeps the memory */
 void tm_buffer_append(tm_buffer *buffer, const void *bytes, size_t length);

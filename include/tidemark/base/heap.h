@@ -31,6 +31,8 @@ size_t tm_heap_reserved(const tm_heap *heap);
 typedef struct tm_arena tm_arena;
 tm_arena *tm_arena_new(size_t limit);
 void tm_arena_free_all(tm_arena *arena);
+/* The same for what held secrets: the bytes are overwritten first. NULL is allowed. */
+void tm_arena_wipe_all(tm_arena *arena);
 void tm_arena_reset(tm_arena *arena); /* forgets everything, keeps the chunks: no system call in steady state */
 void *tm_arena_take(tm_arena *arena, size_t size);
 /* A terminated copy of `length` bytes; NULL when out of memory. */

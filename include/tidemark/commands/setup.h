@@ -2,6 +2,7 @@
 #ifndef TIDEMARK_COMMANDS_SETUP_H
 #define TIDEMARK_COMMANDS_SETUP_H
 
+#include "tidemark/adapters/redis/store.h"
 #include "tidemark/codec/event.h"
 #include "tidemark/commands/cli.h"
 #include "tidemark/core/shard.h"
@@ -11,6 +12,9 @@
 typedef struct tm_setup {
     char *configuration_path; /* NULL: none was read, all defaults */
     char *configuration_text, *rules_text;
+    size_t configuration_length;
+    tm_buffer advice;                                       /* a sentence a line on how secrets are kept */
+    char *redis_ca_file, *redis_cert_file, *redis_key_file; /* as seen from here; NULL: none */
     tm_configuration *configuration;
     tm_pack *pack;
     const tm_zone *zone;
@@ -52,6 +56,10 @@ int32_t tm_setup_answers_after_days(const tm_setup *setup, uint32_t node);
 /* The date from which each rule can answer, printed for people. TM_TIME_NEVER: the start is not known yet. */
 void tm_setup_print_answers(const tm_setup *setup, tm_time counting_start, FILE *stream);
 
+/* Where the store is and as whom; borrows from the setup. */
+tm_redis_store_options tm_setup_store(const tm_setup *setup);
+/* Hands over, one by one, what is unwise about how secrets are kept (files that everybody may read). */
+void tm_setup_advice(const tm_setup *setup, void (*visit)(void *context, const tm_error *advice), void *context);
 /* How the event reader is to read, for a configuration's Kafka topics or (`files`) for lines of files. */
 tm_event_options tm_setup_reading(const tm_setup *setup, bool files);
 /* RFC 3339, or whole milliseconds since 1970, as every command takes an instant. TM_OK or TM_REJECT. */

@@ -27,15 +27,17 @@ typedef struct tm_configuration {
     const char *usage, *accounts; /* topics; accounts NULL: switched off */
     const char *churn_risk, *expansion, *advisories, *health, *dead_letters, *journal;
     const char *redis_url, *redis_prefix;
-    int64_t commit_interval, evaluate_every, grace, max_skew; /* ms */
+    const char *redis_username, *redis_password;                  /* NULL: those of the URL */
+    const char *redis_ca_file, *redis_cert_file, *redis_key_file; /* relative to the configuration's folder */
+    int64_t commit_interval, evaluate_every, grace, max_skew;     /* ms */
     int64_t dedup_window, dedup_entries;
     const char *key_mismatch;       /* "refuse" or "ignore" */
     const char *mapping;            /* native, cloudevents, segment, auto, or custom */
     tm_config_pair *mapping_fields; /* custom: event field ← path, one for each of a list; '=text' is a constant */
     uint32_t mapping_field_count;
-    size_t timezone_at, mapping_at; /* bytes of the text, 0 when not given */
-    tm_slice user_key;              /* the secret's bytes; absent: the default, which protects nothing (check warns) */
-    int64_t memory_limit;           /* bytes a shard; 0: none */
+    size_t timezone_at, mapping_at, redis_url_at; /* bytes of the text, 0 when not given */
+    tm_slice user_key;    /* the secret's bytes; absent: the default, which protects nothing (check warns) */
+    int64_t memory_limit; /* bytes a shard; 0: none */
     const char *log_format, *log_level;
 } tm_configuration;
 

@@ -15,6 +15,7 @@ enum { TM_DIAGNOSTICS_MAX = 20, TM_DIAGNOSTIC_LINE_MAX = 160 };
 typedef struct tm_document {
     const char *name;
     tm_slice text;
+    bool may_hold_secrets; /* values beside names like password, token or url are not shown */
 } tm_document;
 
 typedef struct tm_diagnostic {

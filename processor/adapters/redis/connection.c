@@ -22,7 +22,7 @@ struct tm_redis_connection {
     redisContext *context; /* NULL: not connected */
     tm_buffer pipeline;
     tm_redis_address address;
-    char *ca_file;
+    tm_redis_tls_files files;
     int64_t connect_timeout_ms, command_timeout_ms;
     uint32_t commands;    /* in the pipeline */
     uint32_t outstanding; /* replies sent for and not yet received */
@@ -44,6 +44,48 @@ const char *tm_redis_build(void)
     return "hiredis " TEXT_OF(HIREDIS_MAJOR) "." TEXT_OF(HIREDIS_MINOR) "." TEXT_OF(HIREDIS_PATCH) " " TLS_TEXT;
 }
 
+/* What of TLS is asked for, against what this build and the URL can do. */
+static tm_status check_tls(const tm_redis_connection *connection, const tm_redis_options *options, tm_error *error)
+{
+    const char *key = options->ca_file != NULL     ? "redis.ca_file"
+                      : options->cert_file != NULL ? "redis.cert_file"
+                      : options->key_file != NULL  ? "redis.key_file"
+                                                   : NULL;
+#ifndef TIDEMARK_REDIS_TLS
+    if (connection->address.tls || key != NULL) {
+        tm_status status = tm_fail(error, TM_REJECT, "%s asks for TLS, which this build cannot do (%s)",
+                                   connection->address.tls ? "rediss://" : key, tm_redis_build());
+        tm_error_hint(error, "build with hiredis 1.0 or later and its hiredis_ssl (Debian 13), or use redis:// through "
+                             "a tunnel");
+        return status;
+    }
+#endif
+    if (key != NULL && !connection->address.tls) {
+        tm_status status =
+            tm_fail(error, TM_REJECT, "%s is for TLS, but the Redis URL does not begin with rediss://", key);
+        tm_error_hint(error, "write redis.url: rediss://…, or leave the key out");
+        return status;
+    }
+    if ((options->cert_file == NULL) != (options->key_file == NULL)) {
+        return tm_fail(error, TM_REJECT, "redis.cert_file and redis.key_file have to be given together");
+    }
+    return TM_OK;
+}
+
+/* A copy in place of what was there; false without memory. */
+static bool replace_secret(char **text, const char *with)
+{
+    if (with == NULL) {
+        return true;
+    }
+    if (*text != NULL) {
+        explicit_bzero(*text, strlen(*text));
+        free(*text);
+    }
+    *text = strdup(with);
+    return *text != NULL;
+}
+
 tm_status tm_redis_connection_new(const tm_redis_options *options, tm_redis_connection **ret_connection,
                                   tm_error *error)
 {
@@ -62,16 +104,20 @@ tm_status tm_redis_connection_new(const tm_redis_options *options, tm_redis_conn
     if (status != TM_OK) {
         goto out;
     }
-#ifndef TIDEMARK_REDIS_TLS
-    if (connection->address.tls) {
-        status = tm_fail(error, TM_REJECT, "rediss:// asks for TLS, which this build cannot do (%s)", tm_redis_build());
-        tm_error_hint(error, "build with hiredis 1.0 or later and its hiredis_ssl, or use redis:// through a tunnel");
+    status = check_tls(connection, options, error);
+    if (status != TM_OK) {
         goto out;
     }
-#endif
-    connection->ca_file = options->ca_file != NULL ? strdup(options->ca_file) : NULL;
-    if (options->ca_file != NULL && connection->ca_file == NULL) {
+    bool copied = replace_secret(&connection->address.user, options->user) &&
+                  replace_secret(&connection->address.password, options->password) &&
+                  replace_secret(&connection->files.ca, options->ca_file) &&
+                  replace_secret(&connection->files.certificate, options->cert_file) &&
+                  replace_secret(&connection->files.key, options->key_file);
+    if (!copied) {
         status = tm_fail(error, TM_FATAL, "out of memory");
+    } else if (connection->address.user != NULL && connection->address.password == NULL) {
+        status = tm_fail(error, TM_REJECT, "a Redis user is named, but no password");
+        tm_error_hint(error, "write redis.password: !file PATH; a user without a password takes any");
     }
 out:
     if (status != TM_OK) {
@@ -91,7 +137,9 @@ void tm_redis_connection_free(tm_redis_connection *connection)
     tm_redis_tls_free(connection->secrets);
     tm_buffer_done(&connection->pipeline);
     tm_redis_address_done(&connection->address);
-    free(connection->ca_file);
+    free(connection->files.ca);
+    free(connection->files.certificate);
+    free(connection->files.key);
     free(connection);
 }
 
@@ -330,7 +378,7 @@ tm_status tm_redis_connect(tm_redis_connection *connection, tm_error *error)
     bound_reader(connection);
     if (connection->address.tls) {
         tm_status status = tm_redis_tls_start(&connection->secrets, connection->context, connection->address.host,
-                                              connection->ca_file, error);
+                                              &connection->files, error);
         if (status != TM_OK) {
             tm_redis_disconnect(connection);
             return status;

@@ -21,7 +21,34 @@ static const char *openssl_says(void)
     return reason != NULL ? reason : "no reason given";
 }
 
-static tm_status make(tm_redis_tls **ret_secrets, const char *ca_file, tm_error *error)
+/* A key with a passphrase would ask for it on the terminal. */
+static int no_passphrase(char *buffer, int size, int writing, void *context)
+{
+    (void)buffer;
+    (void)size;
+    (void)writing;
+    (void)context;
+    return 0;
+}
+
+static tm_status show_ours(SSL_CTX *context, const tm_redis_tls_files *files, tm_error *error)
+{
+    if (files->certificate == NULL) {
+        return TM_OK;
+    }
+    SSL_CTX_set_default_passwd_cb(context, no_passphrase);
+    if (SSL_CTX_use_certificate_chain_file(context, files->certificate) != 1) {
+        return tm_fail(error, TM_REJECT, "TLS: cannot read our certificate of %s: %s", files->certificate,
+                       openssl_says());
+    }
+    if (SSL_CTX_use_PrivateKey_file(context, files->key, SSL_FILETYPE_PEM) != 1) {
+        return tm_fail(error, TM_REJECT, "TLS: cannot use the key of %s with the certificate of %s: %s", files->key,
+                       files->certificate, openssl_says());
+    }
+    return TM_OK;
+}
+
+static tm_status make(tm_redis_tls **ret_secrets, const tm_redis_tls_files *files, tm_error *error)
 {
     tm_redis_tls *secrets = calloc(1, sizeof(*secrets));
     *ret_secrets = secrets;
@@ -35,13 +62,13 @@ static tm_status make(tm_redis_tls **ret_secrets, const char *ca_file, tm_error 
     }
     SSL_CTX_set_min_proto_version(secrets->context, TLS1_2_VERSION);
     SSL_CTX_set_verify(secrets->context, SSL_VERIFY_PEER, NULL);
-    int loaded = ca_file != NULL ? SSL_CTX_load_verify_locations(secrets->context, ca_file, NULL)
-                                 : SSL_CTX_set_default_verify_paths(secrets->context);
+    int loaded = files->ca != NULL ? SSL_CTX_load_verify_locations(secrets->context, files->ca, NULL)
+                                   : SSL_CTX_set_default_verify_paths(secrets->context);
     if (loaded != 1) {
         return tm_fail(error, TM_REJECT, "TLS: cannot read the certificates of %s: %s",
-                       ca_file != NULL ? ca_file : "the system", openssl_says());
+                       files->ca != NULL ? files->ca : "the system", openssl_says());
     }
-    return TM_OK;
+    return show_ours(secrets->context, files, error);
 }
 
 /* hiredis checks the chain but not whom the certificate is made out to: so the session is made here. */
@@ -63,11 +90,11 @@ static SSL *session_for(const tm_redis_tls *secrets, const char *host)
     return session;
 }
 
-tm_status tm_redis_tls_start(tm_redis_tls **secrets, redisContext *context, const char *host, const char *ca_file,
-                             tm_error *error)
+tm_status tm_redis_tls_start(tm_redis_tls **secrets, redisContext *context, const char *host,
+                             const tm_redis_tls_files *files, tm_error *error)
 {
     if (*secrets == NULL) {
-        tm_status status = make(secrets, ca_file, error);
+        tm_status status = make(secrets, files, error);
         if (status != TM_OK) {
             tm_redis_tls_free(*secrets);
             *secrets = NULL;
@@ -95,13 +122,13 @@ void tm_redis_tls_free(tm_redis_tls *secrets)
 
 #else
 
-tm_status tm_redis_tls_start(tm_redis_tls **secrets, redisContext *context, const char *host, const char *ca_file,
-                             tm_error *error)
+tm_status tm_redis_tls_start(tm_redis_tls **secrets, redisContext *context, const char *host,
+                             const tm_redis_tls_files *files, tm_error *error)
 {
     (void)secrets;
     (void)context;
     (void)host;
-    (void)ca_file;
+    (void)files;
     return tm_fail(error, TM_REJECT, "this build has no TLS");
 }
 

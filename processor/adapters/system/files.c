@@ -17,7 +17,7 @@ tm_status tm_file_read(const char *path, size_t maximum, char **ret_bytes, size_
     char *bytes = NULL;
     size_t length = 0;
     size_t capacity = 0;
-    struct stat about;
+    struct stat about = {0};
     *ret_bytes = NULL;
     *ret_length = 0;
     int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
@@ -29,6 +29,8 @@ tm_status tm_file_read(const char *path, size_t maximum, char **ret_bytes, size_
         status = tm_fail(error, TM_REJECT, "%s is a directory", name);
         goto out;
     }
+    /* At once as large as the file: growing would leave copies of what may be a secret behind. */
+    size_t first = S_ISREG(about.st_mode) && about.st_size >= 4096 ? (size_t)about.st_size + 1 : 4096;
     for (;;) {
         if (length == capacity) {
             if (length > maximum) {
@@ -36,7 +38,7 @@ tm_status tm_file_read(const char *path, size_t maximum, char **ret_bytes, size_
                 goto out;
             }
             /* one byte more than allowed, so that too much is seen, and one for the NUL */
-            capacity = capacity == 0 ? 4096 : capacity * 2;
+            capacity = capacity == 0 ? first : capacity * 2;
             capacity = capacity > maximum ? maximum + 1 : capacity;
             char *grown = realloc(bytes, capacity + 1);
             if (grown == NULL) {

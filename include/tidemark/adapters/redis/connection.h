@@ -16,17 +16,19 @@ enum {
 };
 
 typedef struct tm_redis_options {
-    const char *url;            /* as tm_redis_address_parse takes it; copied */
-    int64_t connect_timeout_ms; /* 0: TM_REDIS_TIMEOUT_DEFAULT */
-    int64_t command_timeout_ms; /* 0: the same; how long the server may be silent while we wait */
-    const char *ca_file;        /* of rediss://; NULL: the system's certificates */
+    const char *url;             /* as tm_redis_address_parse takes it; copied */
+    int64_t connect_timeout_ms;  /* 0: TM_REDIS_TIMEOUT_DEFAULT */
+    int64_t command_timeout_ms;  /* 0: the same; how long the server may be silent while we wait */
+    const char *user, *password; /* go over those of the URL; NULL: those of the URL */
+    const char *ca_file;         /* of rediss://: who signs the server's certificate; NULL: whom the system trusts */
+    const char *cert_file, *key_file; /* of rediss://: our own certificate and its key, both or neither; NULL: none */
 } tm_redis_options;
 
 typedef struct tm_redis_connection tm_redis_connection;
 
-/* Checks the options without connecting. TM_OK; TM_REJECT: the URL is malformed, or asks for TLS in a build whose
-   hiredis has none; the error never shows the password. TM_FATAL without memory. Freed with
-   tm_redis_connection_free. */
+/* Checks the options without connecting. TM_OK; TM_REJECT: the URL is malformed, it asks for TLS in a build whose
+   hiredis has none, or files of TLS come without rediss://; the error never shows the password. TM_FATAL without
+   memory. Freed with tm_redis_connection_free. */
 tm_status tm_redis_connection_new(const tm_redis_options *options, tm_redis_connection **ret_connection,
                                   tm_error *error);
 void tm_redis_connection_free(tm_redis_connection *connection); /* NULL is allowed */
