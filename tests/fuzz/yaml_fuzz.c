@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     tm_arena *arena = tm_arena_new((size_t)64 << 20);
     tm_diagnostics *found = calloc(1, sizeof *found);
     check(arena && found);
-    tm_document source = {"f", {(const char *)data, size}};
+    tm_document source = {.name = "f", .text = {(const char *)data, size}};
     tm_yaml_node *root = NULL;
     tm_status status = tm_yaml_parse(arena, &source, found, &root);
     if (status == TM_OK) {
