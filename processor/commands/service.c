@@ -12,6 +12,7 @@
 #include "tidemark/adapters/memory/store.h"
 #include "tidemark/adapters/redis/store.h"
 #include "tidemark/adapters/system/clock.h"
+#include "tidemark/adapters/system/random.h"
 #include "tidemark/base/crashpoint.h"
 
 enum {
@@ -253,6 +254,7 @@ static tm_status open_ports(tm_service_worker *w, tm_error *error)
 {
     tm_service *service = w->service;
     w->ports = (tm_worker_ports){.clock = service->clock, .log = service->log};
+    w->ports.seed = tm_random_below(UINT64_MAX);
     tm_status status = open_store(service, &w->ports.store, error);
     if (status != TM_OK)
         return status;
@@ -344,7 +346,10 @@ void tm_service_look(const tm_service *service, tm_service_sum *ret_sum)
         ret_sum->late += atomic_load(&g->late);
         ret_sum->dead_letters += atomic_load(&g->dead_letters);
         ret_sum->judged += atomic_load(&g->judged);
-        ret_sum->signals += atomic_load(&g->signals);
+        for (int k = 0; k < TM_KINDS; k++) {
+            for (int s = 1; s < 4; s++)
+                ret_sum->signals += atomic_load(&g->signals[k][s]);
+        }
         ret_sum->commits += atomic_load(&g->commits);
         ret_sum->publications += atomic_load(&g->publications);
         ret_sum->shed += atomic_load(&g->shed);
@@ -356,7 +361,7 @@ void tm_service_look(const tm_service *service, tm_service_sum *ret_sum)
         ret_sum->lag = lag < 0 || ret_sum->lag < 0 ? -1 : ret_sum->lag + lag;
         ret_sum->shards += atomic_load(&g->shards);
         ret_sum->halted += atomic_load(&g->halted);
-        ret_sum->waiting |= atomic_load(&g->waiting);
+        ret_sum->waiting |= atomic_load(&g->waiting) != 0;
         int64_t time = atomic_load(&g->time);
         if (time > 0 && (ret_sum->time == TM_TIME_NONE || time < ret_sum->time))
             ret_sum->time = time;

@@ -251,6 +251,7 @@ static tm_status write_commit(tm_ledger *ledger, tm_holding *holding, tm_error *
                               .outbox_count = outbox_count,
                               .outbox_published = holding->published.commit};
     TM_CRASH_POINT("store_commit_before");
+    ledger->asked = TM_WAITING_STORE;
     status = ledger->store->commit(ledger->store->context, &commit, error);
     TM_CRASH_POINT("store_commit_after");
     free(outbox);
@@ -344,6 +345,7 @@ static tm_status send_outbox(tm_ledger *ledger, const tm_holding *holding, tm_er
 tm_status tm_ledger_publish(tm_ledger *ledger, tm_holding *const *holdings, uint32_t count, tm_error *error)
 {
     if (ledger->must_initialise) {
+        ledger->asked = TM_WAITING_PUBLISHER;
         tm_status status = renew(ledger, holdings, count, error);
         if (status != TM_OK)
             return status;
@@ -361,6 +363,7 @@ tm_status tm_ledger_publish(tm_ledger *ledger, tm_holding *const *holdings, uint
         return tm_fail(error, TM_FATAL, "no memory to publish");
     }
     TM_CRASH_POINT("publish_begin");
+    ledger->asked = TM_WAITING_PUBLISHER;
     tm_status status = ledger->publisher->begin(ledger->publisher->context, error);
     TM_CRASH_POINT("publish_begun");
     uint32_t n = 0;

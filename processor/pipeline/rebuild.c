@@ -45,6 +45,7 @@ tm_status tm_rebuild_new(tm_ledger *ledger, const tm_journal_source *journal, tm
     if (!r)
         return tm_fail(error, TM_FATAL, "no memory for a rebuild");
     *r = (tm_rebuild){.ledger = ledger, .journal = journal, .holding = holding, .target = holding->published};
+    ledger->asked = TM_WAITING_JOURNAL;
     tm_status status = journal->open(journal->context, holding->partition, error);
     const tm_source *source = ledger->source;
     for (int i = 0; i < TM_INPUTS && status == TM_OK; i++) {
@@ -52,6 +53,7 @@ tm_status tm_rebuild_new(tm_ledger *ledger, const tm_journal_source *journal, tm
         if (!lane->on)
             continue;
         int64_t end, reached;
+        ledger->asked = TM_WAITING_INPUT;
         status = source->bounds(source->context, (tm_input)i, holding->partition, &r->first[i], &end, &reached, error);
         if (status == TM_OK)
             status = source->start(source->context, (tm_input)i, holding->partition, r->first[i], error);
@@ -140,6 +142,7 @@ static tm_status next_line(tm_rebuild *r, tm_error *error)
     r->line = NULL;
     r->begun = false;
     tm_slice bytes;
+    r->ledger->asked = TM_WAITING_JOURNAL;
     tm_status status = r->journal->next(r->journal->context, &bytes, error);
     if (status != TM_OK)
         return status;

@@ -89,6 +89,7 @@ static tm_status start_inputs(tm_ledger *ledger, tm_holding *holding, bool fresh
 {
     const tm_source *source = ledger->source;
     *ret_halted = false;
+    ledger->asked = TM_WAITING_INPUT;
     for (int i = 0; i < TM_INPUTS; i++) {
         tm_lane *lane = &holding->intake.lanes[i];
         if (!lane->on)
@@ -143,6 +144,7 @@ static tm_status load(tm_ledger *ledger, tm_holding *holding, loading *l)
 {
     const tm_store *store = ledger->store;
     TM_CRASH_POINT("load_begin");
+    ledger->asked = TM_WAITING_STORE;
     tm_status status = store->scan_accounts(store->context, holding->partition, load_account, l, l->error);
     TM_CRASH_POINT("load_accounts");
     if (status == TM_OK)
@@ -251,6 +253,7 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
     tm_store_state state;
     const tm_store *store = ledger->store;
     TM_CRASH_POINT("claim_epoch");
+    ledger->asked = TM_WAITING_STORE;
     tm_status status = store->claim(store->context, holding->partition, generation, &state, error);
     if (status == TM_REJECT && generation >= 0 && group_is_new(ledger, holding))
         status = store->claim(store->context, holding->partition, TM_GENERATION_ANEW, &state, error);
@@ -259,6 +262,7 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
         return status;
     if (ledger->must_initialise) {
         TM_CRASH_POINT("claim_initialise");
+        ledger->asked = TM_WAITING_PUBLISHER;
         status = ledger->publisher->initialise(ledger->publisher->context, error);
         if (status != TM_OK)
             return status;
@@ -266,6 +270,7 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
     }
     TM_CRASH_POINT("claim_initialised");
     tm_position committed;
+    ledger->asked = TM_WAITING_GROUP;
     status = ledger->source->committed(ledger->source->context, &holding->partition, 1, &committed, error);
     if (status != TM_OK)
         return status;
@@ -282,6 +287,7 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
     TM_CRASH_POINT("claim_nothing_kept");
     /* A shard that is not there yet may be one of new partitions: then accounts of the others have moved. */
     int64_t partitions;
+    ledger->asked = TM_WAITING_STORE;
     status = ledger->store->settle_group(ledger->store->context, "partitions", holding->settings->partitions,
                                          &partitions, error);
     if (status != TM_OK)

@@ -147,28 +147,44 @@ static void poll_source(worker *w, int64_t wait)
         take_in(w, &w->batch[i]);
     if (status == TM_FATAL)
         tm_worker_fail(w, &error);
-    else if (status == TM_RETRY) {
-        if (!atomic_exchange(&w->gauges->waiting, true))
-            tm_worker_say(w, TM_LOG_WARNING, "waiting", "The input does not answer", -1, &error);
-    } else if (count > 0) {
-        atomic_store(&w->gauges->waiting, false);
-    }
+    else if (status == TM_RETRY)
+        tm_worker_lack(w, NULL, TM_WAITING_INPUT, &error);
+    else if (count > 0) /* without records it is no word of the brokers: tm_worker_confirm asks for one */
+        tm_worker_answered(w, NULL, TM_WAITING_INPUT);
 }
 
-bool tm_worker_wait(worker *w, int64_t *backoff, const char *event, const tm_error *error, int32_t partition)
+tm_status tm_worker_confirm(worker *w, held *h)
+{
+    bool asks = false;
+    for (int i = 0; i < TM_INPUTS; i++) {
+        const tm_lane *lane = &h->holding->intake.lanes[i];
+        asks |= lane->on && lane->count == 0 && !lane->finished;
+    }
+    tm_error error;
+    tm_status status = tm_intake_confirm(&h->holding->intake, &error);
+    if (status == TM_RETRY)
+        tm_worker_lack(w, h, TM_WAITING_INPUT, &error);
+    else if (asks) {
+        tm_worker_answered(w, h, TM_WAITING_INPUT);
+        tm_worker_answered(w, NULL, TM_WAITING_INPUT);
+    }
+    return status;
+}
+
+bool tm_worker_wait(worker *w, int64_t *backoff)
 {
     *backoff = doubled(*backoff);
     TM_CRASH_POINT("worker_pauses");
-    atomic_store(&w->gauges->waiting, true);
-    tm_worker_say(w, TM_LOG_WARNING, event, "Waiting, then trying again", partition, error);
     if (out_of_time(w))
         return false;
-    int64_t until = steady(w) + jittered(w, *backoff);
+    int64_t pause = jittered(w, *backoff);
     if (w->in_callback) {
-        w->ports->clock.pause(w->ports->clock.context, *backoff);
+        w->ports->clock.pause(w->ports->clock.context, pause);
         return *backoff < BACKOFF_FIRST << SETTLE_TRIES;
     }
+    int64_t until = steady(w) + pause;
     do {
+        tm_worker_beat(w);
         poll_source(w, 20);
         w->ports->clock.pause(w->ports->clock.context, 10);
     } while (steady(w) < until && !w->failed && !out_of_time(w));
@@ -182,6 +198,7 @@ static void on_assigned(void *context, const int32_t *partitions, uint32_t count
     worker *w = context;
     w->assigned = true;
     TM_CRASH_POINT("worker_assigned");
+    tm_worker_answered(w, NULL, TM_WAITING_GROUP);
     for (uint32_t i = 0; i < count; i++) {
         held *h = find(w, partitions[i]);
         if (h && h->holding->state == TM_HOLDING_LOST)
@@ -216,6 +233,9 @@ static void on_revoked(void *context, const int32_t *partitions, uint32_t count,
     worker *w = context;
     w->assigned = false;
     TM_CRASH_POINT("worker_revoked");
+    tm_worker_lack(w, NULL, TM_WAITING_GROUP, NULL);
+    if (count == 0)
+        return;
     if (!w->inside && !lost && !w->failed) {
         /* Settle inside the revocation: afterwards the shards are another's. */
         w->in_callback = true;
@@ -245,14 +265,21 @@ static void claim_one(worker *w, held *h)
     tm_holding *holding = h->holding;
     TM_CRASH_POINT("worker_claim");
     tm_status status = tm_ledger_claim(&w->ledger, holding, generation, &error);
+    if (status == TM_RETRY) {
+        tm_worker_lack(w, h, w->ledger.asked, &error);
+        tm_worker_claim_again(w, h);
+        return;
+    }
     if (status != TM_OK) {
         tm_worker_say(w, TM_LOG_WARNING, "claim_waiting", "The shard could not be taken over yet", holding->partition,
                       &error);
         tm_worker_claim_again(w, h);
         return;
     }
+    tm_worker_answered(w, h, h->waits_for);
     if (holding->state == TM_HOLDING_HALTED)
         return;
+    h->counted = (tm_shard_counts){0};
     tm_log_field fields[] = {tm_log_integer("partition", holding->partition),
                              tm_log_text("state", tm_holding_state_name(holding->state)),
                              tm_log_integer("commit", holding->stored.commit),
@@ -273,6 +300,7 @@ static void claim_all(worker *w)
             continue;
         if (w->ledger.must_initialise && !tm_worker_publish(w, 1))
             return; /* what was uncertain is settled first */
+        tm_worker_beat(w);
         claim_one(w, h);
         claimed = true;
     }
@@ -302,8 +330,11 @@ static bool rebuild_one(worker *w, held *h)
             return false;
         TM_CRASH_POINT("worker_rebuild");
         tm_status status = tm_rebuild_new(&w->ledger, &w->ports->journal, holding, &h->rebuild, &error);
-        if (status != TM_OK) {
+        if (status == TM_RETRY)
+            tm_worker_lack(w, h, w->ledger.asked, &error);
+        else if (status != TM_OK)
             tm_worker_say(w, TM_LOG_WARNING, "rebuild_waiting", "The rebuild waits", holding->partition, &error);
+        if (status != TM_OK) {
             tm_worker_claim_again(w, h);
             return false;
         }
@@ -315,10 +346,17 @@ static bool rebuild_one(worker *w, held *h)
     if (holding->state != TM_HOLDING_REPLAYING) {
         tm_rebuild_free(h->rebuild);
         h->rebuild = NULL;
+        if (holding->shard) /* what was replayed was counted when it was committed first */
+            h->counted = *tm_shard_counted(holding->shard);
+    } else if (status == TM_RETRY) {
+        tm_worker_lack(w, h, w->ledger.asked, &error);
+        return false;
     } else if (status != TM_OK) {
         tm_worker_say(w, TM_LOG_WARNING, "rebuild_waiting", "The rebuild waits", holding->partition, &error);
         return false;
     }
+    if (!waiting)
+        tm_worker_answered(w, h, h->waits_for);
     return !waiting;
 }
 
@@ -330,6 +368,7 @@ static bool apply_all(worker *w)
         held *h = w->shards[i];
         tm_holding *holding = h->holding;
         tm_error error;
+        tm_worker_beat(w);
         if (holding->state == TM_HOLDING_REPLAYING) {
             progress |= rebuild_one(w, h);
             continue;
@@ -344,7 +383,7 @@ static bool apply_all(worker *w)
         if (status == TM_OK && answer == TM_INTAKE_UNKNOWN && count == 0 &&
             steady(w) - h->confirmed_at >= CONFIRM_EVERY) {
             h->confirmed_at = steady(w);
-            (void)tm_intake_confirm(&holding->intake, &error);
+            (void)tm_worker_confirm(w, h);
             status = tm_holding_apply(holding, APPLY_RECORDS, &count, &answer, &error);
         }
         if (status != TM_OK) {
@@ -354,68 +393,6 @@ static bool apply_all(worker *w)
         progress |= count > 0;
     }
     return progress;
-}
-
-static void show(worker *w)
-{
-    uint64_t records = 0, applied = 0, duplicates = 0, late = 0, dead = 0, erasures = 0, judged = 0, signals = 0,
-             shed = 0;
-    int64_t accounts = 0, memory = 0, time = TM_TIME_NEVER;
-    uint32_t shards = 0, halted = 0;
-    int64_t open[TM_KINDS] = {0};
-    for (uint32_t i = 0; i < w->count; i++) {
-        const tm_holding *holding = w->shards[i]->holding;
-        if (holding->state == TM_HOLDING_HALTED) {
-            if (halted < TM_WORKER_HALTS) {
-                atomic_store(&w->gauges->halts[halted].partition, holding->partition);
-                atomic_store(&w->gauges->halts[halted].halt, (int)holding->halt);
-            }
-            halted++;
-        }
-        if (!holding->shard)
-            continue;
-        shards++;
-        const tm_shard_counts *counts = tm_shard_counted(holding->shard);
-        records += counts->records;
-        applied += counts->applied;
-        duplicates += counts->duplicates;
-        late += counts->late;
-        dead += counts->unusable + counts->future;
-        erasures += counts->erasures;
-        judged += counts->judged;
-        shed += counts->shed;
-        for (int k = 0; k < TM_KINDS; k++) {
-            open[k] += tm_shard_open(holding->shard, (tm_kind)k);
-            for (int s = 1; s < 4; s++)
-                signals += counts->signals[k][s];
-        }
-        accounts += tm_shard_account_count(holding->shard);
-        memory += (int64_t)tm_shard_memory(holding->shard);
-        tm_time t = tm_shard_time(holding->shard);
-        time = t != TM_TIME_NONE && t < time ? t : time;
-    }
-    tm_worker_gauges *g = w->gauges;
-    atomic_store(&g->records, records);
-    atomic_store(&g->applied, applied);
-    atomic_store(&g->duplicates, duplicates);
-    atomic_store(&g->late, late);
-    atomic_store(&g->dead_letters, dead);
-    atomic_store(&g->erasures, erasures);
-    atomic_store(&g->judged, judged);
-    atomic_store(&g->signals, signals);
-    if (shed > atomic_exchange(&g->shed, shed)) {
-        tm_log_field field = tm_log_integer("forgotten", (int64_t)shed);
-        w->ports->log.write(
-            w->ports->log.context, TM_LOG_WARNING, "dedup_full",
-            "Event ids were forgotten before their time: raise dedup.max_entries, or shorten dedup.window", &field, 1);
-    }
-    for (int k = 0; k < TM_KINDS; k++)
-        atomic_store(&g->open[k], open[k]);
-    atomic_store(&g->accounts, accounts);
-    atomic_store(&g->memory, memory);
-    atomic_store(&g->time, time == TM_TIME_NEVER ? TM_TIME_NONE : time);
-    atomic_store(&g->shards, shards);
-    atomic_store(&g->halted, halted);
 }
 
 static bool all_done(const worker *w)
@@ -444,6 +421,8 @@ static bool any_finished(worker *w)
 
 static void turn(worker *w, bool busy)
 {
+    tm_worker_beat(w);
+    tm_worker_look_at_waits(w);
     int64_t now = steady(w);
     int64_t wait = busy || now >= w->next_round ? 0 : w->next_round - now;
     poll_source(w, wait > 100 ? 100 : wait);
@@ -475,33 +454,6 @@ static void take_reloaded(worker *w)
     }
 }
 
-/* How many records of the shards held have not been taken, by the broker's word. */
-static void look_at_lag(worker *w)
-{
-    if (steady(w) < w->lag_at)
-        return;
-    w->lag_at = steady(w) + LAG_EVERY;
-    const tm_source *source = &w->ports->source;
-    int64_t lag = 0;
-    for (uint32_t i = 0; i < w->count; i++) {
-        const tm_holding *holding = w->shards[i]->holding;
-        for (int k = 0; k < TM_INPUTS && holding->state == TM_HOLDING_LIVE; k++) {
-            const tm_lane *lane = &holding->intake.lanes[k];
-            int64_t first, end, reached;
-            tm_error error;
-            if (!lane->on)
-                continue;
-            if (source->bounds(source->context, (tm_input)k, holding->partition, &first, &end, &reached, &error) !=
-                TM_OK) {
-                atomic_store(&w->gauges->lag, -1);
-                return;
-            }
-            lag += end > lane->next && reached < end ? end - lane->next : (int64_t)lane->count;
-        }
-    }
-    atomic_store(&w->gauges->lag, lag);
-}
-
 static void round_of_commits(worker *w)
 {
     TM_CRASH_POINT("worker_round");
@@ -511,15 +463,16 @@ static void round_of_commits(worker *w)
     take_reloaded(w);
     TM_CRASH_POINT("worker_round_published");
     if (!w->failed)
-        look_at_lag(w);
-    show(w);
+        tm_worker_look_at_lag(w);
+    tm_worker_show(w);
     w->next_round = steady(w) + w->settings->commit_interval;
 }
 
 tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *ports, const atomic_bool *stop,
                         tm_worker_gauges *gauges, tm_error *error)
 {
-    worker w = {.settings = settings, .ports = ports, .stop = stop, .gauges = gauges, .random = 1};
+    worker w = {.settings = settings, .ports = ports, .stop = stop, .gauges = gauges};
+    w.random = 1 + (uint32_t)(ports->seed ^ ports->seed >> 32);
     tm_ledger_init(&w.ledger, &ports->store, &ports->publisher, &ports->source, &ports->log, &ports->clock);
     w.batch = calloc(POLL_RECORDS, sizeof *w.batch);
     tm_status status = w.batch ? tm_reading_init(&w.reading, &settings->reading) : TM_FATAL;
@@ -530,8 +483,11 @@ tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *p
     TM_CRASH_POINT("worker_join");
     tm_source_listener listener = {&w, on_assigned, on_revoked};
     int64_t backoff = 0;
+    tm_worker_beat(&w);
+    tm_worker_lack(&w, NULL, TM_WAITING_GROUP, NULL);
     while ((status = ports->source.join(ports->source.context, &listener, error)) == TM_RETRY && !stopping(&w)) {
-        tm_worker_say(&w, TM_LOG_WARNING, "waiting", "The group cannot be joined yet", -1, error);
+        tm_worker_lack(&w, NULL, TM_WAITING_GROUP, error);
+        tm_worker_beat(&w);
         backoff = doubled(backoff);
         ports->clock.pause(ports->clock.context, jittered(&w, backoff));
     }
@@ -559,8 +515,8 @@ tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *p
             status = TM_RETRY;
         w.lag_at = 0; /* the last word is of now */
         if (status == TM_OK && !w.failed)
-            look_at_lag(&w);
-        show(&w);
+            tm_worker_look_at_lag(&w);
+        tm_worker_show(&w);
     }
     if (w.failed) {
         *error = w.fatal;

@@ -45,6 +45,16 @@ static bool at_end(worker *w, const tm_holding *holding)
     return (settings->once || settings->until != TM_TIME_NEVER) && tm_intake_finished(&holding->intake);
 }
 
+static void note_duration(tm_durations *durations, int64_t ms)
+{
+    static const int64_t bounds[TM_DURATION_BUCKETS - 1] = TM_DURATION_BOUNDS;
+    int bucket = 0;
+    while (bucket < TM_DURATION_BUCKETS - 1 && ms > bounds[bucket])
+        bucket++;
+    atomic_fetch_add(&durations->buckets[bucket], 1);
+    atomic_fetch_add(&durations->sum, ms > 0 ? (uint64_t)ms : 0);
+}
+
 /* Ends the open commit of a shard, with retries. False when it was dropped, lost or halted. */
 static bool commit_shard(worker *w, held *h)
 {
@@ -53,7 +63,7 @@ static bool commit_shard(worker *w, held *h)
     /* An old word that nothing waits is none: the broker, or we, may have been away since. */
     if (!holding->sealed &&
         (!tm_intake_drained(&holding->intake) || steady(w) - h->confirmed_at > 2 * w->settings->commit_interval))
-        (void)tm_intake_confirm(&holding->intake, &error);
+        (void)tm_worker_confirm(w, h);
     TM_CRASH_POINT("commit_confirmed");
     tm_time clock_end = wall(w);
     tm_time advance = holding->sealed ? TM_TIME_NONE : advance_for(w, h, clock_end);
@@ -62,13 +72,14 @@ static bool commit_shard(worker *w, held *h)
         holding->done = at_end(w, holding);
         return true;
     }
-    int64_t backoff = 0;
+    int64_t backoff = 0, begun = steady(w);
     w->inside = true;
     tm_status status;
     for (;;) {
         status = tm_ledger_commit(&w->ledger, holding, clock_end, advance, &error);
-        if (status != TM_RETRY || holding->state == TM_HOLDING_LOST ||
-            !tm_worker_wait(w, &backoff, "store_waiting", &error, holding->partition) ||
+        if (status == TM_RETRY)
+            tm_worker_lack(w, h, w->ledger.asked, &error);
+        if (status != TM_RETRY || holding->state == TM_HOLDING_LOST || !tm_worker_wait(w, &backoff) ||
             holding->state == TM_HOLDING_LOST)
             break;
     }
@@ -78,7 +89,9 @@ static bool commit_shard(worker *w, held *h)
     if (status == TM_OK) {
         atomic_fetch_add(&w->gauges->commits, 1);
         TM_CRASH_POINT("commit_ended");
-        atomic_store(&w->gauges->waiting, false);
+        note_duration(&w->gauges->commit_times, steady(w) - begun);
+        tm_worker_count(w, h);
+        tm_worker_answered(w, h, TM_WAITING_STORE);
         h->backoff = 0;
         if (at_end(w, holding))
             holding->done = true;
@@ -98,29 +111,36 @@ static bool commit_shard(worker *w, held *h)
 
 bool tm_worker_publish(worker *w, uint32_t tries)
 {
-    int64_t backoff = 0;
+    int64_t backoff = 0, begun = steady(w);
     tm_error error;
     tm_status status = TM_OK;
     w->inside = true;
     for (uint32_t attempt = 1;; attempt++) {
         /* While it was waited for, shards may have come and gone. */
         tm_holding **holdings = malloc(sizeof(tm_holding *) * (w->count + 1));
+        w->ledger.asked = TM_WAITING_NOTHING;
         status = holdings ? tm_ledger_publish(&w->ledger, holdings, holdings_of(w, holdings), &error)
                           : tm_fail(&error, TM_FATAL, "no memory to publish");
         free(holdings);
-        if (status != TM_RETRY || (tries && attempt >= tries) ||
-            !tm_worker_wait(w, &backoff, "publisher_waiting", &error, -1))
+        if (status == TM_RETRY)
+            tm_worker_lack(w, NULL, TM_WAITING_PUBLISHER, &error);
+        if (status != TM_RETRY || (tries && attempt >= tries) || !tm_worker_wait(w, &backoff))
             break;
     }
     w->inside = false;
     if (status == TM_OK) {
-        atomic_fetch_add(&w->gauges->publications, 1);
+        if (w->ledger.asked == TM_WAITING_PUBLISHER) {
+            atomic_fetch_add(&w->gauges->publications, 1);
+            note_duration(&w->gauges->publish_times, steady(w) - begun);
+        }
+        tm_worker_answered(w, NULL, TM_WAITING_PUBLISHER);
         return true;
     }
     if (status == TM_FATAL) {
         tm_worker_fail(w, &error);
     } else if (status == TM_REJECT) {
         TM_CRASH_POINT("membership_gone");
+        tm_worker_answered(w, NULL, TM_WAITING_PUBLISHER);
         tm_worker_say(w, TM_LOG_WARNING, "membership_lost", "The shards are claimed again when they are assigned", -1,
                       &error);
         for (uint32_t i = 0; i < w->count; i++) {

@@ -100,7 +100,6 @@ def log_events():
     for path in (ROOT / "processor").rglob("*.c"):
         text = text_of(path)
         events |= set(re.findall(r'TM_LOG_(?:DEBUG|INFO|WARNING|ERROR)[^,;"]*,\s*"([a-z_]+)"', text))
-        events |= set(re.findall(r'tm_worker_wait\([^;"]*"([a-z_]+)"', text))  # says it as a warning
         events |= set(re.findall(r'wait_to_retry\([^"]*"([a-z_]+)"', text))
     return events
 

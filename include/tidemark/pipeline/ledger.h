@@ -6,6 +6,7 @@
 #define TIDEMARK_PIPELINE_LEDGER_H
 
 #include "tidemark/pipeline/holding.h"
+#include "tidemark/pipeline/waiting.h"
 
 typedef struct tm_ledger {
     const tm_store *store;
@@ -17,6 +18,7 @@ typedef struct tm_ledger {
     tm_store_write *writes;
     uint32_t write_capacity;
     bool must_initialise; /* the producer is to be made anew before the next publication */
+    tm_waiting asked;     /* whom the call that did not succeed asked last: for whom to wait after TM_RETRY */
 } tm_ledger;
 
 void tm_ledger_init(tm_ledger *ledger, const tm_store *store, const tm_publisher *publisher, const tm_source *source,

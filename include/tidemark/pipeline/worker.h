@@ -8,14 +8,34 @@
 
 #include "tidemark/pipeline/halts.h"
 #include "tidemark/pipeline/settings.h"
+#include "tidemark/pipeline/waiting.h"
 
-/* Halted shards that a worker names; more are only counted. */
-enum { TM_WORKER_HALTS = 32 };
+/* How long something took, in ms: counts by upper bound, as Prometheus' histograms, each only its own. */
+#define TM_DURATION_BOUNDS                                                                                             \
+    {                                                                                                                  \
+        5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000                                                   \
+    }
+enum { TM_DURATION_BUCKETS = 13 }; /* one for each bound, and one for what is longer */
+typedef struct tm_durations {
+    _Atomic uint64_t buckets[TM_DURATION_BUCKETS];
+    _Atomic uint64_t sum; /* ms */
+} tm_durations;
 
-/* What a worker shows to others; written by its thread only, read by any. */
+enum {
+    TM_WORKER_HALTS = 32, /* halted shards that a worker names; more are only counted */
+    /* ms without a sign of life after which a worker hangs: as long as the group waits for it (max.poll.interval.ms),
+       and about three times the longest of its calls (a publication with every time-out, 36 s). */
+    TM_WORKER_BEAT_MAX = 120000
+};
+
+/* What a worker shows to others; written by its thread only, read by any. All zero at first. */
 typedef struct tm_worker_gauges {
-    _Atomic uint64_t records, applied, duplicates, late, dead_letters, erasures, judged, signals, commits, publications,
-        shed;
+    /* What was committed since the worker began: these only grow, and name nothing twice. */
+    _Atomic uint64_t records, applied, duplicates, late, dead_letters, erasures, judged, shed;
+    _Atomic uint64_t signals[TM_KINDS][4]; /* by tm_signal_state */
+    _Atomic uint64_t commits, publications;
+    tm_durations commit_times, publish_times; /* from the first attempt to the last */
+    /* As it stands. */
     _Atomic int64_t open[TM_KINDS];
     _Atomic int64_t accounts, memory,
         lag;              /* lag: records between the last look at the ends and what was taken; -1: not known */
@@ -25,8 +45,14 @@ typedef struct tm_worker_gauges {
     struct {
         _Atomic int32_t partition;
         _Atomic int halt;
+        tm_note why;
     } halts[TM_WORKER_HALTS];
-    _Atomic bool waiting; /* something outside does not answer */
+    _Atomic int64_t beat; /* steady ms of the last sign of life; 0: none yet */
+    /* What outside does not answer: a bit 1 << tm_waiting each; 0: nothing. It waits for the group from its begin to
+       its first assignment (be that empty), and from a revocation to the next. */
+    _Atomic uint32_t waiting;
+    _Atomic int64_t waiting_since[TM_WAITINGS]; /* steady ms */
+    tm_note waiting_why[TM_WAITINGS];           /* the last error; number: the partition, or -1 */
 } tm_worker_gauges;
 
 typedef struct tm_worker_ports {
@@ -39,6 +65,8 @@ typedef struct tm_worker_ports {
     /* The group generation for claims; -1: unknown. */
     int64_t (*generation)(void *context);
     void *generation_context;
+    uint64_t
+        seed; /* of the jitter in waits: another for each worker of every process, so that they do not wait alike */
 } tm_worker_ports;
 
 /* Runs until *stop is set (then it settles and leaves), until a run with an end came to it, or until it cannot go on.

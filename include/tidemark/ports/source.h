@@ -21,7 +21,7 @@ typedef struct tm_source_record {
 
 enum { TM_SOURCE_HEADERS_MAX = 64 };
 
-/* Called from inside `poll`, in the worker's thread. */
+/* Called from inside `poll`, in the worker's thread. A count of 0 is a word too: a member may get nothing. */
 typedef struct tm_source_listener {
     void *context;
     /* These partitions (of both inputs) are now this member's. Nothing is read of them until `start` names the offsets,

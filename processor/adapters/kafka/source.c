@@ -53,7 +53,7 @@ static void on_assigned(tm_kafka_source *source, const rd_kafka_topic_partition_
     if (tm_kafka_lanes_take(&source->lanes, list, &error) != TM_OK) {
         source->pending = TM_FATAL;
         source->pending_error = error;
-    } else if (source->lanes.owned_count > 0) {
+    } else { /* none, for a member more than there are partitions, is a word too */
         source->listener.assigned(source->listener.context, source->lanes.owned, source->lanes.owned_count);
     }
     TM_CRASH_POINT("kafka_assign");
@@ -63,7 +63,7 @@ static void on_assigned(tm_kafka_source *source, const rd_kafka_topic_partition_
 
 static void on_revoked(tm_kafka_source *source, bool lost)
 {
-    if (source->lanes.owned_count > 0)
+    if (source->listener.revoked)
         source->listener.revoked(source->listener.context, source->lanes.owned, source->lanes.owned_count, lost);
     TM_CRASH_POINT("kafka_unassign");
     tm_kafka_lanes_drop(&source->lanes);

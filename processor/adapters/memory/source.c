@@ -68,8 +68,7 @@ static tm_status source_join(void *context, const tm_source_listener *listener, 
     return TM_OK;
 }
 
-/* Tells the listener that its partitions go, without the mutex, which is held again on return. Nothing to tell when it
-   has none. */
+/* Tells the listener that its partitions go, without the mutex, which is held again on return. */
 static void tell_revoked(source *self, bool lost)
 {
     tm_world_member *member = self->member;
@@ -77,7 +76,7 @@ static void tell_revoked(source *self, bool lost)
     for (uint32_t i = 0; i < count; i++) {
         self->told[i] = (int32_t)(member->owned_from + i);
     }
-    if (count > 0) {
+    if (self->joined) {
         pthread_mutex_unlock(&self->world->mutex);
         self->listener.revoked(self->listener.context, self->told, count, lost);
         pthread_mutex_lock(&self->world->mutex);
@@ -99,11 +98,9 @@ static void tell_assigned(source *self)
     for (uint32_t i = 0; i < count; i++) {
         self->told[i] = (int32_t)(member->owned_from + i);
     }
-    if (count > 0) {
-        pthread_mutex_unlock(&self->world->mutex);
-        self->listener.assigned(self->listener.context, self->told, count);
-        pthread_mutex_lock(&self->world->mutex);
-    }
+    pthread_mutex_unlock(&self->world->mutex);
+    self->listener.assigned(self->listener.context, self->told, count);
+    pthread_mutex_lock(&self->world->mutex);
 }
 
 /* What the group wants of this member; TM_FATAL once it was fenced. */
