@@ -3,6 +3,7 @@
 #
 #   tests/run.sh [all]          everything
 #   tests/run.sh STAGE...       unit | lint | model | schemas | integration | fuzz
+#   tests/run.sh tsan           the program with the thread sanitizer, through the integration tests with several threads
 #   tests/run.sh coverage       how many lines of core, codec and rules the tests run; under 95 % of one is a failure
 #   tests/run.sh integration -- -k NAME     only the tests whose name contains NAME
 #
@@ -23,7 +24,7 @@ while [ $# -gt 0 ]; do
     case $1 in
     all) wanted+=("${known[@]}") ;;
     unit | lint | model | schemas | integration | fuzz) wanted+=("$1") ;;
-    coverage) wanted+=(coverage) ;; # not part of all: the same tests without sanitizers
+    coverage | tsan) wanted+=("$1") ;; # not part of all: the same tests on another build
     --)
         shift
         filters=("$@")
@@ -34,7 +35,7 @@ while [ $# -gt 0 ]; do
         exit 0
         ;;
     *)
-        echo "tests/run.sh: no stage '$1'; there are: ${known[*]} coverage all" >&2
+        echo "tests/run.sh: no stage '$1'; there are: ${known[*]} coverage tsan all" >&2
         exit 64
         ;;
     esac
@@ -174,6 +175,16 @@ if enabled fuzz tests/fuzz/CMakeLists.txt; then
     stage fuzz timeout -k 30 1200 bash tests/fuzz/run.sh
 fi
 
+# A report of the sanitizer ends the program with 66, and every test looks at how it ended.
+threads() {
+    TIDEMARK=$root/build/tsan/tidemark TSAN_OPTIONS="exitcode=66 suppressions=$root/tests/support/tsan.supp" \
+        "$python" tests/support/pytests.py --lanes 2 "${filters[@]}" \
+        tests/integration/test_{splits,crash,silence,reload,checks,erase,demo,live_values}.py
+}
+if enabled tsan tests/support/tsan.supp; then
+    need tsan
+    stage tsan threads
+fi
 if enabled coverage tests/support/coverage.sh; then
     need coverage
     stage coverage timeout -k 30 1200 bash tests/support/coverage.sh
