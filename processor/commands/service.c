@@ -231,9 +231,11 @@ static int64_t generation(void *context)
 
 /* --- a dry run has no journal to read --- */
 
-static tm_status no_journal(void *context, int32_t partition, tm_error *error)
+static tm_status no_journal(void *context, int32_t partition, int64_t back, bool *ret_whole, tm_error *error)
 {
     (void)context;
+    (void)back;
+    *ret_whole = true;
     return tm_fail(error, TM_FATAL, "a dry run has no journal for shard %d", (int)partition);
 }
 

@@ -81,6 +81,17 @@ tm_status tm_intake_push(tm_intake *intake, const tm_source_record *record)
     return TM_OK;
 }
 
+void tm_intake_skip(tm_intake *intake, tm_input input, int64_t offset)
+{
+    tm_lane *lane = &intake->lanes[input];
+    while (lane->count && head_of(lane)->offset < offset) {
+        intake->source->release(intake->source->context, head_of(lane));
+        drop_head(lane);
+    }
+    if (lane->next < offset)
+        lane->next = offset;
+}
+
 void tm_intake_begin(tm_intake *intake)
 {
     for (int i = 0; i < TM_INPUTS; i++) {

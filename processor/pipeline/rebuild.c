@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "ledgerroom.h"
 #include "tidemark/base/crashpoint.h"
 #include "tidemark/rules/packfile.h"
 
@@ -10,6 +11,14 @@ struct tm_rebuild {
     const tm_journal_source *journal;
     tm_holding *holding;
     tm_position target; /* C: where the journal has to lead */
+    bool tail;          /* the store has an older state: only what lies beyond it is replayed */
+    tm_shard_meta meta; /* then: that state's */
+    bool rules_wanted;  /* … whose rules the journal has yet to show */
+    bool lacking;       /* … or does not have */
+    int64_t back;       /* how far before its end the journal was begun; negative: at the first line kept */
+    bool whole;         /* … which is so */
+    bool located;       /* a line was seen from which on all are there */
+    int reopened;
     tm_journal_line *line;
     const tm_pack *pack; /* the shard's, as of the current line */
     tm_pack **packs;     /* rules of the past, compiled from the journal */
@@ -22,9 +31,22 @@ struct tm_rebuild {
     bool partial;             /* nor of some line before: episodes are the journal's from there on */
     tm_time complete_from;    /* then: no record is missing since */
     bool at_end;
+    bool saving; /* what was replayed so far is being written, at `saved` */
+    tm_position saved;
 };
 
-enum { APPLY_AT_ONCE = 20000 };
+enum {
+    APPLY_AT_ONCE = 20000,
+    SAVE_FINGERPRINTS = 100000, /* accepted since the last write: enough for one */
+    /* A commit number that the group's offsets name is in the journal, but the broker may show it a little later. */
+    REOPEN_MAX = 50
+};
+
+/* Room in the journal for so many commits: a line each, markers of transactions, the rare configuration. */
+static int64_t room_for(int64_t commits)
+{
+    return commits > INT64_MAX / 16 ? -1 : commits * 4 + 64;
+}
 
 static tm_status halt(tm_rebuild *r, tm_halt name, const char *what, const char *hint, tm_error *error)
 {
@@ -37,6 +59,16 @@ static tm_status halt(tm_rebuild *r, tm_halt name, const char *what, const char 
     return TM_FATAL;
 }
 
+static tm_status open_journal(tm_rebuild *r, int64_t back, tm_error *error)
+{
+    tm_journal_line_free(r->line);
+    r->line = NULL;
+    r->at_end = r->located = false;
+    r->back = back;
+    r->ledger->asked = TM_WAITING_JOURNAL;
+    return r->journal->open(r->journal->context, r->holding->partition, back, &r->whole, error);
+}
+
 tm_status tm_rebuild_new(tm_ledger *ledger, const tm_journal_source *journal, tm_holding *holding,
                          tm_rebuild **ret_rebuild, tm_error *error)
 {
@@ -44,9 +76,21 @@ tm_status tm_rebuild_new(tm_ledger *ledger, const tm_journal_source *journal, tm
     tm_rebuild *r = calloc(1, sizeof *r);
     if (!r)
         return tm_fail(error, TM_FATAL, "no memory for a rebuild");
-    *r = (tm_rebuild){.ledger = ledger, .journal = journal, .holding = holding, .target = holding->published};
-    ledger->asked = TM_WAITING_JOURNAL;
-    tm_status status = journal->open(journal->context, holding->partition, error);
+    r->ledger = ledger;
+    r->journal = journal;
+    r->holding = holding;
+    r->target = holding->published;
+    r->tail = holding->stored.commit > 0;
+    tm_status status = TM_OK;
+    if (r->tail) {
+        ledger->asked = TM_WAITING_STORE;
+        status = tm_ledger_read_meta(ledger, holding, &r->meta, error);
+        r->commit = holding->stored.commit;
+        r->pack = holding->pack;
+        r->rules_wanted = r->meta.pack_hash != holding->pack->hash;
+    }
+    if (status == TM_OK)
+        status = open_journal(r, r->tail && !r->rules_wanted ? room_for(r->target.commit - r->commit) : -1, error);
     const tm_source *source = ledger->source;
     for (int i = 0; i < TM_INPUTS && status == TM_OK; i++) {
         tm_lane *lane = &holding->intake.lanes[i];
@@ -55,9 +99,15 @@ tm_status tm_rebuild_new(tm_ledger *ledger, const tm_journal_source *journal, tm
         int64_t end, reached;
         ledger->asked = TM_WAITING_INPUT;
         status = source->bounds(source->context, (tm_input)i, holding->partition, &r->first[i], &end, &reached, error);
-        if (status == TM_OK)
-            status = source->start(source->context, (tm_input)i, holding->partition, r->first[i], error);
-        lane->next = r->first[i];
+        int64_t next = r->tail && holding->stored.next[i] > r->first[i] ? holding->stored.next[i] : r->first[i];
+        int64_t begin = next;
+        if (r->tail && holding->marks[i].offset == next - 1 && next > r->first[i]) {
+            holding->expected[i] = holding->marks[i]; /* seen once more: it has to be the same */
+            begin = next - 1;
+        }
+        if (status == TM_OK && begin <= end)
+            status = source->start(source->context, (tm_input)i, holding->partition, begin, error);
+        lane->next = next;
         if (status == TM_OK && r->target.next[i] > end) {
             (void)halt(r, TM_HALT_TOPIC_CUT,
                        "the group's offsets are beyond the end of the input: the topic was recreated or cut",
@@ -73,9 +123,13 @@ tm_status tm_rebuild_new(tm_ledger *ledger, const tm_journal_source *journal, tm
     TM_CRASH_POINT("rebuild_begin");
     holding->publishing = false;
     tm_log_field fields[] = {tm_log_integer("partition", holding->partition),
-                             tm_log_integer("commit", r->target.commit)};
-    ledger->log->write(ledger->log->context, TM_LOG_WARNING, "rebuilding",
-                       "The store has nothing of this shard: it is rebuilt from the journal", fields, 2);
+                             tm_log_integer("commit", r->target.commit), tm_log_integer("from", r->commit)};
+    if (r->tail)
+        ledger->log->write(ledger->log->context, TM_LOG_WARNING, "replaying",
+                           "The store lost its last commits: they are replayed from the journal", fields, 3);
+    else
+        ledger->log->write(ledger->log->context, TM_LOG_WARNING, "rebuilding",
+                           "The store has nothing of this shard: it is rebuilt from the journal", fields, 2);
     *ret_rebuild = r;
     return TM_OK;
 }
@@ -135,6 +189,39 @@ static tm_status take_configuration(tm_rebuild *r, const tm_journal_configuratio
     return TM_OK;
 }
 
+/* The state that the store still has, under the rules it was written under. */
+static tm_status load_kept(tm_rebuild *r, tm_error *error)
+{
+    tm_holding *holding = r->holding;
+    if (r->rules_wanted) {
+        /* The journal no longer has them: what they said until now stands, and what they would have said is not known.
+         */
+        r->rules_wanted = false;
+        r->lacking = true;
+    }
+    tm_status status = tm_ledger_load(r->ledger, holding, r->pack, &r->meta, NULL, error);
+    if (status == TM_RETRY) {
+        tm_shard_free(holding->shard); /* half of it is none */
+        holding->shard = NULL;
+        holding->span_count = 0;
+        return status;
+    }
+    return status == TM_OK ? TM_OK : halt(r, TM_HALT_STATE_DAMAGED, error->what, error->hint, error);
+}
+
+/* What a line is to this replay, by its number: false: nothing. */
+static tm_status line_counts(tm_rebuild *r, int64_t n, bool *ret_counts, tm_error *error)
+{
+    *ret_counts = false;
+    if (n <= r->commit && (r->tail || r->holding->shard))
+        return TM_OK; /* in what is there already */
+    if (!r->located && !r->whole && n > r->commit + 1)
+        return open_journal(r, r->back > INT64_MAX / 16 ? -1 : r->back * 8, error); /* not far enough back */
+    r->located = true;
+    *ret_counts = true;
+    return r->tail && !r->holding->shard ? load_kept(r, error) : TM_OK;
+}
+
 /* Fetches the next line. */
 static tm_status next_line(tm_rebuild *r, tm_error *error)
 {
@@ -161,11 +248,24 @@ static tm_status next_line(tm_rebuild *r, tm_error *error)
         return TM_OK;
     }
     TM_CRASH_POINT("rebuild_line");
-    if (r->line->configuration) {
-        status = take_configuration(r, r->line->configuration, error);
-        tm_journal_line_free(r->line);
-        r->line = NULL;
+    const tm_journal_configuration *configuration = r->line->configuration;
+    if (r->rules_wanted && configuration && configuration->pack_hash == r->meta.pack_hash) {
+        r->pack = pack_of(r, configuration, error);
+        if (!r->pack)
+            return halt(r, TM_HALT_RULES_LOST, "the rules that the journal kept cannot be compiled any more",
+                        "rebuild with the version of tidemark that wrote them, then go on with this one", error);
+        r->rules_wanted = false;
     }
+    bool counts;
+    tm_journal_line *line = r->line;
+    r->line = NULL;
+    status = line_counts(r, configuration ? configuration->commit : line->commit->commit, &counts, error);
+    if (status == TM_OK && counts && configuration)
+        status = take_configuration(r, configuration, error);
+    if (status == TM_OK && counts && !configuration)
+        r->line = line;
+    else
+        tm_journal_line_free(line);
     return status;
 }
 
@@ -239,15 +339,35 @@ static tm_status finish_line(tm_rebuild *r, const tm_journal_commit *line, tm_er
                               "A replayed commit differs from the journal: account records were compacted since",
                               fields, 4);
     }
-    tm_shard_settled(holding->shard);
+    if (!r->tail)
+        tm_shard_settled(holding->shard); /* at the end all of it is written */
     holding->open = false;
     holding->records = 0;
     r->commit = line->commit;
+    r->lacking = false;
+    r->saved.commit = line->commit;
     for (int i = 0; i < TM_INPUTS; i++) {
         if (holding->intake.lanes[i].on && holding->intake.lanes[i].next < line->to[i])
             holding->intake.lanes[i].next = line->to[i];
+        r->saved.next[i] = holding->intake.lanes[i].on ? holding->intake.lanes[i].next : holding->stored.next[i];
     }
+    r->saving = r->tail && !r->partial && r->pack == holding->pack && r->commit != r->target.commit &&
+                (tm_shard_changed_count(holding->shard) >= holding->settings->commit_accounts ||
+                 tm_shard_accepted_count(holding->shard) >= SAVE_FINGERPRINTS);
     return TM_OK;
+}
+
+/* Writes the shard at `position`; what lies beyond the store's is published already. TM_REJECT: it is to be claimed
+   again, and was dropped. */
+static tm_status install(tm_rebuild *r, tm_position position, tm_error *error)
+{
+    tm_holding *holding = r->holding;
+    tm_status status = tm_ledger_install(r->ledger, holding, position, error);
+    if (status == TM_REJECT) /* another has it, or it has to be looked at again */
+        tm_holding_drop(holding);
+    if (status != TM_FATAL)
+        return status;
+    return halt(r, TM_HALT_WRITE_FAILED, error->what, error->hint, error);
 }
 
 static tm_status finish(tm_rebuild *r, tm_error *error)
@@ -266,45 +386,43 @@ static tm_status finish(tm_rebuild *r, tm_error *error)
         r->pack = current;
         r->adopted = true;
     }
-    if ((r->partial && end_partial(r) != TM_OK) || tm_shard_touch_all(holding->shard) != TM_OK)
+    if ((r->partial && end_partial(r) != TM_OK) || (!r->tail && tm_shard_touch_all(holding->shard) != TM_OK))
         return halt(r, TM_HALT_MEMORY, "no memory to write the rebuilt shard", "raise memory_limit", error);
     TM_CRASH_POINT("rebuild_install");
-    tm_status status = tm_ledger_install(r->ledger, holding, r->target, error);
+    tm_status status = install(r, r->target, error);
     TM_CRASH_POINT("rebuild_installed");
-    if (status == TM_RETRY)
-        return status;
-    if (status == TM_REJECT) { /* another has it, or it has to be looked at again */
-        tm_holding_drop(holding);
-        return TM_OK;
-    }
     if (status != TM_OK)
-        return halt(r, TM_HALT_WRITE_FAILED, error->what, error->hint, error);
+        return status == TM_REJECT ? TM_OK : status;
     for (int i = 0; i < TM_INPUTS; i++) {
         tm_lane *lane = &holding->intake.lanes[i];
         lane->finished = lane->closed = lane->drained = false;
         lane->end = holding->settings->ends[i] ? holding->settings->ends[i][holding->partition] : INT64_MAX;
         lane->until = holding->settings->until;
     }
-    holding->published = holding->stored;
     holding->publishing = true;
     holding->configuration_told = !r->adopted;
     holding->state = TM_HOLDING_LIVE;
     tm_log_field fields[] = {tm_log_integer("partition", holding->partition),
                              tm_log_integer("commit", r->target.commit),
                              tm_log_integer("accounts", tm_shard_account_count(holding->shard))};
-    r->ledger->log->write(r->ledger->log->context, TM_LOG_INFO, "rebuilt", "The shard was rebuilt from the journal",
-                          fields, 3);
+    if (r->tail)
+        r->ledger->log->write(r->ledger->log->context, TM_LOG_INFO, "replayed",
+                              "The store has again what it had lost; nothing was published twice", fields, 3);
+    else
+        r->ledger->log->write(r->ledger->log->context, TM_LOG_INFO, "rebuilt", "The shard was rebuilt from the journal",
+                              fields, 3);
     return TM_OK;
 }
 
 static void begin_line(tm_rebuild *r, const tm_journal_commit *line)
 {
     tm_holding *holding = r->holding;
-    bool gone = false;
+    bool gone = r->lacking;
     for (int i = 0; i < TM_INPUTS; i++) {
         tm_lane *lane = &holding->intake.lanes[i];
         if (!lane->on)
             continue;
+        tm_intake_skip(&holding->intake, (tm_input)i, line->from[i]);
         gone |= line->from[i] < r->first[i] && line->from[i] < line->to[i];
         lane->end = line->to[i];
         lane->finished = lane->next >= line->to[i];
@@ -331,11 +449,22 @@ tm_status tm_rebuild_step(tm_rebuild *r, bool *ret_waiting, tm_error *error)
     *ret_waiting = false;
     uint32_t applied = 0;
     while (applied < APPLY_AT_ONCE) {
-        if (!r->line && !r->at_end) {
+        if (r->saving) {
+            tm_status status = install(r, r->saved, error);
+            if (status != TM_OK)
+                return status == TM_REJECT ? TM_OK : status;
+            r->saving = false;
+        }
+        if (!r->line && !r->at_end && r->commit != r->target.commit) {
             tm_status status = next_line(r, error);
             if (status != TM_OK)
                 return status;
             continue;
+        }
+        if (r->at_end && r->commit != r->target.commit && r->reopened < REOPEN_MAX) {
+            r->reopened++;
+            *ret_waiting = true;
+            return open_journal(r, room_for(r->target.commit - r->commit), error);
         }
         if (r->at_end || r->commit == r->target.commit)
             return finish(r, error);

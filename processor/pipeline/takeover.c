@@ -1,9 +1,9 @@
 /* Take-over of a shard: the table of ARCHITECTURE.md, row by row. Part of the room `ledger`. */
 #include <string.h>
 
+#include "ledgerroom.h"
 #include "tidemark/base/crashpoint.h"
 #include "tidemark/codec/state.h"
-#include "tidemark/pipeline/ledger.h"
 
 #define PARTITIONS_CHANGED                                                                                             \
     "the number of partitions changed since the state was written: accounts have moved between shards"
@@ -11,9 +11,9 @@
 
 typedef struct loading {
     tm_holding *holding;
+    const tm_pack *pack;
     tm_error *error;
-    int64_t oldest, newest; /* commits seen in the outbox; 0: none */
-    bool gap;
+    tm_outbox_extent extent;
     tm_time last;
 } loading;
 
@@ -23,7 +23,7 @@ static tm_status load_account(void *context, int64_t commit, tm_slice key, tm_sl
     loading *l = context;
     tm_shard *shard = l->holding->shard;
     tm_account *account;
-    tm_status status = tm_state_decode(tm_shard_heap(shard), l->holding->pack, key, bytes, &account, l->error);
+    tm_status status = tm_state_decode(tm_shard_heap(shard), l->pack, key, bytes, &account, l->error);
     if (status == TM_OK) {
         status = tm_shard_restore_account(shard, account);
         if (status == TM_REJECT) { /* a hash scan may show a field twice */
@@ -60,11 +60,12 @@ static tm_status load_output(void *context, int64_t commit, tm_slice key, tm_sli
 {
     (void)key;
     loading *l = context;
-    if (l->oldest == 0)
-        l->oldest = commit;
-    else if (commit != l->newest && commit != l->newest + 1)
-        l->gap = true;
-    l->newest = commit;
+    tm_outbox_extent *extent = &l->extent;
+    if (extent->oldest == 0)
+        extent->oldest = commit;
+    else if (commit != extent->newest && commit != extent->newest + 1)
+        extent->gap = true;
+    extent->newest = commit;
     return tm_outbox_add_bytes(&l->holding->outbox, commit, bytes);
 }
 
@@ -140,24 +141,43 @@ static tm_status start_inputs(tm_ledger *ledger, tm_holding *holding, bool fresh
     return TM_OK;
 }
 
-static tm_status load(tm_ledger *ledger, tm_holding *holding, loading *l)
+tm_status tm_ledger_read_meta(tm_ledger *ledger, const tm_holding *holding, tm_shard_meta *ret_meta, tm_error *error)
+{
+    tm_store_state state;
+    tm_status status = ledger->store->read(ledger->store->context, holding->partition, &state, error);
+    if (status != TM_OK)
+        return status;
+    if (!state.present || state.epoch != holding->epoch || !tm_position_equal(state.position, holding->stored))
+        return tm_fail(error, TM_REJECT, "shard %d: the store is no longer where this worker claimed it",
+                       (int)holding->partition);
+    return tm_meta_decode(state.meta, ret_meta, error);
+}
+
+tm_status tm_ledger_load(tm_ledger *ledger, tm_holding *holding, const tm_pack *pack, const tm_shard_meta *meta,
+                         tm_outbox_extent *ret_extent, tm_error *error)
 {
     const tm_store *store = ledger->store;
+    loading l = {.holding = holding, .pack = pack, .error = error};
     TM_CRASH_POINT("load_begin");
     ledger->asked = TM_WAITING_STORE;
-    tm_status status = store->scan_accounts(store->context, holding->partition, load_account, l, l->error);
+    if (tm_holding_make_shard(holding, pack, meta->counting_start, meta) != TM_OK)
+        return tm_fail(error, TM_FATAL, "no memory for a shard");
+    tm_status status = store->scan_accounts(store->context, holding->partition, load_account, &l, error);
     TM_CRASH_POINT("load_accounts");
     if (status == TM_OK)
-        status = store->scan_fingerprints(store->context, holding->partition, load_fingerprints, l, l->error);
+        status = store->scan_fingerprints(store->context, holding->partition, load_fingerprints, &l, error);
     TM_CRASH_POINT("load_fingerprints");
-    if (status == TM_OK)
+    if (status == TM_OK && ret_extent)
         status =
-            store->scan_outbox(store->context, holding->partition, holding->published.commit, load_output, l, l->error);
+            store->scan_outbox(store->context, holding->partition, holding->published.commit, load_output, &l, error);
+    if (ret_extent)
+        *ret_extent = l.extent;
     return status;
 }
 
 /* Both ledgers are there: which row of the table is it? NULL: go on. */
-static const char *compare(const tm_holding *holding, const loading *l, tm_halt *ret_name, const char **ret_hint)
+static const char *compare(const tm_holding *holding, const tm_outbox_extent *l, tm_halt *ret_name,
+                           const char **ret_hint)
 {
     tm_position r = holding->stored, c = holding->published;
     *ret_hint = "look at both with 'tidemark explain'; if the offsets were moved by hand, move them back, or remove "
@@ -168,12 +188,6 @@ static const char *compare(const tm_holding *holding, const loading *l, tm_halt 
         return tm_position_equal(c, r)
                    ? NULL
                    : "the group's offsets were moved by hand: they name the same commit at another position";
-    if (c.commit > r.commit) {
-        *ret_hint =
-            "the store was restored from an older copy, or lost its last writes: remove the shard's state, and it is "
-            "rebuilt from the journal";
-        return "the store lost its last commits: the group's offsets are ahead of it";
-    }
     if (c.commit == 0 && l->oldest == 0)
         return NULL; /* the group's offsets expired after everything was published: established again by the next
                         publication */
@@ -214,10 +228,12 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, const tm_stor
     holding->marks[0] = meta.marks[0];
     holding->marks[1] = meta.marks[1];
     holding->configuration_told = meta.pack_hash == holding->pack->hash;
-    if (tm_holding_make_shard(holding, holding->pack, meta.counting_start, &meta) != TM_OK)
-        return tm_fail(error, TM_FATAL, "no memory for a shard");
-    loading l = {.holding = holding, .error = error};
-    tm_status status = load(ledger, holding, &l);
+    if (holding->published.commit > holding->stored.commit) {
+        holding->state = TM_HOLDING_REPLAYING; /* the store lost its tail */
+        return TM_OK;
+    }
+    tm_outbox_extent extent;
+    tm_status status = tm_ledger_load(ledger, holding, holding->pack, &meta, &extent, error);
     if (status == TM_REJECT || status == TM_FATAL)
         return halt(ledger, holding, TM_HALT_STATE_DAMAGED, error);
     if (status != TM_OK)
@@ -225,7 +241,7 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, const tm_stor
     TM_CRASH_POINT("load_outbox");
     const char *hint;
     tm_halt name;
-    const char *what = compare(holding, &l, &name, &hint);
+    const char *what = compare(holding, &extent, &name, &hint);
     if (what)
         return refuse(ledger, holding, name, what, hint);
     TM_CRASH_POINT("claim_compared");

@@ -113,6 +113,8 @@ static bool recognised(worker *w, held *h, const tm_source_record *record)
                    (long long)record->offset);
     tm_error_hint(&why, "restore the topic, or remove the shard's state and the group's offsets to begin anew");
     tm_ledger_halt(&w->ledger, h->holding, TM_HALT_TOPIC_RECREATED, &why);
+    tm_rebuild_free(h->rebuild); /* the next shard has its turn */
+    h->rebuild = NULL;
     return false;
 }
 

@@ -1,4 +1,5 @@
-/* Take-over row by row: what goes on, what halts with which word while the other shard goes on, and how runs end. */
+/* Take-over row by row: what goes on, what halts with which word while the other shard goes on, and how runs end.
+   Long because: the rows share one stage and read best as one table. */
 #include "support/stage.h"
 
 /* Late enough for windows of hours: they begin on the counting start's day. */
@@ -117,35 +118,142 @@ Test(takeover, what_the_store_has_beyond_the_offsets_is_published)
     cr_assert_eq(published(), 6);
 }
 
-Test(takeover, a_store_that_lost_its_tail_halts)
+/* The store as it was before the tail of one life: C is ahead of it. */
+static void lose_the_tail(void)
 {
     actor *a = stage_hire(&s, "first");
     steps(a, 60);
     tm_memory_state *old = tm_memory_state_copy(s.state);
-    event(0, 40, "tail");
+    s.now += 10 * TM_MINUTE;
+    event(0, 64, "tail");
+    event(0, 65, "end");
     steps(a, 60);
     cr_assert_eq(stage_stop(&s, a), TM_OK);
-    /* Only partition 0 went back. */
-    tm_store from, to;
-    tm_store_state state;
-    tm_error error;
-    tm_memory_state *now = s.state;
-    s.state = old;
-    tm_position before = stage_position(&s, 0, NULL);
-    cr_assert_eq(tm_memory_store_open(old, &from, &error), TM_OK);
-    cr_assert_eq(tm_memory_store_open(now, &to, &error), TM_OK);
-    cr_assert_eq(from.read(from.context, 0, &state, &error), TM_OK);
-    cr_assert_eq(to.remove(to.context, 0, &error), TM_OK);
-    tm_store_state claimed;
-    cr_assert_eq(to.claim(to.context, 0, -1, &claimed, &error), TM_OK);
-    tm_store_commit commit = {.partition = 0, .epoch = claimed.epoch, .position = before, .meta = state.meta};
-    commit.expected = (tm_position){{-1, -1}, 0};
-    cr_assert_eq(to.commit(to.context, &commit, &error), TM_OK, "%s", error.what);
-    from.close(from.context);
-    to.close(to.context);
+    int64_t lost = stage_position(&s, 0, NULL).commit;
+    cr_assert_eq(tm_memory_state_restore(s.state, old), TM_OK);
+    cr_assert_gt(lost, stage_position(&s, 0, NULL).commit);
     tm_memory_state_free(old);
-    s.state = now;
-    halts("lost its last commits");
+}
+
+Test(takeover, a_store_that_lost_its_tail_is_brought_up_to_date)
+{
+    lose_the_tail();
+    uint32_t before = published();
+    actor *a = stage_hire(&s, "second");
+    steps(a, 80);
+    cr_assert_str_empty(s.halted[0]);
+    cr_assert_eq(s.replayed, 2, "both shards had gone on");
+    cr_assert_eq(s.rebuilt + s.differs, 0);
+    cr_assert_eq(published(), before, "nothing is published again");
+    cr_assert_eq(stage_position(&s, 0, NULL).next[0], f.ends[0][0]);
+    event(0, 66, "tail"); /* replayed, it is known as a duplicate */
+    s.now += 10 * TM_MINUTE;
+    steps(a, 60);
+    cr_assert_eq(a->gauges.duplicates, 1);
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+}
+
+Test(takeover, a_lost_tail_whose_records_are_gone_keeps_episodes_and_counts_anew)
+{
+    lose_the_tail();
+    uint32_t before = published();
+    tm_world_trim(s.world, TM_INPUT_USAGE, 0, 5); /* the last two of partition 0 */
+    actor *a = stage_hire(&s, "second");
+    steps(a, 80);
+    cr_assert_str_empty(s.halted[0]);
+    cr_assert_eq(s.replayed, 2);
+    cr_assert_eq(published(), before, "nothing is published again");
+    tm_shard_meta meta;
+    cr_assert_eq(stage_position(&s, 0, &meta).next[0], 5);
+    cr_assert_gt(meta.counting[0].start, MORNING, "what is missing is not taken for silence");
+    (void)stage_position(&s, 1, &meta);
+    cr_assert_lt(meta.counting[0].start, MORNING, "the other shard has everything");
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+}
+
+Test(takeover, a_lost_tail_of_another_topic_halts)
+{
+    lose_the_tail();
+    tm_position c[2] = {{{5, 0}, 0}, {{3, 0}, 0}};
+    for (int p = 0; p < 2; p++)
+        c[p].commit = stage_position(&s, p, NULL).commit + 3;
+    tm_world_free(s.world);
+    s.world = tm_world_new(2);
+    for (int32_t p = 0; p < 2; p++)
+        tm_world_set_committed(s.world, p, c[p]);
+    for (uint32_t i = 0; i < f.count; i++) {
+        feed_record other = f.records[i];
+        other.timestamp += 1;
+        stage_append(&s, &other);
+    }
+    actor *a = stage_hire(&s, "second");
+    steps(a, 200);
+    for (int p = 0; p < 2; p++)
+        cr_assert_str_eq(s.codes[p], "topic_recreated", "%d: %s", p, s.halted[p]);
+    cr_assert_eq(stage_stop(&s, a), TM_FATAL);
+}
+
+Test(takeover, a_lost_tail_that_the_journal_does_not_have_halts)
+{
+    lose_the_tail();
+    tm_position c = stage_position(&s, 0, NULL);
+    c.commit += 500;
+    tm_world_set_committed(s.world, 0, c);
+    actor *a = stage_hire(&s, "second");
+    steps(a, 200);
+    cr_assert_str_eq(s.codes[0], "journal_short", "%s", s.halted[0]);
+    cr_assert_eq(s.replayed, 1, "the other shard's turn comes");
+    cr_assert_eq(stage_stop(&s, a), TM_FATAL);
+}
+
+/* The state was written under rules that are not in force any more, and they changed within what was lost. */
+Test(takeover, a_lost_tail_is_replayed_under_the_rules_of_its_time)
+{
+    actor *a = stage_hire(&s, "first");
+    steps(a, 60);
+    tm_memory_state *old = tm_memory_state_copy(s.state);
+    s.now += 10 * TM_MINUTE;
+    event(0, 64, "tail");
+    steps(a, 60);
+    cr_assert_eq(stage_stop(&s, a), TM_OK);
+    static char text[sizeof feed_rules];
+    snprintf(text, sizeof text, "%s", feed_rules);
+    text[strlen("version: ")] = '2';
+    char *busy = strstr(text, "events[2h] >= 4");
+    busy[strlen("events[2h] >= ")] = '2';
+    tm_pack *newer = feed_pack(text);
+    s.settings.pack = newer;
+    a = stage_hire(&s, "second");
+    s.now += 10 * TM_MINUTE;
+    event(0, 75, "after");
+    steps(a, 60);
+    s.now += TM_HOUR;
+    steps(a, 60);
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+    feed_out before = {0}, after = {0};
+    uint32_t told = published();
+    tm_shard_meta was, is;
+    tm_position c = stage_position(&s, 0, &was);
+    tm_pack *first = s.pack;
+    s.pack = newer; /* what stage_kept reads blobs with */
+    stage_kept(&s, 0, s.base + s.now, &before);
+    cr_assert_eq(tm_memory_state_restore(s.state, old), TM_OK);
+    tm_memory_state_free(old);
+    s.settings.commit_interval = INT64_C(1) << 40;
+    a = stage_hire(&s, "third");
+    steps(a, 100);
+    cr_assert_eq(s.replayed, 2, "%s", s.halted[0]);
+    cr_assert_eq(s.differs, 0);
+    cr_assert(tm_position_equal(stage_position(&s, 0, &is), c));
+    cr_assert_eq(is.rules_version, 2);
+    cr_assert_eq(is.time, was.time);
+    stage_kept(&s, 0, s.base + s.now, &after);
+    feed_out_same(&before, &after, "under the rules of its time");
+    cr_assert_eq(published(), told);
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+    feed_out_done(&before), feed_out_done(&after);
+    s.pack = first;
+    tm_pack_free(newer);
 }
 
 Test(takeover, offsets_without_a_commit_number_halt)

@@ -47,7 +47,7 @@ typedef struct stage {
     char halted[8][1400]; /* by partition: why it was */
     char codes[8][32];    /* … and its name */
     uint32_t refused;     /* outputs left out */
-    uint32_t rebuilt, differs;
+    uint32_t rebuilt, differs, replayed;
 } stage;
 
 static inline void stage_yield(actor *a)
@@ -198,6 +198,7 @@ static void actor_log(void *context, tm_log_level level, const char *event, cons
     }
     s->refused += strcmp(event, "output_refused") == 0;
     s->rebuilt += strcmp(event, "rebuilt") == 0;
+    s->replayed += strcmp(event, "replayed") == 0;
     s->differs += strcmp(event, "rebuild_differs") == 0;
 }
 

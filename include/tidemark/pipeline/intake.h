@@ -41,6 +41,9 @@ void tm_intake_done(tm_intake *intake);
 /* A record that arrived; the intake releases it when it is done with it. Pauses an input that is far ahead. TM_OK or
  * TM_FATAL. */
 tm_status tm_intake_push(tm_intake *intake, const tm_source_record *record);
+/* Records of an input before `offset` are not wanted: what waits of them is released, reading goes on from there. Moves
+   forward only. */
+void tm_intake_skip(tm_intake *intake, tm_input input, int64_t offset);
 /* A commit begins: nothing is closed, nothing is known to be drained. */
 void tm_intake_begin(tm_intake *intake);
 /* Asks the source about every input that has nothing to show. TM_OK; TM_RETRY: one did not answer (it counts as not

@@ -20,7 +20,7 @@ static void close_journal(void *context)
     journal->open = false;
 }
 
-static tm_status open_journal(void *context, int32_t partition, tm_error *error)
+static tm_status open_journal(void *context, int32_t partition, int64_t back, bool *ret_whole, tm_error *error)
 {
     tm_kafka_journal *journal = context;
     close_journal(journal);
@@ -30,8 +30,10 @@ static tm_status open_journal(void *context, int32_t partition, tm_error *error)
     int64_t first = 0, end = 0;
     if (status == TM_OK)
         status = tm_kafka_reader_bounds(connection, topic, partition, TM_KAFKA_ASK_MS, &first, &end, error);
+    int64_t from = back < 0 || back > end - first ? first : end - back;
+    *ret_whole = from == first;
     if (status == TM_OK)
-        status = tm_kafka_reader_begin(&journal->reader, connection, topic, partition, first, end, error);
+        status = tm_kafka_reader_begin(&journal->reader, connection, topic, partition, from, end, error);
     journal->open = status == TM_OK;
     TM_CRASH_POINT("journal_opened");
     return status;

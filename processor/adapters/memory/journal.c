@@ -10,15 +10,16 @@ static tm_status ask(tm_world *world, tm_error *error)
     return reachable ? TM_OK : tm_fail(error, TM_RETRY, "the journal cannot be reached");
 }
 
-static tm_status journal_open(void *context, int32_t partition, tm_error *error)
+static tm_status journal_open(void *context, int32_t partition, int64_t back, bool *ret_whole, tm_error *error)
 {
     tm_memory_journal *self = context;
     tm_status status = ask(self->world, error);
     if (status != TM_OK)
         return status;
     self->partition = partition;
-    self->next = 0;
     self->end = tm_world_output_count(self->world, TM_TOPIC_JOURNAL, partition);
+    self->next = back < 0 || back > self->end ? 0 : self->end - back;
+    *ret_whole = self->next == 0;
     return TM_OK;
 }
 

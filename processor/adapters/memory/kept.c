@@ -286,6 +286,33 @@ tm_memory_state *tm_memory_state_copy(tm_memory_state *state)
     return copy;
 }
 
+tm_status tm_memory_state_restore(tm_memory_state *state, tm_memory_state *snapshot)
+{
+    tm_memory_state *copy = tm_memory_state_copy(snapshot);
+    if (copy == NULL) {
+        return TM_FATAL;
+    }
+    pthread_mutex_lock(&state->mutex);
+    tm_memory_state before = *state;
+    state->heap = copy->heap;
+    state->shards = copy->shards;
+    state->shard_count = copy->shard_count;
+    state->shard_capacity = copy->shard_capacity;
+    state->group = copy->group;
+    state->group_count = copy->group_count;
+    state->group_capacity = copy->group_capacity;
+    pthread_mutex_unlock(&state->mutex);
+    copy->heap = before.heap;
+    copy->shards = before.shards;
+    copy->shard_count = before.shard_count;
+    copy->shard_capacity = before.shard_capacity;
+    copy->group = before.group;
+    copy->group_count = before.group_count;
+    copy->group_capacity = before.group_capacity;
+    tm_memory_state_free(copy);
+    return TM_OK;
+}
+
 void tm_memory_state_set_reachable(tm_memory_state *state, bool reachable)
 {
     pthread_mutex_lock(&state->mutex);

@@ -12,6 +12,9 @@ tm_memory_state *tm_memory_state_new(void); /* NULL without memory */
 void tm_memory_state_free(tm_memory_state *state);
 /* A deep copy: a snapshot to go back to, as after a fail-over that lost the tail. NULL without memory. */
 tm_memory_state *tm_memory_state_copy(tm_memory_state *state);
+/* The state becomes what `snapshot` is, under the stores that are open on it: a fail-over to a replica that lagged. The
+   snapshot stays the caller's. TM_OK; TM_FATAL without memory, and nothing is changed. */
+tm_status tm_memory_state_restore(tm_memory_state *state, tm_memory_state *snapshot);
 /* While not reachable, every call of every store on it answers TM_RETRY and does nothing. */
 void tm_memory_state_set_reachable(tm_memory_state *state, bool reachable);
 
