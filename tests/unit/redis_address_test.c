@@ -52,9 +52,101 @@ Test(redis_address, is_taken_apart)
     }
 }
 
+Test(redis_address, of_sentinels_and_clusters)
+{
+    static const struct {
+        const char *url, *name, *hosts[3], *user, *password, *master, *sentinel_user, *sentinel_password;
+        int ports[3], database;
+        tm_redis_kind kind;
+        bool tls;
+    } cases[] = {
+        {.url = "redis+sentinel://a,b:2,[::1]:3/main",
+         .name = "redis+sentinel://a:26379,b:2,[::1]:3/main/0",
+         .hosts = {"a", "b", "::1"},
+         .ports = {26379, 2, 3},
+         .master = "main",
+         .kind = TM_REDIS_SENTINEL},
+        {.url = "rediss+sentinel://u:p@a/m%2Fn/7?sentinel_user=v&sentinel_password=q%40@x",
+         .name = "rediss+sentinel://a:26379/m/n/7",
+         .hosts = {"a"},
+         .ports = {26379},
+         .user = "u",
+         .password = "p",
+         .master = "m/n",
+         .sentinel_user = "v",
+         .sentinel_password = "q@@x",
+         .database = 7,
+         .kind = TM_REDIS_SENTINEL,
+         .tls = true},
+        {.url = "redis+sentinel://a/m?sentinel_password=q&db=3",
+         .name = "redis+sentinel://a:26379/m/3",
+         .hosts = {"a"},
+         .ports = {26379},
+         .master = "m",
+         .sentinel_password = "q",
+         .database = 3,
+         .kind = TM_REDIS_SENTINEL},
+        {.url = "redis+cluster://:p@a:1,b",
+         .name = "redis+cluster://a:1,b:6379",
+         .hosts = {"a", "b"},
+         .ports = {1, 6379},
+         .password = "p",
+         .kind = TM_REDIS_CLUSTER},
+        {.url = "rediss+cluster://a/0",
+         .name = "rediss+cluster://a:6379",
+         .hosts = {"a"},
+         .ports = {6379},
+         .kind = TM_REDIS_CLUSTER,
+         .tls = true},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        tm_redis_address address;
+        tm_error error = {0};
+        cr_assert_eq(tm_redis_address_parse(cases[i].url, &address, &error), TM_OK, "%s: %s", cases[i].url, error.what);
+        cr_assert_eq(address.kind, cases[i].kind, "%s", cases[i].url);
+        cr_assert_null(address.host);
+        cr_assert(same(address.name, cases[i].name), "%s: %s", cases[i].url, address.name);
+        for (uint32_t k = 0; k < 3; k++) {
+            cr_assert_eq(k < address.host_count, cases[i].hosts[k] != NULL, "%s", cases[i].url);
+            if (k < address.host_count) {
+                cr_assert(same(address.hosts[k].host, cases[i].hosts[k]), "%s", cases[i].url);
+                cr_assert_eq(address.hosts[k].port, cases[i].ports[k], "%s", cases[i].url);
+            }
+        }
+        cr_assert(same(address.user, cases[i].user), "%s", cases[i].url);
+        cr_assert(same(address.password, cases[i].password), "%s", cases[i].url);
+        cr_assert(same(address.master, cases[i].master), "%s", cases[i].url);
+        cr_assert(same(address.sentinel_user, cases[i].sentinel_user), "%s", cases[i].url);
+        cr_assert(same(address.sentinel_password, cases[i].sentinel_password), "%s", cases[i].url);
+        cr_assert_eq(address.database, cases[i].database, "%s", cases[i].url);
+        cr_assert_eq(address.tls, cases[i].tls, "%s", cases[i].url);
+        tm_redis_address_done(&address);
+    }
+}
+
 Test(redis_address, what_is_malformed_is_refused_without_showing_it)
 {
     static const char *const wrong[] = {
+        "redis://a,b:1",
+        "redis+sentinel://a",
+        "redis+sentinel://a/",
+        "redis+sentinel:///m",
+        "redis+sentinel://a,/m",
+        "redis+sentinel://,a/m",
+        "redis+sentinel://a:0/m",
+        "redis+sentinel://a/m/x",
+        "redis+sentinel://a/m%",
+        "redis+sentinel://a/m?sentinel_password=s3cret%",
+        "redis+sentinel://a/m?sentinel_password=s3cret&sentinel_password=s3cret",
+        "redis+sentinel://a/m?password=s3cret",
+        "redis+sentinel://a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a/m",
+        "redis+cluster://",
+        "redis+cluster://a,,b",
+        "redis+cluster://a/1",
+        "redis+cluster://a/0/m",
+        "redis+cluster://a?sentinel_user=s3cret",
+        "redis+unix:///p",
+        "rediss+tls://a",
         "",
         "redis",
         "redis:/h",

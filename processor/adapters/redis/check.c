@@ -74,6 +74,9 @@ static void problem(tm_buffer *problems, const char *text, tm_slice value)
 
 static void warn(tm_redis_store *store, const char *text, tm_slice value)
 {
+    if (store->warnings.length > 0 && strstr(tm_buffer_text(&store->warnings), text) != NULL) {
+        return; /* another node of the cluster has said so */
+    }
     note(&store->warnings, "\n", text, value);
 }
 
@@ -84,9 +87,6 @@ static void judge_info(tm_redis_store *store, tm_slice info, tm_buffer *problems
         warn(store, "INFO tells no redis_version: whether this server is 6.2 or newer could not be checked", version);
     } else if (!version_suffices(version)) {
         problem(problems, "its version is %s, 6.2 or newer is needed", version);
-    }
-    if (tm_slice_equal_text(info_value(info, "cluster_enabled"), "1")) {
-        problem(problems, "it is a node of a cluster, and only a single primary is supported", version);
     }
     if (tm_slice_equal_text(info_value(info, "aof_enabled"), "0")) {
         warn(store, "appendonly is off: after a crash of Redis, what came since its last save is replayed from Kafka",
@@ -119,16 +119,16 @@ static void judge_policy(tm_redis_store *store, const tm_redis_reply *policy, tm
     }
 }
 
-tm_status tm_redis_check(void *context, tm_error *error)
+/* One server: the store's connection of the moment. `context`: bool, set when it is a node of a cluster. */
+static tm_status check_server(tm_redis_store *store, void *context, tm_error *error)
 {
-    tm_redis_store *store = context;
+    bool *ret_node = context;
     tm_redis_connection *connection = store->connection;
     enum { PING, INFO, ROLE, POLICY, QUESTIONS };
     static const char *const names[QUESTIONS] = {"PING", "INFO", "ROLE", "CONFIG GET"};
     tm_redis_reply *answers[QUESTIONS] = {NULL, NULL, NULL, NULL};
     tm_buffer problems;
     tm_buffer_init(&problems, 4096);
-    tm_buffer_reset(&store->warnings);
     tm_redis_begin(connection);
     for (int i = 0; i < POLICY; i++) {
         tm_redis_command(connection, 1);
@@ -147,7 +147,7 @@ tm_status tm_redis_check(void *context, tm_error *error)
         /* Not being permitted to ask, or a provider's server without CONFIG, is no answer; all else is a failure. */
         if (refusal.data != NULL && !tm_slice_has_prefix(refusal, TM_SLICE_LITERAL("NOPERM")) &&
             !tm_slice_has_prefix(refusal, TM_SLICE_LITERAL("ERR"))) {
-            status = tm_redis_refused(store, answers[i], names[i], error);
+            status = tm_redis_refused(store, tm_redis_reply_text(answers[i]), names[i], error);
             tm_redis_disconnect(connection);
         }
     }
@@ -156,8 +156,11 @@ tm_status tm_redis_check(void *context, tm_error *error)
     }
     tm_slice info =
         tm_redis_reply_type(answers[INFO]) == TM_REDIS_TEXT ? tm_redis_reply_text(answers[INFO]) : (tm_slice){NULL, 0};
+    *ret_node = tm_slice_equal_text(info_value(info, "cluster_enabled"), "1");
     judge_info(store, info, &problems);
-    judge_role(store, answers[ROLE], info, &problems);
+    if (!*ret_node || store->cluster != NULL) { /* a replica of a cluster still tells where the slots are */
+        judge_role(store, answers[ROLE], info, &problems);
+    }
     judge_policy(store, answers[POLICY], info, &problems);
     if (problems.length > 0) {
         status = tm_fail(error, TM_REJECT, "Redis at %s cannot be used: %s", tm_redis_connection_name(connection),
@@ -170,4 +173,21 @@ out:
     }
     tm_buffer_done(&problems);
     return status;
+}
+
+tm_status tm_redis_check(void *context, tm_error *error)
+{
+    tm_redis_store *store = context;
+    bool node = false;
+    tm_status status = TM_OK;
+    tm_buffer_reset(&store->warnings);
+    if (store->cluster == NULL) {
+        status = check_server(store, &node, error);
+        if (status != TM_OK || !node) {
+            return status;
+        }
+        status = tm_redis_cluster_new(store, error);
+        tm_buffer_reset(&store->warnings);
+    }
+    return status == TM_OK ? tm_redis_cluster_each(store, check_server, &node, error) : status;
 }

@@ -139,6 +139,10 @@ static uint32_t put_commit(tm_redis_store *store, const tm_store_commit *commit,
     tm_redis_argument_text(connection, "buckets");
     tm_redis_command(connection, 1);
     tm_redis_argument_text(connection, "MULTI");
+    if (commit->expected.commit == 0) {
+        /* The first: what may be left of another, whose meta is gone, is not of this one. */
+        writes += tm_redis_put_unlink(store, partition, buckets);
+    }
     for (uint32_t b = 0; b < buckets; b++) {
         if (store->starts[b] != store->starts[b + 1]) {
             writes += put_bucket(store, commit, b, false);
@@ -215,7 +219,11 @@ static tm_status read_check(tm_redis_store *store, const tm_store_commit *commit
             break;
         }
         if (tm_redis_reply_type(reply) == TM_REDIS_ERROR) {
-            status = tm_redis_refused(store, reply, i == 0 ? "WATCH" : i == 1 ? "HMGET" : "a commit", error);
+            status = tm_redis_refused(store, tm_redis_reply_text(reply),
+                                      i == 0   ? "WATCH"
+                                      : i == 1 ? "HMGET"
+                                               : "a commit",
+                                      error);
             tm_redis_disconnect(store->connection); /* discards what is queued */
         } else if (i == 1) {
             status = judge(store, commit, buckets, reply, ret_check, error);
@@ -240,16 +248,15 @@ static tm_status execute(tm_redis_store *store, const tm_store_commit *commit, u
     TM_CRASH_POINT("redis_exec_before");
     tm_status status = tm_redis_send_more(store->connection, error);
     TM_CRASH_POINT("redis_exec_sent");
-    if (status != TM_OK) {
-        goto out; /* not sent */
+    if (status == TM_OK) {
+        status = tm_redis_receive(store->connection, &reply, error);
     }
-    status = tm_redis_receive(store->connection, &reply, error);
     if (status != TM_OK) {
         tm_redis_shard_of(store, commit->partition)->in_doubt = true; /* perhaps it is not even executed yet */
         goto out;
     }
     if (tm_redis_reply_type(reply) == TM_REDIS_ERROR) { /* nothing was written, and nothing may stay queued */
-        status = tm_redis_refused(store, reply, "EXEC", error);
+        status = tm_redis_refused(store, tm_redis_reply_text(reply), "EXEC", error);
         tm_redis_disconnect(store->connection);
         goto out;
     }

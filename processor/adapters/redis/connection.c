@@ -1,34 +1,19 @@
 #include "tidemark/adapters/redis/connection.h"
 
 #include <errno.h>
-#include <hiredis/hiredis.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
-#include "tls.h"
+#include "link.h"
 
 enum {
-    ELEMENTS_MAX = 1 << 22, /* of an array that is built in memory */
-    PAIR_KEY_MAX = 1024,    /* bytes of a key handed over by tm_redis_receive_pairs */
-    PIPELINE_KEEP = 8 << 20 /* bytes of the pipeline's memory kept between commands */
-};
-
-struct tm_redis_connection {
-    redisContext *context; /* NULL: not connected */
-    tm_buffer pipeline;
-    tm_redis_address address;
-    tm_redis_tls_files files;
-    int64_t connect_timeout_ms, command_timeout_ms;
-    uint32_t commands;    /* in the pipeline */
-    uint32_t outstanding; /* replies sent for and not yet received */
-    redisReplyObjectFunctions *original;
-    redisReplyObjectFunctions bounded;
-    tm_redis_tls *secrets; /* of rediss:// */
+    GUIDE_TIMEOUT_MS = 2000, /* of a server that is only asked where another one is: there are more to ask */
+    PAIR_KEY_MAX = 1024,     /* bytes of a key handed over by tm_redis_receive_pairs */
+    PIPELINE_KEEP = 8 << 20  /* bytes of the pipeline's memory kept between commands */
 };
 
 #ifdef TIDEMARK_REDIS_TLS
@@ -62,7 +47,7 @@ static tm_status check_tls(const tm_redis_connection *connection, const tm_redis
 #endif
     if (key != NULL && !connection->address.tls) {
         tm_status status =
-            tm_fail(error, TM_REJECT, "%s is for TLS, but the Redis URL does not begin with rediss://", key);
+            tm_fail(error, TM_REJECT, "%s is for TLS, but the Redis URL does not begin with rediss", key);
         tm_error_hint(error, "write redis.url: rediss://…, or leave the key out");
         return status;
     }
@@ -86,10 +71,82 @@ static bool replace_secret(char **text, const char *with)
     return *text != NULL;
 }
 
+/* The name of the server that the connection leads to, for messages; where there is none yet, that of the address. */
+static tm_status name_place(tm_redis_connection *connection, tm_error *error)
+{
+    const tm_redis_address *address = &connection->address;
+    const tm_redis_host *place = &connection->place;
+    char *name = NULL;
+    if (place->host == NULL || address->kind == TM_REDIS_SINGLE) {
+        name = strdup(address->name);
+    } else {
+        bool brackets = strchr(place->host, ':') != NULL;
+        if (asprintf(&name, "%s://%s%s%s:%d/%d", address->tls ? "rediss" : "redis", brackets ? "[" : "", place->host,
+                     brackets ? "]" : "", place->port, address->database) < 0) {
+            name = NULL;
+        }
+    }
+    if (name == NULL) {
+        return tm_fail(error, TM_FATAL, "out of memory");
+    }
+    free(connection->name);
+    connection->name = name;
+    return TM_OK;
+}
+
+tm_status tm_redis_connection_point(tm_redis_connection *connection, tm_slice host, int port, tm_error *error)
+{
+    if (connection->place.host != NULL && tm_slice_equal_text(host, connection->place.host) &&
+        connection->place.port == port) {
+        return TM_OK;
+    }
+    char *copy = strndup(host.data, host.length);
+    if (copy == NULL) {
+        return tm_fail(error, TM_FATAL, "out of memory");
+    }
+    tm_redis_disconnect(connection);
+    free(connection->place.host);
+    connection->place = (tm_redis_host){copy, port};
+    return name_place(connection, error);
+}
+
+/* Where it leads when it is made; a master that sentinels know is found when connecting. */
+static tm_status first_place(tm_redis_connection *connection, tm_error *error)
+{
+    const tm_redis_address *address = &connection->address;
+    switch (address->kind) {
+    case TM_REDIS_SENTINEL:
+        return name_place(connection, error);
+    case TM_REDIS_CLUSTER:
+        return tm_redis_connection_point(connection, tm_slice_of(address->hosts[0].host), address->hosts[0].port,
+                                         error);
+    case TM_REDIS_SINGLE:
+    default:
+        return tm_redis_connection_point(connection, tm_slice_of(address->host), address->port, error);
+    }
+}
+
+static tm_status take_options(tm_redis_connection *connection, const tm_redis_options *options, tm_error *error)
+{
+    bool copied = replace_secret(&connection->address.user, options->user) &&
+                  replace_secret(&connection->address.password, options->password) &&
+                  replace_secret(&connection->files.ca, options->ca_file) &&
+                  replace_secret(&connection->files.certificate, options->cert_file) &&
+                  replace_secret(&connection->files.key, options->key_file);
+    if (!copied) {
+        return tm_fail(error, TM_FATAL, "out of memory");
+    }
+    if (connection->address.user != NULL && connection->address.password == NULL) {
+        tm_fail(error, TM_REJECT, "a Redis user is named, but no password");
+        tm_error_hint(error, "write redis.password: !file PATH; a user without a password takes any");
+        return TM_REJECT;
+    }
+    return TM_OK;
+}
+
 tm_status tm_redis_connection_new(const tm_redis_options *options, tm_redis_connection **ret_connection,
                                   tm_error *error)
 {
-    tm_status status = TM_OK;
     tm_redis_connection *connection = calloc(1, sizeof(*connection));
     *ret_connection = NULL;
     if (connection == NULL) {
@@ -100,32 +157,56 @@ tm_status tm_redis_connection_new(const tm_redis_options *options, tm_redis_conn
         options->connect_timeout_ms > 0 ? options->connect_timeout_ms : TM_REDIS_TIMEOUT_DEFAULT;
     connection->command_timeout_ms =
         options->command_timeout_ms > 0 ? options->command_timeout_ms : TM_REDIS_TIMEOUT_DEFAULT;
-    status = tm_redis_address_parse(options->url, &connection->address, error);
-    if (status != TM_OK) {
-        goto out;
+    tm_status status = tm_redis_address_parse(options->url, &connection->address, error);
+    if (status == TM_OK) {
+        status = check_tls(connection, options, error);
     }
-    status = check_tls(connection, options, error);
-    if (status != TM_OK) {
-        goto out;
+    if (status == TM_OK) {
+        status = take_options(connection, options, error);
     }
-    bool copied = replace_secret(&connection->address.user, options->user) &&
-                  replace_secret(&connection->address.password, options->password) &&
-                  replace_secret(&connection->files.ca, options->ca_file) &&
-                  replace_secret(&connection->files.certificate, options->cert_file) &&
-                  replace_secret(&connection->files.key, options->key_file);
-    if (!copied) {
-        status = tm_fail(error, TM_FATAL, "out of memory");
-    } else if (connection->address.user != NULL && connection->address.password == NULL) {
-        status = tm_fail(error, TM_REJECT, "a Redis user is named, but no password");
-        tm_error_hint(error, "write redis.password: !file PATH; a user without a password takes any");
+    if (status == TM_OK) {
+        status = first_place(connection, error);
     }
-out:
     if (status != TM_OK) {
         tm_redis_connection_free(connection);
-        connection = NULL;
+        return status;
     }
     *ret_connection = connection;
-    return status;
+    return TM_OK;
+}
+
+tm_status tm_redis_connection_beside(const tm_redis_connection *model, tm_redis_beside purpose, tm_slice host, int port,
+                                     tm_redis_connection **ret_connection, tm_error *error)
+{
+    const tm_redis_address *from = &model->address;
+    bool sentinel = purpose == TM_REDIS_TO_SENTINEL;
+    tm_redis_connection *connection = calloc(1, sizeof(*connection));
+    *ret_connection = NULL;
+    if (connection == NULL) {
+        return tm_fail(error, TM_FATAL, "out of memory");
+    }
+    tm_redis_address *to = &connection->address;
+    tm_buffer_init(&connection->pipeline, TM_REDIS_REQUEST_MAX);
+    connection->connect_timeout_ms = model->connect_timeout_ms;
+    connection->command_timeout_ms = model->command_timeout_ms;
+    if (purpose != TM_REDIS_TO_NODE && model->connect_timeout_ms > GUIDE_TIMEOUT_MS) {
+        connection->connect_timeout_ms = connection->command_timeout_ms = GUIDE_TIMEOUT_MS;
+    }
+    to->kind = TM_REDIS_CLUSTER; /* it is named by its place, and nobody is asked where that is */
+    to->tls = from->tls;
+    bool copied = replace_secret(&to->user, sentinel ? from->sentinel_user : from->user) &&
+                  replace_secret(&to->password, sentinel ? from->sentinel_password : from->password) &&
+                  replace_secret(&to->name, from->name) && replace_secret(&connection->files.ca, model->files.ca) &&
+                  replace_secret(&connection->files.certificate, model->files.certificate) &&
+                  replace_secret(&connection->files.key, model->files.key);
+    tm_status status =
+        copied ? tm_redis_connection_point(connection, host, port, error) : tm_fail(error, TM_FATAL, "out of memory");
+    if (status != TM_OK) {
+        tm_redis_connection_free(connection);
+        return status;
+    }
+    *ret_connection = connection;
+    return TM_OK;
 }
 
 void tm_redis_connection_free(tm_redis_connection *connection)
@@ -137,25 +218,32 @@ void tm_redis_connection_free(tm_redis_connection *connection)
     tm_redis_tls_free(connection->secrets);
     tm_buffer_done(&connection->pipeline);
     tm_redis_address_done(&connection->address);
+    free(connection->place.host);
+    free(connection->name);
     free(connection->files.ca);
     free(connection->files.certificate);
     free(connection->files.key);
     free(connection);
 }
 
+const tm_redis_address *tm_redis_connection_address(const tm_redis_connection *connection)
+{
+    return &connection->address;
+}
+
 const char *tm_redis_connection_name(const tm_redis_connection *connection)
 {
-    return connection->address.name;
+    return connection->name;
 }
 
 /* ---- Commands as bytes (the RESP protocol: an array of bulk strings) ---- */
 
-static void put_command(tm_buffer *buffer, uint32_t arguments)
+void tm_redis_put_command(tm_buffer *buffer, uint32_t arguments)
 {
     tm_buffer_append_format(buffer, "*%" PRIu32 "\r\n", arguments);
 }
 
-static void put_argument(tm_buffer *buffer, tm_slice argument)
+void tm_redis_put_argument(tm_buffer *buffer, tm_slice argument)
 {
     char head[24];
     char *at = head + sizeof(head);
@@ -184,18 +272,18 @@ void tm_redis_begin(tm_redis_connection *connection)
 
 void tm_redis_command(tm_redis_connection *connection, uint32_t arguments)
 {
-    put_command(&connection->pipeline, arguments);
+    tm_redis_put_command(&connection->pipeline, arguments);
     connection->commands++;
 }
 
 void tm_redis_argument(tm_redis_connection *connection, tm_slice argument)
 {
-    put_argument(&connection->pipeline, argument);
+    tm_redis_put_argument(&connection->pipeline, argument);
 }
 
 void tm_redis_argument_text(tm_redis_connection *connection, const char *argument)
 {
-    put_argument(&connection->pipeline, tm_slice_of(argument));
+    tm_redis_put_argument(&connection->pipeline, tm_slice_of(argument));
 }
 
 void tm_redis_argument_integer(tm_redis_connection *connection, int64_t argument)
@@ -207,8 +295,7 @@ void tm_redis_argument_integer(tm_redis_connection *connection, int64_t argument
 
 /* ---- The connection ---- */
 
-/* Drops the connection and reports why, with what hiredis knows. */
-static tm_status broken(tm_redis_connection *connection, const char *doing, tm_error *error)
+tm_status tm_redis_broken(tm_redis_connection *connection, const char *doing, tm_error *error)
 {
     const redisContext *context = connection->context;
     const char *why = "out of memory";
@@ -218,13 +305,13 @@ static tm_status broken(tm_redis_connection *connection, const char *doing, tm_e
             why = "no answer in time";
         }
     }
-    tm_fail(error, TM_RETRY, "Redis at %s: %s: %s", connection->address.name, doing, why);
+    tm_fail(error, TM_RETRY, "Redis at %s: %s: %s", connection->name, doing, why);
     tm_redis_disconnect(connection);
     return TM_RETRY;
 }
 
-/* Writes everything, without the SIGPIPE that hiredis' own writing may raise. */
-static bool send_all(tm_redis_connection *connection, const tm_buffer *bytes)
+/* Without the SIGPIPE that hiredis' own writing may raise. */
+bool tm_redis_send_all(tm_redis_connection *connection, const tm_buffer *bytes)
 {
     redisContext *context = connection->context;
     size_t sent = 0;
@@ -255,147 +342,6 @@ static bool send_all(tm_redis_connection *connection, const tm_buffer *bytes)
     return true;
 }
 
-#if HIREDIS_MAJOR >= 1
-typedef size_t elements_count;
-#else
-typedef int elements_count;
-#endif
-
-/* hiredis' own, but for the size of an array, which it would believe. */
-static void *create_bounded_array(const redisReadTask *task, elements_count elements)
-{
-    const tm_redis_connection *connection = task->privdata;
-    return elements > ELEMENTS_MAX ? NULL : connection->original->createArray(task, elements);
-}
-
-static void bound_reader(tm_redis_connection *connection)
-{
-    redisReader *reader = connection->context->reader;
-    connection->original = reader->fn;
-    connection->bounded = *reader->fn;
-    connection->bounded.createArray = create_bounded_array;
-    reader->fn = &connection->bounded;
-    reader->privdata = connection;
-}
-
-static struct timeval timeval_of(int64_t ms)
-{
-    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
-}
-
-/* Whether what the server refuses may pass by itself. */
-static bool is_passing(tm_slice text)
-{
-    static const char *const passing[] = {"LOADING", "BUSY", "MASTERDOWN", "ERR max number of clients"};
-    bool found = false;
-    for (size_t i = 0; i < sizeof(passing) / sizeof(passing[0]); i++) {
-        found = found || tm_slice_has_prefix(text, tm_slice_of(passing[i]));
-    }
-    return found;
-}
-
-/* Introduces us: AUTH, SELECT, or a PING that shows whether the server wants a password. */
-static tm_status greet(tm_redis_connection *connection, tm_error *error)
-{
-    tm_status status = TM_OK;
-    tm_redis_reply *reply = NULL;
-    const char *asked[2];
-    uint32_t count = 0;
-    tm_buffer bytes;
-    tm_buffer_init(&bytes, (size_t)4 * TM_REDIS_URL_MAX);
-    if (connection->address.password != NULL) {
-        put_command(&bytes, connection->address.user != NULL ? 3 : 2);
-        put_argument(&bytes, TM_SLICE_LITERAL("AUTH"));
-        if (connection->address.user != NULL) {
-            put_argument(&bytes, tm_slice_of(connection->address.user));
-        }
-        put_argument(&bytes, tm_slice_of(connection->address.password));
-        asked[count++] = "AUTH";
-    }
-    if (connection->address.database != 0) {
-        char number[16];
-        snprintf(number, sizeof(number), "%d", connection->address.database);
-        put_command(&bytes, 2);
-        put_argument(&bytes, TM_SLICE_LITERAL("SELECT"));
-        put_argument(&bytes, tm_slice_of(number));
-        asked[count++] = "SELECT";
-    } else {
-        put_command(&bytes, 1);
-        put_argument(&bytes, TM_SLICE_LITERAL("PING"));
-        asked[count++] = "PING";
-    }
-    if (bytes.overflowed || !send_all(connection, &bytes)) {
-        status = broken(connection, "greeting", error);
-        goto out;
-    }
-    connection->outstanding = count;
-    for (uint32_t i = 0; i < count; i++) {
-        status = tm_redis_receive(connection, &reply, error);
-        if (status != TM_OK) {
-            goto out;
-        }
-        tm_slice text = tm_redis_reply_text(reply);
-        if (tm_redis_reply_type(reply) == TM_REDIS_ERROR && !tm_slice_has_prefix(text, TM_SLICE_LITERAL("NOPERM"))) {
-            status =
-                tm_fail(error, is_passing(text) ? TM_RETRY : TM_REJECT, "Redis at %s answers %s with: %.*s",
-                        connection->address.name, asked[i], (int)(text.length < 300 ? text.length : 300), text.data);
-            if (status == TM_REJECT) {
-                tm_error_hint(error, "check user, password and database number of the Redis URL");
-            }
-            tm_redis_disconnect(connection);
-            goto out;
-        }
-        tm_redis_reply_free(reply);
-        reply = NULL;
-    }
-out:
-    tm_redis_reply_free(reply);
-    if (bytes.data != NULL) {
-        explicit_bzero(bytes.data, bytes.capacity);
-    }
-    tm_buffer_done(&bytes);
-    return status;
-}
-
-tm_status tm_redis_connect(tm_redis_connection *connection, tm_error *error)
-{
-    if (connection->context != NULL) {
-        return TM_OK;
-    }
-    struct timeval timeout = timeval_of(connection->connect_timeout_ms);
-    connection->outstanding = 0;
-    errno = 0;
-    connection->context = connection->address.unix_socket
-                              ? redisConnectUnixWithTimeout(connection->address.host, timeout)
-                              : redisConnectWithTimeout(connection->address.host, connection->address.port, timeout);
-    if (connection->context == NULL || connection->context->err != 0) {
-        return broken(connection, "connecting", error);
-    }
-    if (redisSetTimeout(connection->context, timeval_of(connection->command_timeout_ms)) != REDIS_OK ||
-        (!connection->address.unix_socket && redisEnableKeepAlive(connection->context) != REDIS_OK)) {
-        return broken(connection, "connecting", error);
-    }
-    bound_reader(connection);
-    if (connection->address.tls) {
-        tm_status status = tm_redis_tls_start(&connection->secrets, connection->context, connection->address.host,
-                                              &connection->files, error);
-        if (status != TM_OK) {
-            tm_redis_disconnect(connection);
-            return status;
-        }
-    }
-    return greet(connection, error);
-}
-
-void tm_redis_disconnect(tm_redis_connection *connection)
-{
-    if (connection->context != NULL) {
-        redisFree(connection->context);
-        connection->context = NULL;
-    }
-    connection->outstanding = 0;
-}
-
 /* With no reply on its way, a readable socket can only mean that the server has gone: while we were idle, so that a new
    connection is enough and the caller needs not know. */
 static void drop_if_gone(tm_redis_connection *connection)
@@ -411,8 +357,8 @@ static void drop_if_gone(tm_redis_connection *connection)
 static tm_status send_pipeline(tm_redis_connection *connection, tm_error *error)
 {
     errno = 0;
-    if (!send_all(connection, &connection->pipeline)) {
-        return broken(connection, "sending", error);
+    if (!tm_redis_send_all(connection, &connection->pipeline)) {
+        return tm_redis_broken(connection, "sending", error);
     }
     connection->outstanding += connection->commands;
     return TM_OK;
@@ -422,7 +368,7 @@ tm_status tm_redis_send(tm_redis_connection *connection, tm_error *error)
 {
     if (connection->pipeline.overflowed) {
         return tm_fail(error, TM_FATAL, "a request to Redis at %s is beyond %d bytes, or out of memory",
-                       connection->address.name, TM_REDIS_REQUEST_MAX);
+                       connection->name, TM_REDIS_REQUEST_MAX);
     }
     drop_if_gone(connection);
     tm_status status = tm_redis_connect(connection, error);
@@ -432,7 +378,7 @@ tm_status tm_redis_send(tm_redis_connection *connection, tm_error *error)
 tm_status tm_redis_send_more(tm_redis_connection *connection, tm_error *error)
 {
     if (connection->context == NULL) {
-        return tm_fail(error, TM_RETRY, "Redis at %s: the connection broke", connection->address.name);
+        return tm_fail(error, TM_RETRY, "Redis at %s: the connection broke", connection->name);
     }
     return connection->pipeline.overflowed ? tm_redis_send(connection, error) : send_pipeline(connection, error);
 }
@@ -467,10 +413,10 @@ tm_status tm_redis_receive(tm_redis_connection *connection, tm_redis_reply **ret
     void *reply = NULL;
     *ret_reply = NULL;
     if (connection->context == NULL || connection->outstanding == 0) {
-        return tm_fail(error, TM_RETRY, "Redis at %s: there is no answer to wait for", connection->address.name);
+        return tm_fail(error, TM_RETRY, "Redis at %s: there is no answer to wait for", connection->name);
     }
     if (!read_reply(connection->context, &reply)) {
-        return broken(connection, "waiting for an answer", error);
+        return tm_redis_broken(connection, "waiting for an answer", error);
     }
     connection->outstanding--;
     *ret_reply = reply;
@@ -510,7 +456,7 @@ static void *pairs_text(const redisReadTask *task, char *text, size_t length)
     return state->status == TM_OK ? &nothing : NULL;
 }
 
-static void *pairs_array(const redisReadTask *task, elements_count elements)
+static void *pairs_array(const redisReadTask *task, tm_redis_elements elements)
 {
     pairs *state = task->privdata;
     state->misshapen = task->parent != NULL || elements % 2 != 0;
@@ -544,8 +490,9 @@ tm_status tm_redis_receive_pairs(tm_redis_connection *connection, tm_redis_pair 
                                                   .freeObject = pairs_release};
     pairs state = {.visit = visit, .context = context, .status = TM_OK};
     void *reply = NULL;
+    connection->refusal_length = 0;
     if (connection->context == NULL || connection->outstanding == 0) {
-        return tm_fail(error, TM_RETRY, "Redis at %s: there is no answer to wait for", connection->address.name);
+        return tm_fail(error, TM_RETRY, "Redis at %s: there is no answer to wait for", connection->name);
     }
     redisReader *reader = connection->context->reader;
     reader->fn = &functions;
@@ -562,14 +509,22 @@ tm_status tm_redis_receive_pairs(tm_redis_connection *connection, tm_redis_pair 
     }
     if (state.misshapen) {
         tm_redis_disconnect(connection);
-        return tm_fail(error, TM_RETRY, "Redis at %s answers with something else than pairs", connection->address.name);
+        return tm_fail(error, TM_RETRY, "Redis at %s answers with something else than pairs", connection->name);
     }
     if (!read) {
-        return broken(connection, "waiting for an answer", error);
+        return tm_redis_broken(connection, "waiting for an answer", error);
     }
     if (state.is_error) {
-        return tm_fail(error, TM_RETRY, "Redis at %s: %.*s", connection->address.name,
+        connection->refusal_length =
+            state.key_length < sizeof(connection->refusal) ? state.key_length : sizeof(connection->refusal);
+        memcpy(connection->refusal, state.key, connection->refusal_length);
+        return tm_fail(error, TM_RETRY, "Redis at %s: %.*s", connection->name,
                        (int)(state.key_length < 300 ? state.key_length : 300), state.key);
     }
     return TM_OK;
+}
+
+tm_slice tm_redis_refusal(const tm_redis_connection *connection)
+{
+    return (tm_slice){connection->refusal_length > 0 ? connection->refusal : NULL, connection->refusal_length};
 }

@@ -55,6 +55,10 @@ tm_status tm_redis_scan_accounts(void *context, int32_t partition, tm_store_visi
         status = tm_redis_receive_pairs(store->connection, visit_account, &wanted, error);
         TM_CRASH_POINT("redis_scan_bucket");
         if (status != TM_OK) {
+            tm_slice refusal = tm_redis_refusal(store->connection);
+            if (status == TM_RETRY && refusal.data != NULL) {
+                status = tm_redis_refused(store, refusal, "HGETALL", error);
+            }
             tm_redis_disconnect(store->connection); /* with the answers still on their way */
             return status;
         }
@@ -184,7 +188,7 @@ tm_status tm_redis_get_account(void *context, int32_t partition, tm_slice accoun
         return tm_fail(error, TM_RETRY, "shard %" PRId32 " is being removed or made anew at this moment", partition);
     }
     if (tm_redis_reply_type(store->kept) == TM_REDIS_ERROR) {
-        return tm_redis_refused(store, store->kept, "HGET", error);
+        return tm_redis_patient(tm_redis_refused(store, tm_redis_reply_text(store->kept), "HGET", error));
     }
     *ret_blob = tm_redis_reply_text(store->kept);
     return TM_OK;

@@ -13,8 +13,14 @@ typedef struct tm_redis_shard {
     bool in_doubt;    /* an EXEC was sent and not answered: it may still be on its way */
 } tm_redis_shard;
 
+typedef struct tm_redis_cluster tm_redis_cluster;
+
 typedef struct tm_redis_store {
-    tm_redis_connection *connection;
+    tm_redis_connection *connection; /* to the server that the call at hand is for */
+    tm_redis_connection *home;       /* to the one of the options; the same, but in a cluster */
+    tm_redis_cluster *cluster;       /* NULL: a single server, or the master that sentinels know */
+    bool moved;                      /* the call at hand was told of another server: nothing was done */
+    bool visited;                    /* the scan at hand has handed something over */
     char *prefix, *group;
     uint32_t buckets;       /* of shards claimed for the first time */
     tm_redis_reply *kept;   /* holds what the last answer's slices point into */
@@ -25,6 +31,8 @@ typedef struct tm_redis_store {
     tm_buffer warnings;
 } tm_redis_store;
 
+typedef tm_status (*tm_redis_node_visit)(tm_redis_store *store, void *context, tm_error *error);
+
 /* One argument of a command: the key PREFIX:{GROUP/PARTITION}:suffix, or :a:bucket. */
 void tm_redis_argument_key(tm_redis_store *store, int32_t partition, const char *suffix);
 void tm_redis_argument_bucket(tm_redis_store *store, int32_t partition, uint32_t bucket);
@@ -32,10 +40,9 @@ void tm_redis_argument_bucket(tm_redis_store *store, int32_t partition, uint32_t
 /* Text as a whole decimal number. */
 bool tm_redis_integer(tm_slice text, int64_t *ret_value);
 
-/* An answer that is an error, told in the port's classes: TM_FATAL for a key of the wrong type (an invariant), TM_RETRY
-   for all others. */
-tm_status tm_redis_refused(const tm_redis_store *store, const tm_redis_reply *reply, const char *doing,
-                           tm_error *error);
+/* An answer that is an error, told in the port's classes by the table of condition.h; the connection is dropped where
+   that says so, and in a cluster another server may be noted. */
+tm_status tm_redis_refused(tm_redis_store *store, tm_slice answer, const char *doing, tm_error *error);
 /* An answer of a shape that the command never has: TM_RETRY, and the connection is dropped. */
 tm_status tm_redis_strange(tm_redis_store *store, const char *doing, tm_error *error);
 /* Sends the pipeline and waits for the one answer of its one command; an error answer is told as above. */
@@ -49,8 +56,33 @@ tm_redis_shard *tm_redis_shard_of(tm_redis_store *store, int32_t partition); /* 
 bool tm_redis_shard_known(tm_redis_store *store, int32_t partition, uint32_t *ret_buckets);
 tm_status tm_redis_shard_remember(tm_redis_store *store, int32_t partition, uint32_t buckets, tm_error *error);
 uint32_t tm_redis_bucket_of(tm_slice account, uint32_t buckets);
+bool tm_redis_buckets_valid(int64_t buckets);
+/* UNLINK of all keys of a shard but meta. Returns the number of commands. */
+uint32_t tm_redis_put_unlink(tm_redis_store *store, int32_t partition, uint32_t buckets);
 
-/* The port's functions, one file each group. */
+/* ---- The server that holds a shard ---- */
+
+enum { TM_REDIS_GROUP = -1 }; /* instead of a partition: the values of the whole group */
+
+/* Makes the connection to the server of this shard the store's. TM_OK (a single server: always); TM_RETRY: nobody tells
+   where it is, or it is nowhere; TM_REJECT as tm_redis_connect; TM_FATAL. */
+tm_status tm_redis_route(tm_redis_store *store, int32_t partition, tm_error *error);
+/* Notes the answer MOVED. A single server that gives it turns out to be a cluster's. */
+void tm_redis_cluster_moved(tm_redis_store *store, tm_slice answer);
+/* Whatever failed may have been the map: it is asked for again before it is used. */
+void tm_redis_cluster_doubt(tm_redis_store *store);
+/* Visits every node that has slots, its connection the store's; stops at what is not TM_OK. TM_RETRY as well where
+   slots belong to nobody. */
+tm_status tm_redis_cluster_each(tm_redis_store *store, tm_redis_node_visit visit, void *context, tm_error *error);
+tm_status tm_redis_cluster_new(tm_redis_store *store, tm_error *error); /* the URL's servers are its first nodes */
+void tm_redis_cluster_free(tm_redis_cluster *cluster);                  /* NULL is allowed */
+
+/* The port's functions, one file each group, at the server that tm_redis_route chose. */
+tm_status tm_redis_claim(void *context, int32_t partition, int64_t generation, tm_store_state *ret_state,
+                         tm_error *error);
+tm_status tm_redis_read(void *context, int32_t partition, tm_store_state *ret_state, tm_error *error);
+tm_status tm_redis_remove(void *context, int32_t partition, tm_error *error);
+tm_status tm_redis_settle_group(void *context, const char *name, int64_t proposal, int64_t *ret_value, tm_error *error);
 tm_status tm_redis_commit(void *context, const tm_store_commit *commit, tm_error *error);
 tm_status tm_redis_scan_accounts(void *context, int32_t partition, tm_store_visit visit, void *visit_context,
                                  tm_error *error);

@@ -6,11 +6,10 @@
 #include <string.h>
 
 #include "shape.h"
+#include "tidemark/adapters/redis/condition.h"
 #include "tidemark/base/hash.h"
 
 enum {
-    PREFIX_MAX = 64,
-    GROUP_MAX = 255,
     NAME_MAX_BYTES = 64,
     CLAIM_ATTEMPTS = 16 /* others that claim at the same instant; each of them got through once */
 };
@@ -53,31 +52,20 @@ bool tm_redis_integer(tm_slice text, int64_t *ret_value)
     return true;
 }
 
-tm_status tm_redis_refused(const tm_redis_store *store, const tm_redis_reply *reply, const char *doing, tm_error *error)
+tm_status tm_redis_refused(tm_redis_store *store, tm_slice answer, const char *doing, tm_error *error)
 {
-    tm_slice text = tm_redis_reply_text(reply);
-    bool wrong_type = tm_slice_has_prefix(text, TM_SLICE_LITERAL("WRONGTYPE"));
-    tm_status status = tm_fail(error, wrong_type ? TM_FATAL : TM_RETRY, "Redis at %s answers %s with: %.*s",
+    const tm_redis_condition *condition = tm_redis_condition_of(answer);
+    tm_status status = tm_fail(error, condition->status, "Redis at %s answers %s with: %.*s",
                                tm_redis_connection_name(store->connection), doing,
-                               (int)(text.length < 400 ? text.length : 400), text.data);
-    if (wrong_type) {
-        tm_error_hint(error, "another program writes under the prefix '%s'; give tidemark one of its own",
-                      store->prefix);
-    } else if (tm_slice_has_prefix(text, TM_SLICE_LITERAL("READONLY"))) {
-        tm_error_hint(error, "this server is a replica: point redis.url at the primary");
-    } else if (tm_slice_has_prefix(text, TM_SLICE_LITERAL("MOVED")) ||
-               tm_slice_has_prefix(text, TM_SLICE_LITERAL("ASK")) ||
-               tm_slice_has_prefix(text, TM_SLICE_LITERAL("CROSSSLOT"))) {
-        tm_error_hint(error, "a cluster of several Redis servers is not followed: point redis.url at a single primary");
-    } else if (tm_slice_has_prefix(text, TM_SLICE_LITERAL("OOM"))) {
-        tm_error_hint(error, "Redis is at maxmemory: raise it");
-    } else if (tm_slice_has_prefix(text, TM_SLICE_LITERAL("NOPERM")) ||
-               tm_slice_has_prefix(text, TM_SLICE_LITERAL("NOAUTH"))) {
-        tm_error_hint(
-            error,
-            "give the Redis user WATCH, MULTI, EXEC, DISCARD, GET, SET, HGET, HMGET, HGETALL, HSET, HDEL, HINCRBY, "
-            "XADD, XTRIM, XRANGE and UNLINK on keys %s:*",
-            store->prefix);
+                               (int)(answer.length < 400 ? answer.length : 400), answer.data);
+    if (condition->hint != NULL) {
+        tm_error_hint(error, "%s", condition->hint);
+    }
+    if (strcmp(condition->word, "MOVED") == 0) {
+        tm_redis_cluster_moved(store, answer);
+    }
+    if (condition->leave) {
+        tm_redis_disconnect(store->connection);
     }
     return status;
 }
@@ -102,7 +90,7 @@ tm_status tm_redis_ask(tm_redis_store *store, const char *doing, tm_redis_reply 
         status = tm_redis_receive(store->connection, ret_reply, error);
     }
     if (status == TM_OK && tm_redis_reply_type(*ret_reply) == TM_REDIS_ERROR) {
-        status = tm_redis_refused(store, *ret_reply, doing, error);
+        status = tm_redis_refused(store, tm_redis_reply_text(*ret_reply), doing, error);
         tm_redis_reply_free(*ret_reply);
         *ret_reply = NULL;
     }
@@ -159,7 +147,7 @@ tm_status tm_redis_shard_remember(tm_redis_store *store, int32_t partition, uint
     return TM_OK;
 }
 
-static bool buckets_valid(int64_t buckets)
+bool tm_redis_buckets_valid(int64_t buckets)
 {
     return buckets > 0 && buckets <= TM_REDIS_BUCKETS_MAX && (buckets & (buckets - 1)) == 0;
 }
@@ -203,7 +191,7 @@ static tm_status parse_meta(tm_redis_store *store, int32_t partition, const tm_r
 {
     *ret_meta = (shard_meta){.state = {.position = {.next = {-1, -1}}}, .generation = -1};
     if (tm_redis_reply_type(reply) == TM_REDIS_ERROR) {
-        return tm_redis_refused(store, reply, "HMGET", error);
+        return tm_redis_refused(store, tm_redis_reply_text(reply), "HMGET", error);
     }
     if (tm_redis_reply_count(reply) != META_FIELDS) {
         return tm_redis_strange(store, "HMGET", error);
@@ -213,9 +201,10 @@ static tm_status parse_meta(tm_redis_store *store, int32_t partition, const tm_r
         field[i] = tm_redis_reply_text(tm_redis_reply_at(reply, i));
     }
     int64_t buckets = 0;
-    bool readable = (field[1].data == NULL || tm_redis_integer(field[1], &ret_meta->state.epoch)) &&
-                    (field[2].data == NULL || tm_redis_integer(field[2], &ret_meta->generation)) &&
-                    (field[3].data == NULL || (tm_redis_integer(field[3], &buckets) && buckets_valid(buckets)));
+    bool readable =
+        (field[1].data == NULL || tm_redis_integer(field[1], &ret_meta->state.epoch)) &&
+        (field[2].data == NULL || tm_redis_integer(field[2], &ret_meta->generation)) &&
+        (field[3].data == NULL || (tm_redis_integer(field[3], &buckets) && tm_redis_buckets_valid(buckets)));
     if (field[0].data != NULL) {
         ret_meta->state.present = true;
         readable = readable && buckets > 0 && parse_position(field[0], &ret_meta->state.position);
@@ -270,7 +259,7 @@ static tm_status end_doubt(tm_redis_store *store, tm_redis_shard *shard, tm_erro
     return status;
 }
 
-static tm_status redis_read(void *context, int32_t partition, tm_store_state *ret_state, tm_error *error)
+tm_status tm_redis_read(void *context, int32_t partition, tm_store_state *ret_state, tm_error *error)
 {
     tm_redis_store *store = context;
     shard_meta meta = {0};
@@ -347,7 +336,7 @@ static tm_status claim_write(tm_redis_store *store, int32_t partition, const sha
         tm_redis_reply_free(reply);
         status = tm_redis_receive(connection, &reply, error);
         if (status == TM_OK && tm_redis_reply_type(reply) == TM_REDIS_ERROR) {
-            status = tm_redis_refused(store, reply, "MULTI, HSET, EXEC", error);
+            status = tm_redis_refused(store, tm_redis_reply_text(reply), "MULTI, HSET, EXEC", error);
             tm_redis_disconnect(connection);
         }
     }
@@ -355,15 +344,15 @@ static tm_status claim_write(tm_redis_store *store, int32_t partition, const sha
         *ret_done = tm_redis_reply_type(reply) == TM_REDIS_ARRAY;
         const tm_redis_reply *written = tm_redis_reply_at(reply, 0);
         if (written != NULL && tm_redis_reply_type(written) == TM_REDIS_ERROR) {
-            status = tm_redis_refused(store, written, "HSET", error);
+            status = tm_redis_refused(store, tm_redis_reply_text(written), "HSET", error);
         }
     }
     tm_redis_reply_free(reply);
     return status;
 }
 
-static tm_status redis_claim(void *context, int32_t partition, int64_t generation, tm_store_state *ret_state,
-                             tm_error *error)
+tm_status tm_redis_claim(void *context, int32_t partition, int64_t generation, tm_store_state *ret_state,
+                         tm_error *error)
 {
     tm_redis_store *store = context;
     *ret_state = (tm_store_state){0};
@@ -410,8 +399,28 @@ static tm_status redis_claim(void *context, int32_t partition, int64_t generatio
 
 /* ---- The rest ---- */
 
+uint32_t tm_redis_put_unlink(tm_redis_store *store, int32_t partition, uint32_t buckets)
+{
+    tm_redis_connection *connection = store->connection;
+    uint32_t commands = 1;
+    tm_redis_command(connection, 3);
+    tm_redis_argument_text(connection, "UNLINK");
+    tm_redis_argument_key(store, partition, "out");
+    tm_redis_argument_key(store, partition, "dup");
+    for (uint32_t from = 0; from < buckets; from += TM_REDIS_FIELDS_MAX) {
+        uint32_t to = buckets - from > TM_REDIS_FIELDS_MAX ? from + TM_REDIS_FIELDS_MAX : buckets;
+        tm_redis_command(connection, 1 + to - from);
+        tm_redis_argument_text(connection, "UNLINK");
+        for (uint32_t bucket = from; bucket < to; bucket++) {
+            tm_redis_argument_bucket(store, partition, bucket);
+        }
+        commands++;
+    }
+    return commands;
+}
+
 /* Deletes all keys of a shard at once: a half-removed shard could be taken for a whole one. */
-static tm_status redis_remove(void *context, int32_t partition, tm_error *error)
+tm_status tm_redis_remove(void *context, int32_t partition, tm_error *error)
 {
     tm_redis_store *store = context;
     tm_redis_connection *connection = store->connection;
@@ -427,27 +436,17 @@ static tm_status redis_remove(void *context, int32_t partition, tm_error *error)
     tm_redis_begin(connection);
     tm_redis_command(connection, 1);
     tm_redis_argument_text(connection, "MULTI");
-    tm_redis_command(connection, 4);
+    tm_redis_command(connection, 2);
     tm_redis_argument_text(connection, "UNLINK");
     tm_redis_argument_key(store, partition, "meta");
-    tm_redis_argument_key(store, partition, "out");
-    tm_redis_argument_key(store, partition, "dup");
-    for (uint32_t from = 0; from < buckets; from += TM_REDIS_FIELDS_MAX) {
-        uint32_t to = buckets - from > TM_REDIS_FIELDS_MAX ? from + TM_REDIS_FIELDS_MAX : buckets;
-        tm_redis_command(connection, 1 + to - from);
-        tm_redis_argument_text(connection, "UNLINK");
-        for (uint32_t bucket = from; bucket < to; bucket++) {
-            tm_redis_argument_bucket(store, partition, bucket);
-        }
-        answers++;
-    }
+    answers += tm_redis_put_unlink(store, partition, buckets);
     tm_redis_command(connection, 1);
     tm_redis_argument_text(connection, "EXEC");
     status = tm_redis_send(connection, error);
     for (uint32_t i = 0; i < answers && status == TM_OK; i++) {
         status = tm_redis_receive(connection, &reply, error);
         if (status == TM_OK && tm_redis_reply_type(reply) == TM_REDIS_ERROR) {
-            status = tm_redis_refused(store, reply, "MULTI, UNLINK, EXEC", error);
+            status = tm_redis_refused(store, tm_redis_reply_text(reply), "MULTI, UNLINK, EXEC", error);
             tm_redis_disconnect(connection);
         }
         tm_redis_reply_free(reply);
@@ -456,8 +455,7 @@ static tm_status redis_remove(void *context, int32_t partition, tm_error *error)
     return tm_redis_patient(status);
 }
 
-static tm_status redis_settle_group(void *context, const char *name, int64_t proposal, int64_t *ret_value,
-                                    tm_error *error)
+tm_status tm_redis_settle_group(void *context, const char *name, int64_t proposal, int64_t *ret_value, tm_error *error)
 {
     tm_redis_store *store = context;
     tm_redis_connection *connection = store->connection;
@@ -487,7 +485,7 @@ static tm_status redis_settle_group(void *context, const char *name, int64_t pro
     tm_redis_reply_free(reply);
     status = tm_redis_receive(connection, &reply, error);
     if (status == TM_OK && tm_redis_reply_type(reply) == TM_REDIS_ERROR) {
-        status = tm_redis_refused(store, reply, "GET", error);
+        status = tm_redis_refused(store, tm_redis_reply_text(reply), "GET", error);
     } else if (status == TM_OK && !tm_redis_integer(tm_redis_reply_text(reply), ret_value)) {
         status = tm_fail(error, TM_FATAL, "the key %s of Redis at %s holds no whole number", key,
                          tm_redis_connection_name(connection));
@@ -495,80 +493,4 @@ static tm_status redis_settle_group(void *context, const char *name, int64_t pro
 out:
     tm_redis_reply_free(reply);
     return tm_redis_patient(status);
-}
-
-static void redis_close(void *context)
-{
-    tm_redis_store *store = context;
-    if (store == NULL) {
-        return;
-    }
-    forget_kept(store);
-    tm_redis_connection_free(store->connection);
-    tm_buffer_done(&store->warnings);
-    free(store->shards);
-    free(store->order);
-    free(store->starts);
-    free(store->prefix);
-    free(store->group);
-    free(store);
-}
-
-/* True when `text` can stand in a key: not empty, not too long, nothing that would end or move the hash tag. */
-static bool key_part_valid(const char *text, size_t maximum)
-{
-    return text != NULL && text[0] != '\0' && strlen(text) <= maximum && strpbrk(text, "{}") == NULL;
-}
-
-tm_status tm_redis_store_open(const tm_redis_store_options *options, tm_store *ret_store, tm_error *error)
-{
-    const char *prefix = options->prefix != NULL ? options->prefix : "tm";
-    uint32_t buckets = options->buckets != 0 ? options->buckets : TM_REDIS_BUCKETS_DEFAULT;
-    tm_status status = TM_OK;
-    *ret_store = (tm_store){0};
-    if (!key_part_valid(prefix, PREFIX_MAX)) {
-        return tm_fail(error, TM_REJECT, "the prefix of Redis keys has to be 1 to %d bytes without braces", PREFIX_MAX);
-    }
-    if (!key_part_valid(options->group, GROUP_MAX)) {
-        return tm_fail(error, TM_REJECT, "the group has to be 1 to %d bytes without braces, as Redis keys need it",
-                       GROUP_MAX);
-    }
-    if (!buckets_valid(buckets)) {
-        return tm_fail(error, TM_REJECT, "the number of buckets has to be a power of two up to %d, not %" PRIu32,
-                       TM_REDIS_BUCKETS_MAX, buckets);
-    }
-    tm_redis_store *store = calloc(1, sizeof(*store));
-    if (store == NULL) {
-        return tm_fail(error, TM_FATAL, "out of memory");
-    }
-    tm_buffer_init(&store->warnings, 4096);
-    store->buckets = buckets;
-    store->prefix = strdup(prefix);
-    store->group = strdup(options->group);
-    status = tm_redis_connection_new(&options->redis, &store->connection, error);
-    if (status == TM_OK && (store->prefix == NULL || store->group == NULL)) {
-        status = tm_fail(error, TM_FATAL, "out of memory");
-    }
-    if (status != TM_OK) {
-        redis_close(store);
-        return status;
-    }
-    *ret_store = (tm_store){.context = store,
-                            .claim = redis_claim,
-                            .read = redis_read,
-                            .commit = tm_redis_commit,
-                            .scan_accounts = tm_redis_scan_accounts,
-                            .scan_fingerprints = tm_redis_scan_fingerprints,
-                            .scan_outbox = tm_redis_scan_outbox,
-                            .get_account = tm_redis_get_account,
-                            .remove = redis_remove,
-                            .settle_group = redis_settle_group,
-                            .check = tm_redis_check,
-                            .close = redis_close};
-    return TM_OK;
-}
-
-const char *tm_redis_store_warnings(const tm_store *store)
-{
-    return tm_buffer_text(&((tm_redis_store *)store->context)->warnings);
 }

@@ -1,5 +1,6 @@
 /* One connection to one Redis server: where it is, who we are, how long we wait. It is made on the first use and made
-   again on the first use after it broke; whatever broke it is reported by the call that met it. Not thread-safe. */
+   again on the first use after it broke; whatever broke it is reported by the call that met it. Before sentinels, it is
+   made to whichever server is the master at that moment. Not thread-safe. */
 #ifndef TIDEMARK_ADAPTERS_REDIS_CONNECTION_H
 #define TIDEMARK_ADAPTERS_REDIS_CONNECTION_H
 
@@ -33,7 +34,21 @@ tm_status tm_redis_connection_new(const tm_redis_options *options, tm_redis_conn
                                   tm_error *error);
 void tm_redis_connection_free(tm_redis_connection *connection); /* NULL is allowed */
 
-/* The URL without the password, for messages; lives as long as the connection. */
+typedef enum tm_redis_beside {
+    TM_REDIS_TO_NODE,    /* as the same user, to work with */
+    TM_REDIS_TO_GUIDE,   /* as the same user, to ask where others are: left sooner when it does not answer */
+    TM_REDIS_TO_SENTINEL /* likewise, as the user that the address names for sentinels */
+} tm_redis_beside;
+
+/* Another connection with the same options, to this host and port. TM_OK: freed with tm_redis_connection_free. TM_FATAL
+   without memory. */
+tm_status tm_redis_connection_beside(const tm_redis_connection *model, tm_redis_beside purpose, tm_slice host, int port,
+                                     tm_redis_connection **ret_connection, tm_error *error);
+/* Leads to this host and port from now on; the connection to another is dropped. TM_OK; TM_FATAL without memory. */
+tm_status tm_redis_connection_point(tm_redis_connection *connection, tm_slice host, int port, tm_error *error);
+const tm_redis_address *tm_redis_connection_address(const tm_redis_connection *connection);
+
+/* The server's URL without the password, for messages; lives until the connection leads elsewhere. */
 const char *tm_redis_connection_name(const tm_redis_connection *connection);
 /* "hiredis 0.14.1 without TLS": what this build can do, for `version`. Static storage. */
 const char *tm_redis_build(void);
@@ -82,8 +97,9 @@ const tm_redis_reply *tm_redis_reply_at(const tm_redis_reply *reply, uint32_t in
 /* Waits for the next reply, an array of pairs of texts (HGETALL), and hands each pair over as it arrives, without
    building the reply. The slices live during the call, which must not use the connection. A visit that returns other
    than TM_OK is the last one; the status is returned and the connection dropped. An error reply, or another shape,
-   gives TM_RETRY with its text. */
+   gives TM_RETRY with its text; an error reply is then tm_redis_refusal, otherwise absent. */
 typedef tm_status (*tm_redis_pair)(void *context, tm_slice key, tm_slice value);
 tm_status tm_redis_receive_pairs(tm_redis_connection *connection, tm_redis_pair visit, void *context, tm_error *error);
+tm_slice tm_redis_refusal(const tm_redis_connection *connection);
 
 #endif

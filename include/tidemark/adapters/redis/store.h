@@ -1,4 +1,6 @@
-/* The store port on Redis: all keys of a shard under one hash tag, written in one transaction a commit.
+/* The store port on Redis: all keys of a shard under one hash tag, written in one transaction a commit. Redis is a
+   single server, whichever server its sentinels call the master, or a cluster, in which each shard has one slot and so
+   one node.
 
      PREFIX:{GROUP/P}:meta       hash   position "usage:accounts:n", epoch, generation, buckets, meta (opaque bytes);
                                          settled: how often an unanswered commit had to be settled
@@ -36,6 +38,9 @@ typedef struct tm_redis_store_options {
 /* Checks the options; connects at the first call. TM_OK: *ret_store is closed with its close(). TM_REJECT: the options
    are wrong. TM_FATAL without memory. */
 tm_status tm_redis_store_open(const tm_redis_store_options *options, tm_store *ret_store, tm_error *error);
+
+/* The slot that a key has in a cluster: of its hash tag, where it has one. */
+uint32_t tm_redis_slot(tm_slice key);
 
 /* What check() could not verify or advises, one sentence a line, "" when nothing; lives until the next check(). */
 const char *tm_redis_store_warnings(const tm_store *store);
