@@ -7,6 +7,7 @@
 #include "tidemark/adapters/redis/store.h"
 #include "tidemark/adapters/system/clock.h"
 #include "tidemark/commands/commands.h"
+#include "tidemark/commands/permissions.h"
 #include "tidemark/commands/setup.h"
 
 enum { CONNECT_MS = 15000, EDGES_MS = 60000, PARTITIONS_MAX = 100000 };
@@ -306,12 +307,14 @@ static int run(const tm_command *command, int argc, char **argv)
 {
     tm_setup_options options = {0};
     checking c = {.command = command};
-    bool offline = false;
+    bool offline = false, permissions = false;
     const tm_option table[] = {
         {"config", "FILE", "tidemark.yaml (default: tidemark.yaml here, unless only --rules is given)", TM_OPTION_TEXT,
          &options.configuration},
         {"rules", "FILE", "the rules (default: those the configuration names)", TM_OPTION_TEXT, &options.rules},
         {"offline", NULL, "look at the files only", TM_OPTION_FLAG, &offline},
+        {"permissions", NULL, "print what has to be allowed in Kafka and Redis, and ask neither", TM_OPTION_FLAG,
+         &permissions},
         {"json", NULL, "one JSON object", TM_OPTION_FLAG, &c.json},
     };
     int status;
@@ -334,6 +337,13 @@ static int run(const tm_command *command, int argc, char **argv)
     }
     free(found);
     tm_buffer_init(&c.findings, 16 << 20);
+    if (permissions) {
+        tm_permissions_print(&setup, c.json, &c.findings);
+        fputs(tm_buffer_text(&c.findings), stdout);
+        tm_buffer_done(&c.findings);
+        tm_setup_done(&setup);
+        return EX_OK;
+    }
     check_pack(&c, &setup, with_configuration);
     tm_time first = TM_TIME_NONE;
     if (with_configuration && !offline) {
@@ -356,7 +366,9 @@ const tm_command tm_command_check = {
     .arguments = "",
     .text =
         "Reads the configuration and the rules and shows every error with its line. When they are good it asks Kafka\n"
-        "and Redis too, and tells how far back each metric is kept and from when on each rule can answer.\n\n"
+        "and Redis too, and tells how far back each metric is kept and from when on each rule can answer.\n"
+        "With --permissions it prints the commands for an administrator of Kafka and Redis that allow what this\n"
+        "configuration needs, and nothing beyond.\n\n"
         "Exit status: 0 good, 66 a file is not there, 69 a server does not answer, 78 a file is wrong, or a topic\n"
         "or the Redis server is not as it has to be.",
     .run = run,

@@ -374,6 +374,7 @@ Test(store_redis, users_and_what_they_may)
     redis_server_start(&server, NULL, NULL);
     tm_redis_connection *plain = redis_server_open(server.url);
     redis_do(plain, "ACL", "SETUSER", "few", "on", ">s3cret/@", "~tm:*", "+@all", "-config", "-role", "-info", "-ping");
+    redis_do(plain, "ACL", "SETUSER", "noselect", "on", ">s3cret/@", "~tm:*", "+@all", "-select");
     redis_do(plain, "ACL", "SETUSER", "noxtrim", "on", ">s3cret/@", "~tm:*", "+@all", "-xtrim");
     snprintf(url, sizeof(url), "unix://few:s3cret%%2F%%40@%s", server.socket);
     tm_store few = open_store(url, 0);
@@ -397,7 +398,7 @@ Test(store_redis, users_and_what_they_may)
     cr_assert_eq(tm_redis_store_open(&beside, &other_way, &error), TM_OK, "%s", error.what);
     cr_assert_eq(sc_stored_commit(&other_way, 1), 1);
     other_way.close(other_way.context);
-    const tm_redis_store_options nameless = {.redis = {.url = server.url, .user = "few"}, .group = "g"};
+    const tm_redis_store_options nameless = {.redis = {.url = "unix:///x", .user = "few"}, .group = "g"};
     cr_assert_eq(tm_redis_store_open(&nameless, &other_way, &error), TM_REJECT);
     cr_assert_not_null(strstr(error.what, "no password"), "%s", error.what);
     /* without, and with a wrong password, which is not shown */
@@ -421,6 +422,17 @@ Test(store_redis, users_and_what_they_may)
     cr_assert_eq(far.check(far.context, &error), TM_REJECT);
     cr_assert_not_null(strstr(error.what, "SELECT"), "%s", error.what);
     far.close(far.context);
+    /* another database than 0 is never exchanged for it in silence */
+    snprintf(url, sizeof(url), "unix://noselect:s3cret%%2F%%40@%s?db=1", server.socket);
+    tm_store noselect = open_store(url, 0);
+    cr_assert_eq(noselect.check(noselect.context, &error), TM_REJECT);
+    cr_assert_not_null(strstr(error.what, "SELECT"), "%s", error.what);
+    noselect.close(noselect.context);
+    snprintf(url, sizeof(url), "%s?db=1", server.url);
+    tm_store other = open_store(url, 0);
+    cr_assert_eq(other.check(other.context, &error), TM_OK, "%s", error.what);
+    cr_assert_eq(sc_stored_commit(&other, 1), 0);
+    other.close(other.context);
     few.close(few.context);
     noxtrim.close(noxtrim.context);
     tm_redis_connection_free(plain);

@@ -522,8 +522,16 @@ class RedisError(Exception):
     """Redis answered with an error."""
 
 
+def store_permissions():
+    """The words of ACL SETUSER that allow what the store's adapter says it needs, and nothing else."""
+    source = (ROOT / "processor" / "adapters" / "redis" / "permissions.c").read_text()
+    return ["resetkeys", "~tm:*", "resetchannels", "-@all", *re.findall(r'"(\+[a-z|]+)"', source)]
+
+
 class Redis:
-    """A private redis-server. options: {"appendonly": "yes", ...}; unix=True listens on a socket file instead of a port."""
+    """A private redis-server. options: {"appendonly": "yes", ...}; unix=True listens on a socket file instead of a port.
+
+    Its `url` is for a user that may do only what the documents list; command() may do everything."""
 
     def __init__(self, options=None, unix=False):
         self.dir = temp_dir("tidemark-redis-")
@@ -536,7 +544,7 @@ class Redis:
 
     @property
     def url(self):
-        return f"unix://{self.socket}" if self.socket else f"redis://127.0.0.1:{self.port}/0"
+        return f"unix://tidemark:limited@{self.socket}" if self.socket else f"redis://tidemark:limited@127.0.0.1:{self.port}/0"
 
     def start(self, timeout=30.0):
         """Starts it, on the same port and files when it ran before, and returns the URL once it answers."""
@@ -552,6 +560,7 @@ class Redis:
                 argv += ["--unixsocket", str(self.socket)]
             for name, value in self.options.items():
                 argv += [f"--{name}", *([""] if value == "" else str(value).split())]
+            argv += ["--user", "tidemark", "on", ">limited", *store_permissions()]
             with open(self.log, "ab") as log:
                 self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                                                 preexec_fn=_die_with_parent)
@@ -651,6 +660,11 @@ class Redis:
             except RedisError as error:
                 items.append(error)
         return items
+
+    def refusals(self):
+        """What the user of `url` was refused since the start, or since ACL LOG RESET: it would need it."""
+        entries = [dict(zip(row[::2], row[1::2])) for row in self.command("ACL", "LOG")]
+        return [f"{e['reason']} {e['object']}" for e in entries if e["username"] == "tidemark"]
 
     def everything(self):
         """Every key with all that is in it, as bytes: what an erasure must leave no trace in."""
@@ -785,7 +799,13 @@ class TestCase(unittest.TestCase):
             self._redis = Redis()
             self.addCleanup(self._redis.kill)
             self._redis.start()
+            self.addCleanup(self._expect_no_refusals)
         return self._redis
+
+    def _expect_no_refusals(self):
+        if self._redis.process and self._redis.process.poll() is None:
+            with contextlib.suppress(OSError, RedisError):
+                self.assertEqual(self._redis.refusals(), [], "name it in processor/adapters/redis/permissions.c")
 
     @property
     def tidemark(self):

@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tidemark/adapters/redis/connection.h"
+#include "tidemark/adapters/redis/store.h"
 
 typedef struct redis_server {
     char directory[64];
@@ -36,6 +36,10 @@ static inline void redis_server_launch(redis_server *server, const char *option,
     server->pid = fork();
     cr_assert_geq(server->pid, 0);
     if (server->pid == 0) {
+        /* The store's user may do what the documents say that it needs, and nothing else. */
+        tm_buffer allowed;
+        tm_buffer_init(&allowed, 4096);
+        tm_redis_permissions(NULL, &allowed);
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(out[1], 1);
         close(out[0]);
@@ -43,9 +47,11 @@ static inline void redis_server_launch(redis_server *server, const char *option,
         if (chdir(server->directory) != 0) {
             _exit(1);
         }
-        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", server->socket, "--save", "",
-               "--appendonly", "no", "--daemonize", "no", option != NULL ? option : "--loglevel",
-               value != NULL ? value : "notice", (char *)NULL);
+        execlp("sh", "sh", "-f", "-c",
+               "exec redis-server --port 0 --unixsocket \"$1\" --save '' --appendonly no --daemonize no \"$2\" \"$3\" "
+               "--user tidemark on '>limited' $4",
+               "sh", server->socket, option != NULL ? option : "--loglevel", value != NULL ? value : "notice",
+               tm_buffer_text(&allowed), (char *)NULL);
         _exit(127);
     }
     close(out[1]);
@@ -67,7 +73,7 @@ static inline void redis_server_place(redis_server *server)
     snprintf(server->directory, sizeof(server->directory), "/tmp/tidemark-redis-XXXXXX");
     cr_assert_not_null(mkdtemp(server->directory));
     snprintf(server->socket, sizeof(server->socket), "%s/s", server->directory);
-    snprintf(server->url, sizeof(server->url), "unix://%s", server->socket);
+    snprintf(server->url, sizeof(server->url), "unix://tidemark:limited@%s", server->socket);
 }
 
 static inline void redis_server_start(redis_server *server, const char *option, const char *value)
@@ -84,19 +90,17 @@ static inline void redis_server_kill(redis_server *server)
     unlink(server->socket);
 }
 
-static inline void redis_server_stop(redis_server *server)
-{
-    redis_server_kill(server);
-    rmdir(server->directory);
-}
-
 /* ---- Plain commands ---- */
 
+/* As one who may do everything, whoever the URL names. */
 static inline tm_redis_connection *redis_server_open(const char *url)
 {
     tm_error error = {0};
     tm_redis_connection *connection = NULL;
-    tm_redis_options options = {.url = url};
+    const char *place = strchr(url, '@');
+    char own[160];
+    snprintf(own, sizeof(own), "unix://%s", place != NULL ? place + 1 : url + strlen("unix://"));
+    tm_redis_options options = {.url = own};
     cr_assert_eq(tm_redis_connection_new(&options, &connection, &error), TM_OK, "%s", error.what);
     return connection;
 }
@@ -133,6 +137,39 @@ static inline tm_redis_reply *redis_say(tm_redis_connection *connection, ...)
                       tm_redis_reply_text(done_).data);                                                                \
         tm_redis_reply_free(done_);                                                                                    \
     } while (0)
+
+/* Whatever the store's user was refused, it would need: so nothing may be in the log of refusals. */
+static inline void redis_server_expect_no_refusals(const redis_server *server)
+{
+    tm_error error = {0};
+    tm_redis_connection *connection = redis_server_open(server->url);
+    if (tm_redis_connect(connection, &error) == TM_OK) { /* else a test has shut us out */
+        tm_redis_reply *refusals = redis_say(connection, "ACL", "LOG", (const char *)NULL);
+        for (uint32_t i = 0; i < tm_redis_reply_count(refusals); i++) {
+            char object[64] = "", user[64] = "";
+            const tm_redis_reply *one = tm_redis_reply_at(refusals, i);
+            for (uint32_t j = 0; j + 1 < tm_redis_reply_count(one); j += 2) {
+                tm_slice name = tm_redis_reply_text(tm_redis_reply_at(one, j));
+                tm_slice text = tm_redis_reply_text(tm_redis_reply_at(one, j + 1));
+                if (tm_slice_equal_text(name, "object")) {
+                    snprintf(object, sizeof(object), "%.*s", (int)text.length, text.data);
+                } else if (tm_slice_equal_text(name, "username")) {
+                    snprintf(user, sizeof(user), "%.*s", (int)text.length, text.data);
+                }
+            }
+            cr_assert_str_neq(user, "tidemark", "Redis refused '%s': name it in adapters/redis/permissions.c", object);
+        }
+        tm_redis_reply_free(refusals);
+    }
+    tm_redis_connection_free(connection);
+}
+
+static inline void redis_server_stop(redis_server *server)
+{
+    redis_server_expect_no_refusals(server);
+    redis_server_kill(server);
+    rmdir(server->directory);
+}
 
 /* ---- The proxy ---- */
 
@@ -253,7 +290,7 @@ static inline void redis_proxy_start(redis_proxy *proxy, const redis_server *ser
     memset(proxy, 0, sizeof(*proxy));
     proxy->server = server;
     snprintf(proxy->socket, sizeof(proxy->socket), "%s/p", server->directory);
-    snprintf(proxy->url, sizeof(proxy->url), "unix://%s", proxy->socket);
+    snprintf(proxy->url, sizeof(proxy->url), "unix://tidemark:limited@%s", proxy->socket);
     proxy->listener = proxy_socket(proxy->socket, true);
     cr_assert_geq(proxy->listener, 0);
     cr_assert_eq(pipe(proxy->stop), 0);

@@ -207,7 +207,7 @@ static tm_status ask_map(tm_redis_store *store, tm_slice host, int port, tm_erro
         status = tm_fail(error, TM_RETRY, "Redis at %s answers CLUSTER SLOTS with: %.*s",
                          tm_redis_connection_name(connection), (int)(text.length < 300 ? text.length : 300), text.data);
         if (tm_slice_has_prefix(text, TM_SLICE_LITERAL("NOPERM"))) {
-            tm_error_hint(error, "give the Redis user CLUSTER SLOTS (+cluster|slots)");
+            tm_error_hint(error, "`tidemark check --permissions` prints what the Redis user has to be allowed");
         }
     } else if (status == TM_OK) {
         status = take_map(store, reply, host, error);

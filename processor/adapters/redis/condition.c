@@ -46,9 +46,7 @@ static const tm_redis_condition conditions[] = {
      "redis.url has a password, and this server has none"},
     {"ERR", "invalid password", TM_RETRY, TM_REJECT, true, "the password of redis.url is not right"},
     {"NOPERM", NULL, TM_RETRY, TM_REJECT, false,
-     "give the Redis user WATCH, MULTI, EXEC, DISCARD, GET, SET, HGET, HMGET, HGETALL, HSET, HDEL, HINCRBY, XADD, "
-     "XTRIM, "
-     "XRANGE and UNLINK on the keys of redis.prefix"},
+     "`tidemark check --permissions` prints what the Redis user has to be allowed"},
     {"DENIED", NULL, TM_RETRY, TM_REJECT, true,
      "Redis is in protected mode: let it listen on this address and give it a password"},
     {"ERR", "DB index", TM_RETRY, TM_REJECT, true, "the database of redis.url is not there: a cluster has 0 alone"},

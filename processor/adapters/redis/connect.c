@@ -31,13 +31,14 @@ static struct timeval timeval_of(int64_t ms)
     return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
 }
 
-/* What a greeting is answered with when it is an error. Not to be permitted to ask is none. */
+/* What a greeting is answered with when it is an error. Not to be permitted to ask is none, but a refused SELECT would
+   have us write into another database. */
 static tm_status judge_answer(tm_redis_connection *connection, const char *asked, const tm_redis_reply *reply,
                               tm_error *error)
 {
     tm_slice text = tm_redis_reply_text(reply);
     if (tm_redis_reply_type(reply) == TM_REDIS_ERROR) {
-        if (tm_slice_has_prefix(text, TM_SLICE_LITERAL("NOPERM"))) {
+        if (tm_slice_has_prefix(text, TM_SLICE_LITERAL("NOPERM")) && strcmp(asked, "SELECT") != 0) {
             return TM_OK;
         }
         const tm_redis_condition *condition = tm_redis_condition_of(text);

@@ -42,6 +42,12 @@ tm_status tm_redis_store_open(const tm_redis_store_options *options, tm_store *r
 /* The slot that a key has in a cluster: of its hash tag, where it has one. */
 uint32_t tm_redis_slot(tm_slice key);
 
+/* The permissions of ACL SETUSER that the store needs, one by one ("+watch"); NULL beyond the last. */
+const char *tm_redis_permission_at(uint32_t index);
+/* The rules of ACL SETUSER that allow these and nothing else, on keys under `prefix` (NULL: "tm"), appended to `out`.
+ */
+void tm_redis_permissions(const char *prefix, tm_buffer *out);
+
 /* What check() could not verify or advises, one sentence a line, "" when nothing; lives until the next check(). */
 const char *tm_redis_store_warnings(const tm_store *store);
 
