@@ -2,7 +2,7 @@
 # Installs what the tests need (Debian 12), builds, and runs them, stage by stage; stops at the first that fails.
 #
 #   tests/run.sh [all]          everything
-#   tests/run.sh STAGE...       unit | lint | model | schemas | integration | fuzz
+#   tests/run.sh STAGE...       unit | lint | model | schemas | integration | crash | fuzz
 #   tests/run.sh tsan           the program with the thread sanitizer, through the integration tests with several threads
 #   tests/run.sh coverage       how many lines of core, codec and rules the tests run; under 95 % of one is a failure
 #   tests/run.sh integration -- -k NAME     only the tests whose name contains NAME
@@ -17,13 +17,13 @@ export LC_ALL=C.UTF-8 TZ=UTC PYTHONDONTWRITEBYTECODE=1
 logs=build/test-logs
 mkdir -p "$logs"
 
-known=(unit lint model schemas integration fuzz)
+known=(unit lint model schemas integration crash fuzz)
 wanted=()
 filters=()
 while [ $# -gt 0 ]; do
     case $1 in
     all) wanted+=("${known[@]}") ;;
-    unit | lint | model | schemas | integration | fuzz) wanted+=("$1") ;;
+    unit | lint | model | schemas | integration | crash | fuzz) wanted+=("$1") ;;
     coverage | tsan) wanted+=("$1") ;; # not part of all: the same tests on another build
     --)
         shift
@@ -169,6 +169,10 @@ if enabled integration tests/integration/test_*.py; then
     # Two lanes, since most of it waits for others; what takes longest begins first.
     stage integration timeout -k 30 1500 "$python" tests/support/pytests.py --lanes 2 "${filters[@]}" \
         tests/integration/test_main_job.py tests/integration
+fi
+if enabled crash tests/crash/campaign.py; then
+    need crash
+    stage crash timeout -k 30 600 "$python" tests/crash/campaign.py --ci
 fi
 if enabled fuzz tests/fuzz/CMakeLists.txt; then
     need fuzz
