@@ -3,12 +3,7 @@
 #define TIDEMARK_PROCESSOR_PIPELINE_LEDGERROOM_H
 
 #include "tidemark/pipeline/ledger.h"
-
-/* Commits seen in a shard's outbox. */
-typedef struct tm_outbox_extent {
-    int64_t oldest, newest; /* 0: none */
-    bool gap;               /* a commit between them has none */
-} tm_outbox_extent;
+#include "tidemark/pipeline/verdict.h"
 
 /* The meta of a shard that this worker has claimed. TM_OK; TM_RETRY; TM_REJECT: the store is at another position or
    epoch than the holding, or the meta cannot be read: claim again. */

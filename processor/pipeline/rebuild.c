@@ -48,12 +48,12 @@ static int64_t room_for(int64_t commits)
     return commits > INT64_MAX / 16 ? -1 : commits * 4 + 64;
 }
 
-static tm_status halt(tm_rebuild *r, tm_halt name, const char *what, const char *hint, tm_error *error)
+static tm_status halt(tm_rebuild *r, tm_halt name, const char *what, tm_error *error)
 {
-    tm_error why; /* `what` and `hint` may be parts of *error */
+    tm_error why; /* `what` may be a part of *error */
     tm_fail(&why, TM_FATAL, "%s", what);
     tm_error_where(&why, "shard %d", (int)r->holding->partition);
-    tm_error_hint(&why, "%s", hint);
+    tm_halt_hint(name, r->holding->partition, &why);
     *error = why;
     tm_ledger_halt(r->ledger, r->holding, name, error);
     return TM_FATAL;
@@ -110,8 +110,7 @@ tm_status tm_rebuild_new(tm_ledger *ledger, const tm_journal_source *journal, tm
         lane->next = next;
         if (status == TM_OK && r->target.next[i] > end) {
             (void)halt(r, TM_HALT_TOPIC_CUT,
-                       "the group's offsets are beyond the end of the input: the topic was recreated or cut",
-                       "restore the topic, or remove the group's offsets to begin anew", error);
+                       "the group's offsets are beyond the end of the input: the topic was recreated or cut", error);
             tm_rebuild_free(r);
             return TM_OK;
         }
@@ -173,18 +172,17 @@ static tm_status take_configuration(tm_rebuild *r, const tm_journal_configuratio
         line->dedup_window != settings->shard.dedup_window || line->max_skew != settings->shard.max_skew)
         return halt(r, TM_HALT_JOURNAL_CONFIGURATION,
                     "the journal was written under another configuration (time zone, grid, skew or dedup window)",
-                    "start once with the configuration of that time to rebuild", error);
+                    error);
     const tm_pack *pack = pack_of(r, line, error);
     if (!pack)
-        return halt(r, TM_HALT_RULES_LOST, "the rules that the journal kept cannot be compiled any more",
-                    "rebuild with the version of tidemark that wrote them, then go on with this one", error);
+        return halt(r, TM_HALT_RULES_LOST, "the rules that the journal kept cannot be compiled any more", error);
     tm_status status = TM_OK;
     if (!r->holding->shard)
         status = tm_holding_make_shard(r->holding, pack, line->counting_start, NULL);
     else if (pack != r->pack)
         status = tm_shard_adopt(r->holding->shard, pack);
     if (status != TM_OK)
-        return halt(r, TM_HALT_MEMORY, "no memory for a shard", "raise memory_limit", error);
+        return halt(r, TM_HALT_MEMORY, "no memory for a shard", error);
     r->pack = pack;
     return TM_OK;
 }
@@ -206,7 +204,7 @@ static tm_status load_kept(tm_rebuild *r, tm_error *error)
         holding->span_count = 0;
         return status;
     }
-    return status == TM_OK ? TM_OK : halt(r, TM_HALT_STATE_DAMAGED, error->what, error->hint, error);
+    return status == TM_OK ? TM_OK : halt(r, TM_HALT_STATE_DAMAGED, error->what, error);
 }
 
 /* What a line is to this replay, by its number: false: nothing. */
@@ -239,8 +237,7 @@ static tm_status next_line(tm_rebuild *r, tm_error *error)
     }
     status = tm_journal_decode(bytes, &r->line, error);
     if (status != TM_OK)
-        return halt(r, TM_HALT_JOURNAL_DAMAGED, "a line of the journal cannot be read", "restore the journal topic",
-                    error);
+        return halt(r, TM_HALT_JOURNAL_DAMAGED, "a line of the journal cannot be read", error);
     tm_slice group = r->line->commit ? r->line->commit->group : r->line->configuration->group;
     if (!tm_slice_equal(group, r->holding->settings->group)) {
         tm_journal_line_free(r->line); /* of another group that journals to the same topic */
@@ -252,8 +249,7 @@ static tm_status next_line(tm_rebuild *r, tm_error *error)
     if (r->rules_wanted && configuration && configuration->pack_hash == r->meta.pack_hash) {
         r->pack = pack_of(r, configuration, error);
         if (!r->pack)
-            return halt(r, TM_HALT_RULES_LOST, "the rules that the journal kept cannot be compiled any more",
-                        "rebuild with the version of tidemark that wrote them, then go on with this one", error);
+            return halt(r, TM_HALT_RULES_LOST, "the rules that the journal kept cannot be compiled any more", error);
         r->rules_wanted = false;
     }
     bool counts;
@@ -329,7 +325,7 @@ static tm_status finish_line(tm_rebuild *r, const tm_journal_commit *line, tm_er
         status = tm_shard_advance(holding->shard, line->t_after);
     }
     if (status != TM_OK)
-        return halt(r, TM_HALT_MEMORY, "no memory to rebuild the shard", "raise memory_limit", error);
+        return halt(r, TM_HALT_MEMORY, "no memory to rebuild the shard", error);
     if (!r->partial &&
         (tm_shard_time(holding->shard) != line->t_after || holding->signal_count != line->signal_count)) {
         tm_log_field fields[] = {
@@ -367,27 +363,25 @@ static tm_status install(tm_rebuild *r, tm_position position, tm_error *error)
         tm_holding_drop(holding);
     if (status != TM_FATAL)
         return status;
-    return halt(r, TM_HALT_WRITE_FAILED, error->what, error->hint, error);
+    return halt(r, TM_HALT_WRITE_FAILED, error->what, error);
 }
 
 static tm_status finish(tm_rebuild *r, tm_error *error)
 {
     tm_holding *holding = r->holding;
     if (!holding->shard || r->commit != r->target.commit)
-        return halt(
-            r, TM_HALT_JOURNAL_SHORT, "the journal does not lead to the commit that the group's offsets name",
-            "restore the journal topic, or remove the group's offsets to begin anew (signals will be raised again)",
-            error);
+        return halt(r, TM_HALT_JOURNAL_SHORT, "the journal does not lead to the commit that the group's offsets name",
+                    error);
     const tm_pack *current = holding->pack;
     if (r->pack != current) {
         /* The rules changed since the last commit: what they do from here on is the next commit's to tell. */
         if (tm_shard_adopt(holding->shard, current) != TM_OK)
-            return halt(r, TM_HALT_MEMORY, "no memory to write the rebuilt shard", "raise memory_limit", error);
+            return halt(r, TM_HALT_MEMORY, "no memory to write the rebuilt shard", error);
         r->pack = current;
         r->adopted = true;
     }
     if ((r->partial && end_partial(r) != TM_OK) || (!r->tail && tm_shard_touch_all(holding->shard) != TM_OK))
-        return halt(r, TM_HALT_MEMORY, "no memory to write the rebuilt shard", "raise memory_limit", error);
+        return halt(r, TM_HALT_MEMORY, "no memory to write the rebuilt shard", error);
     TM_CRASH_POINT("rebuild_install");
     tm_status status = install(r, r->target, error);
     TM_CRASH_POINT("rebuild_installed");
@@ -470,8 +464,7 @@ tm_status tm_rebuild_step(tm_rebuild *r, bool *ret_waiting, tm_error *error)
             return finish(r, error);
         const tm_journal_commit *line = r->line->commit;
         if (!holding->shard)
-            return halt(r, TM_HALT_JOURNAL_SHORT, "the journal has no configuration before its first commit",
-                        "restore the journal topic", error);
+            return halt(r, TM_HALT_JOURNAL_SHORT, "the journal has no configuration before its first commit", error);
         TM_CRASH_POINT("rebuild_commit");
         if (!r->begun)
             begin_line(r, line);
@@ -482,7 +475,7 @@ tm_status tm_rebuild_step(tm_rebuild *r, bool *ret_waiting, tm_error *error)
         if (!tm_intake_finished(&holding->intake)) {
             tm_status status = tm_holding_apply(holding, APPLY_AT_ONCE - applied, &count, &answer, error);
             if (status != TM_OK)
-                return halt(r, TM_HALT_MEMORY, error->what, error->hint, error);
+                return halt(r, TM_HALT_MEMORY, error->what, error);
             applied += count;
             if (answer == TM_INTAKE_UNKNOWN) {
                 status = tm_intake_confirm(&holding->intake, error);

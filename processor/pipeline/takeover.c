@@ -5,10 +5,6 @@
 #include "tidemark/base/crashpoint.h"
 #include "tidemark/codec/state.h"
 
-#define PARTITIONS_CHANGED                                                                                             \
-    "the number of partitions changed since the state was written: accounts have moved between shards"
-#define PARTITIONS_HINT "set the topics' partitions back, or move to a new group and let it rebuild"
-
 typedef struct loading {
     tm_holding *holding;
     const tm_pack *pack;
@@ -51,8 +47,7 @@ static tm_status load_fingerprints(void *context, int64_t commit, tm_slice key, 
     l->last = TM_TIME_NONE;
     tm_status status = tm_fingerprints_decode(bytes, load_fingerprint, l);
     if (status != TM_OK)
-        return tm_fail(l->error, status == TM_REJECT ? TM_FATAL : status,
-                       "the fingerprints of commit %lld cannot be read", (long long)commit);
+        return tm_fail(l->error, status, "the fingerprints of commit %lld cannot be read", (long long)commit);
     return tm_holding_note_span(holding, commit, l->last);
 }
 
@@ -75,69 +70,78 @@ static tm_status halt(tm_ledger *ledger, tm_holding *holding, tm_halt name, cons
     return TM_OK;
 }
 
-/* Halts with `what` and `hint`. */
-static tm_status refuse(tm_ledger *ledger, tm_holding *holding, tm_halt name, const char *what, const char *hint)
+/* Halts when the evidence so far says so. */
+static bool judge(tm_ledger *ledger, tm_holding *holding, const tm_evidence *evidence, tm_row *ret_row)
 {
-    tm_error why;
-    tm_fail(&why, TM_REJECT, "%s", what);
-    tm_error_where(&why, "shard %d", (int)holding->partition);
-    tm_error_hint(&why, "%s", hint);
-    return halt(ledger, holding, name, &why);
+    tm_verdict verdict;
+    tm_verdict_of(evidence, holding->partition, &verdict);
+    *ret_row = verdict.row;
+    if (verdict.row == TM_ROW_HALT)
+        (void)halt(ledger, holding, verdict.halt, &verdict.why);
+    return verdict.row == TM_ROW_HALT;
 }
 
-/* Where reading begins; the record at R - 1 is read again to see that it is still the same. */
-static tm_status start_inputs(tm_ledger *ledger, tm_holding *holding, bool fresh, tm_error *error, bool *ret_halted)
+/* Begins reading at R; the record at R - 1 is read again to see that it is still the same. */
+static tm_status start_input(tm_ledger *ledger, tm_holding *holding, int input, int64_t next, int64_t first,
+                             tm_error *error)
+{
+    tm_lane *lane = &holding->intake.lanes[input];
+    int64_t begin = next;
+    holding->expected[input].offset = -1;
+    if (holding->marks[input].offset >= 0 && holding->marks[input].offset == next - 1 && next - 1 >= first) {
+        holding->expected[input] = holding->marks[input];
+        begin = next - 1;
+    } else if (next < first) {
+        tm_log_field fields[] = {tm_log_integer("partition", holding->partition),
+                                 tm_log_slice("topic", holding->settings->topics[input]), tm_log_integer("from", next),
+                                 tm_log_integer("to", first)};
+        ledger->log->write(ledger->log->context, TM_LOG_ERROR, "records_gone",
+                           "Retention removed records before they were read; reading goes on where the log begins",
+                           fields, 4);
+        begin = next = first;
+    }
+    lane->next = next;
+    if (holding->settings->ends[input])
+        lane->end = holding->settings->ends[input][holding->partition];
+    lane->until = holding->settings->until;
+    return ledger->source->start(ledger->source->context, (tm_input)input, holding->partition, begin, error);
+}
+
+/* The last evidence is the log's; then the shard is live, or halted. A shard that never was begins where the group's
+   offsets say (a reset put them there), or where the log begins. */
+static tm_status go_live(tm_ledger *ledger, tm_holding *holding, tm_evidence *evidence, tm_error *error)
 {
     const tm_source *source = ledger->source;
-    *ret_halted = false;
     ledger->asked = TM_WAITING_INPUT;
     for (int i = 0; i < TM_INPUTS; i++) {
-        tm_lane *lane = &holding->intake.lanes[i];
-        if (!lane->on)
+        int64_t reached;
+        if (!holding->intake.lanes[i].on)
             continue;
-        int64_t first, end, reached;
-        tm_status status =
-            source->bounds(source->context, (tm_input)i, holding->partition, &first, &end, &reached, error);
-        if (status != TM_OK)
-            return status;
-        tm_slice topic = holding->settings->topics[i];
-        int64_t next = fresh || holding->stored.next[i] < 0 ? first : holding->stored.next[i];
-        if (next > end) {
-            tm_error why;
-            tm_fail(&why, TM_REJECT,
-                    "the state has read up to offset %lld, but the topic ends at %lld: it was recreated or cut",
-                    (long long)next, (long long)end);
-            tm_error_where(&why, "%.*s:%d", (int)topic.length, topic.data, (int)holding->partition);
-            tm_error_hint(&why, "restore the topic, or remove the shard's state and the group's offsets to begin anew");
-            *ret_halted = true;
-            return halt(ledger, holding, TM_HALT_TOPIC_CUT, &why);
-        }
-        int64_t begin = next;
-        holding->expected[i].offset = -1;
-        if (!fresh && holding->marks[i].offset == next - 1 && next - 1 >= first) {
-            holding->expected[i] = holding->marks[i];
-            begin = next - 1;
-        } else if (next < first) {
-            tm_log_field fields[] = {tm_log_integer("partition", holding->partition), tm_log_slice("topic", topic),
-                                     tm_log_integer("from", next), tm_log_integer("to", first)};
-            ledger->log->write(ledger->log->context, TM_LOG_ERROR, "records_gone",
-                               "Retention removed records before they were read; reading goes on where the log begins",
-                               fields, 4);
-            begin = next = first;
-        }
-        lane->next = next;
-        if (holding->settings->ends[i])
-            lane->end = holding->settings->ends[i][holding->partition];
-        lane->until = holding->settings->until;
-        status = source->start(source->context, (tm_input)i, holding->partition, begin, error);
+        tm_status status = source->bounds(source->context, (tm_input)i, holding->partition, &evidence->first[i],
+                                          &evidence->end[i], &reached, error);
         if (status != TM_OK)
             return status;
     }
-    if (fresh) {
+    tm_row row;
+    if (judge(ledger, holding, evidence, &row))
+        return TM_OK;
+    TM_CRASH_POINT("claim_compared");
+    const tm_position *at = evidence->present ? &evidence->stored : &evidence->committed;
+    for (int i = 0; i < TM_INPUTS; i++) {
+        if (!holding->intake.lanes[i].on)
+            continue;
+        int64_t next = at->next[i] < 0 ? evidence->first[i] : at->next[i];
+        tm_status status = start_input(ledger, holding, i, next, evidence->first[i], error);
+        if (status != TM_OK)
+            return status;
+    }
+    TM_CRASH_POINT("claim_started");
+    if (!evidence->present) {
         for (int i = 0; i < TM_INPUTS; i++)
             holding->stored.next[i] = holding->intake.lanes[i].on ? holding->intake.lanes[i].next : -1;
         holding->published = holding->stored;
     }
+    holding->state = TM_HOLDING_LIVE;
     return TM_OK;
 }
 
@@ -175,82 +179,40 @@ tm_status tm_ledger_load(tm_ledger *ledger, tm_holding *holding, const tm_pack *
     return status;
 }
 
-/* Both ledgers are there: which row of the table is it? NULL: go on. */
-static const char *compare(const tm_holding *holding, const tm_outbox_extent *l, tm_halt *ret_name,
-                           const char **ret_hint)
+static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, tm_evidence *evidence, tm_slice bytes,
+                           tm_error *error)
 {
-    tm_position r = holding->stored, c = holding->published;
-    *ret_hint = "look at both with 'tidemark explain'; if the offsets were moved by hand, move them back, or remove "
-                "the shard's "
-                "state to rebuild it";
-    *ret_name = TM_HALT_OFFSETS_MOVED;
-    if (c.commit == r.commit)
-        return tm_position_equal(c, r)
-                   ? NULL
-                   : "the group's offsets were moved by hand: they name the same commit at another position";
-    if (c.commit == 0 && l->oldest == 0)
-        return NULL; /* the group's offsets expired after everything was published: established again by the next
-                        publication */
-    if (l->gap || l->oldest != c.commit + 1 || l->newest != r.commit) {
-        *ret_name = c.commit == 0 ? TM_HALT_OFFSETS_EXPIRED : TM_HALT_OFFSETS_OLDER;
-        *ret_hint = "if the group's offsets expired, reset the shard; nothing is published twice without your word";
-        return "the group's offsets are older than the outputs the store still has: what lies between was published, "
-               "or is lost";
-    }
-    return NULL;
-}
-
-static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, const tm_store_state *state, tm_error *error)
-{
-    const tm_pipeline_settings *settings = holding->settings;
     tm_shard_meta meta;
     tm_error why;
-    if (tm_meta_decode(state->meta, &meta, &why) != TM_OK) {
+    if (tm_meta_decode(bytes, &meta, &why) != TM_OK) {
         tm_error_where(&why, "shard %d", (int)holding->partition);
+        tm_halt_hint(TM_HALT_STATE_DAMAGED, holding->partition, &why);
         return halt(ledger, holding, TM_HALT_STATE_DAMAGED, &why);
     }
-    if (meta.partitions != settings->partitions)
-        return refuse(ledger, holding, TM_HALT_PARTITIONS_CHANGED, PARTITIONS_CHANGED, PARTITIONS_HINT);
-    if (meta.rules_version > holding->pack->version) {
-        char what[160];
-        tm_error versions;
-        tm_fail(&versions, TM_REJECT, "the shard was last written under rules version %lld, this process has %lld",
-                (long long)meta.rules_version, (long long)holding->pack->version);
-        memcpy(what, versions.what, sizeof what - 1);
-        what[sizeof what - 1] = 0;
-        return refuse(ledger, holding, TM_HALT_RULES_OLDER, what,
-                      "deploy the newer rules here too, or raise this file's version above it");
-    }
-    if (meta.configuration_hash != settings->configuration_hash)
-        return refuse(ledger, holding, TM_HALT_CONFIGURATION_CHANGED,
-                      "the time zone or the user key differs from the one the state was written with",
-                      "set both back; day buckets and hashed users of the state mean nothing under others");
+    evidence->meta = &meta;
+    tm_row row;
+    if (judge(ledger, holding, evidence, &row))
+        return TM_OK;
     holding->marks[0] = meta.marks[0];
     holding->marks[1] = meta.marks[1];
     holding->configuration_told = meta.pack_hash == holding->pack->hash;
-    if (holding->published.commit > holding->stored.commit) {
-        holding->state = TM_HOLDING_REPLAYING; /* the store lost its tail */
+    if (row == TM_ROW_TAIL_LOST) {
+        holding->state = TM_HOLDING_REPLAYING;
         return TM_OK;
     }
-    tm_outbox_extent extent;
-    tm_status status = tm_ledger_load(ledger, holding, holding->pack, &meta, &extent, error);
-    if (status == TM_REJECT || status == TM_FATAL)
-        return halt(ledger, holding, TM_HALT_STATE_DAMAGED, error);
+    tm_status status = tm_ledger_load(ledger, holding, holding->pack, &meta, &evidence->outbox, error);
+    if (status == TM_REJECT || status == TM_FATAL) {
+        tm_halt name = status == TM_REJECT ? TM_HALT_STATE_DAMAGED : TM_HALT_MEMORY;
+        tm_halt_hint(name, holding->partition, error);
+        return halt(ledger, holding, name, error);
+    }
     if (status != TM_OK)
         return status;
     TM_CRASH_POINT("load_outbox");
-    const char *hint;
-    tm_halt name;
-    const char *what = compare(holding, &extent, &name, &hint);
-    if (what)
-        return refuse(ledger, holding, name, what, hint);
-    TM_CRASH_POINT("claim_compared");
-    bool halted;
-    status = start_inputs(ledger, holding, false, error, &halted);
-    TM_CRASH_POINT("claim_started");
-    if (status == TM_OK && !halted)
-        holding->state = TM_HOLDING_LIVE;
-    return status;
+    evidence->outbox_known = true;
+    if (judge(ledger, holding, evidence, &row))
+        return TM_OK;
+    return go_live(ledger, holding, evidence, error);
 }
 
 /* True when the group knows no offsets of the shard: a group whose offsets expired, or that was deleted, is made anew,
@@ -294,32 +256,40 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
     holding->epoch = state.epoch;
     holding->published = committed;
     holding->stored = state.present ? state.position : (tm_position){{-1, -1}, 0};
-    if (committed.commit < 0)
-        return refuse(ledger, holding, TM_HALT_OFFSETS_FOREIGN,
-                      "the group has committed offsets that tidemark did not write: they name no commit",
-                      "use a consumer group of its own for tidemark, or delete this group's offsets");
-    if (state.present)
-        return take_kept(ledger, holding, &state, error);
+    tm_evidence evidence = {.committed = committed,
+                            .present = state.present,
+                            .stored = holding->stored,
+                            .end = {-1, -1},
+                            .partitions = holding->settings->partitions,
+                            .rules_version = holding->pack->version,
+                            .configuration_hash = holding->settings->configuration_hash};
+    for (int i = 0; i < TM_INPUTS; i++) {
+        if (holding->intake.lanes[i].on)
+            evidence.topics[i] = holding->settings->topics[i];
+    }
+    tm_row row;
+    if (state.present && committed.commit >= 0)
+        return take_kept(ledger, holding, &evidence, state.meta, error);
+    if (judge(ledger, holding, &evidence, &row))
+        return TM_OK;
     TM_CRASH_POINT("claim_nothing_kept");
     /* A shard that is not there yet may be one of new partitions: then accounts of the others have moved. */
-    int64_t partitions;
     ledger->asked = TM_WAITING_STORE;
     status = ledger->store->settle_group(ledger->store->context, "partitions", holding->settings->partitions,
-                                         &partitions, error);
+                                         &evidence.partitions_kept, error);
     if (status != TM_OK)
         return status;
-    if (partitions != holding->settings->partitions)
-        return refuse(ledger, holding, TM_HALT_PARTITIONS_CHANGED, PARTITIONS_CHANGED, PARTITIONS_HINT);
-    if (committed.commit > 0) {
+    if (judge(ledger, holding, &evidence, &row))
+        return TM_OK;
+    if (row == TM_ROW_STORE_EMPTY) {
         holding->state = TM_HOLDING_REPLAYING;
         return TM_OK;
     }
     if (tm_holding_make_shard(holding, holding->pack, holding->settings->counting_start, NULL) != TM_OK)
         return tm_fail(error, TM_FATAL, "no memory for a shard");
-    bool halted;
-    status = start_inputs(ledger, holding, true, error, &halted);
+    /* A reset may have left a part of the log out: what is counted is complete from the first record on. */
+    holding->count_from_start = committed.next[TM_INPUT_USAGE] >= 0;
+    status = go_live(ledger, holding, &evidence, error);
     TM_CRASH_POINT("claim_fresh");
-    if (status == TM_OK && !halted)
-        holding->state = TM_HOLDING_LIVE;
     return status;
 }

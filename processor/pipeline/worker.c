@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "tidemark/pipeline/verdict.h"
+
 /* --- small things --- */
 
 void tm_worker_say(worker *w, tm_log_level level, const char *event, const char *message, int32_t partition,
@@ -111,7 +113,7 @@ static bool recognised(worker *w, held *h, const tm_source_record *record)
             (long long)record->offset);
     tm_error_where(&why, "%.*s:%d:%lld", (int)topic.length, topic.data, (int)record->partition,
                    (long long)record->offset);
-    tm_error_hint(&why, "restore the topic, or remove the shard's state and the group's offsets to begin anew");
+    tm_halt_hint(TM_HALT_TOPIC_RECREATED, record->partition, &why);
     tm_ledger_halt(&w->ledger, h->holding, TM_HALT_TOPIC_RECREATED, &why);
     tm_rebuild_free(h->rebuild); /* the next shard has its turn */
     h->rebuild = NULL;

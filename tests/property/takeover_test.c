@@ -67,14 +67,15 @@ static uint32_t published(void)
 }
 
 /* A later worker halts partition 0 with this word, and takes a new record of partition 1 all the same. */
-static void halts(const char *word)
+static void halts(const char *code, const char *word)
 {
     event(1, 50, "later");
     actor *a = stage_hire(&s, "later");
     steps(a, 80);
     cr_assert_not_null(strstr(s.halted[0], word), "halted with: %s", s.halted[0]);
     cr_assert_not_null(strstr(s.halted[0], "0"), "names its shard: %s", s.halted[0]);
-    cr_assert_str_not_empty(s.codes[0]);
+    cr_assert_not_null(strstr(s.halted[0], "tidemark"), "names the command: %s", s.halted[0]);
+    cr_assert_str_eq(s.codes[0], code);
     cr_assert_str_empty(s.halted[1]);
     cr_assert_eq(stage_position(&s, 1, NULL).next[0], f.ends[0][1]);
     cr_assert_eq(a->gauges.halted, 1);
@@ -260,7 +261,7 @@ Test(takeover, offsets_without_a_commit_number_halt)
 {
     first_life();
     tm_world_set_committed(s.world, 0, (tm_position){{3, 0}, -1});
-    halts("did not write");
+    halts("offsets_foreign", "did not write");
 }
 
 Test(takeover, offsets_moved_by_hand_halt)
@@ -269,7 +270,7 @@ Test(takeover, offsets_moved_by_hand_halt)
     tm_position position = stage_position(&s, 0, NULL);
     position.next[0] = 1;
     tm_world_set_committed(s.world, 0, position);
-    halts("moved by hand");
+    halts("offsets_moved", "moved by hand");
 }
 
 Test(takeover, offsets_that_expired_halt_while_outputs_wait)
@@ -279,7 +280,7 @@ Test(takeover, offsets_that_expired_halt_while_outputs_wait)
     s.now += TM_HOUR;
     first_life();
     tm_world_set_committed(s.world, 0, (tm_position){{-1, -1}, 0});
-    halts("older than the outputs");
+    halts("offsets_expired", "offsets expired");
 }
 
 /* Another world in the place of the first; committed offsets are as they were. */
@@ -301,7 +302,7 @@ Test(takeover, another_record_in_its_place_halts)
             other.timestamp += 1;
         stage_append(&s, &other);
     }
-    halts("topic was recreated");
+    halts("topic_recreated", "topic was recreated");
 }
 
 Test(takeover, a_topic_that_ends_before_the_state_halts)
@@ -312,7 +313,7 @@ Test(takeover, a_topic_that_ends_before_the_state_halts)
         if (f.records[i].partition == 1 || f.records[i].offset == 0)
             stage_append(&s, &f.records[i]);
     }
-    halts("recreated or cut");
+    halts("topic_cut", "recreated or cut");
 }
 
 Test(takeover, more_partitions_halt_every_shard)
@@ -374,21 +375,21 @@ Test(takeover, a_state_of_newer_rules_halts)
 {
     first_life();
     rewrite_meta(newer_rules);
-    halts("rules version 9, this process has 1");
+    halts("rules_older", "rules version 9, this process has 1");
 }
 
 Test(takeover, a_state_of_another_zone_halts)
 {
     first_life();
     rewrite_meta(other_zone);
-    halts("time zone");
+    halts("configuration_changed", "time zone");
 }
 
 Test(takeover, a_damaged_state_halts)
 {
     first_life();
     rewrite_meta(NULL);
-    halts("damaged");
+    halts("state_damaged", "damaged");
 }
 
 /* --- rebuilding where the log no longer has everything --- */
