@@ -1,0 +1,260 @@
+/* The faults of a run: a list drawn from the seed, each with its place and nothing else to do with the others, so that
+   any of them can be left out. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "sim.h"
+
+static const char *const kind_names[SIM_FAULT_KINDS] = {
+    "crash",           "hang",           "lost",    "unanswered", "late", "doubled", "store down", "broker down",
+    "cut from broker", "cut from store", "slow",    "enter",      "quit", "expel",   "clock",      "stale",
+    "emptied",         "expired",        "upstream"};
+
+static bool at_a_call(sim_fault_kind kind)
+{
+    return kind <= SIM_DOUBLED;
+}
+
+void sim_fault_text(const sim_fault *f, char *text, size_t size)
+{
+    if (at_a_call(f->kind))
+        snprintf(text, size,
+                 "%s%s at the %d. call of %s after %" PRId64 " ms (process %d, partition %d, %" PRId64 " ms%s)",
+                 kind_names[f->kind], f->kind == SIM_CRASH && f->after ? " after its effect" : "", f->skip + 1,
+                 sim_op_name(f->op), f->at, f->process, f->partition, f->kind == SIM_CRASH ? f->back : f->length,
+                 f->renamed ? ", comes back under another name" : "");
+    else
+        snprintf(text, size,
+                 "%s at %" PRId64 " ms (process %d, input %d, partition %d, %" PRId64 " ms, by %" PRId64 ")",
+                 kind_names[f->kind], f->at, f->process, f->input, f->partition, f->length, f->delta);
+}
+
+/* Short mostly, now and then far beyond every patience. */
+static int64_t draw_length(sim_random *r)
+{
+    static const int64_t bounds[] = {50, 1000, 8000, 15000, 40000, 300000};
+    return sim_between(r, 1, bounds[sim_below(r, 6)]);
+}
+
+static sim_fault_kind draw_kind(sim_random *r)
+{
+    static const unsigned char weights[SIM_FAULT_KINDS] = {30, 10, 10, 12, 10, 4, 5, 5, 4, 4,
+                                                           3,  6,  6,  5,  4,  4, 4, 2, 5};
+    int64_t all = 0;
+    for (int i = 0; i < SIM_FAULT_KINDS; i++)
+        all += weights[i];
+    int64_t drawn = sim_below(r, all);
+    int kind = 0;
+    while (drawn >= weights[kind])
+        drawn -= weights[kind++];
+    return (sim_fault_kind)kind;
+}
+
+/* The calls at which something may be lost or come late. */
+static int draw_op(sim_random *r, sim_fault_kind kind)
+{
+    static const sim_op late[] = {SIM_EXECUTE, SIM_END};
+    static const sim_op often[] = {SIM_EXECUTE, SIM_END,       SIM_OFFSETS,    SIM_CLAIM,        SIM_INITIALISE,
+                                   SIM_COMMIT,  SIM_COMMITTED, SIM_BOUNDS,     SIM_READ,         SIM_SCAN,
+                                   SIM_SEND,    SIM_POLL,      SIM_START_LANE, SIM_JOURNAL_NEXT, SIM_ABORT};
+    if (kind == SIM_LATE || kind == SIM_DOUBLED)
+        return late[sim_below(r, 2)];
+    if (kind == SIM_CRASH && sim_once_in(r, 3))
+        return -1;
+    return sim_once_in(r, 2) ? (int)often[sim_below(r, 3)] : (int)often[sim_below(r, 15)];
+}
+
+void sim_faults_draw(sim *s, sim_random *r)
+{
+    uint32_t count = 0;
+    bool store_goes = false, offsets_go = false;
+    while (count < SIM_FAULTS - 1 && !sim_once_in(r, 7))
+        count++;
+    for (uint32_t i = 0; i < count; i++) {
+        sim_fault *f = &s->faults[s->fault_count++];
+        *f = (sim_fault){.kind = draw_kind(r)};
+        /* Both ledgers lost is not a fault that anything promises to outlive. */
+        if (f->kind == SIM_EXPIRED ? store_goes : f->kind == SIM_EMPTIED || f->kind == SIM_STALE ? offsets_go : false)
+            f->kind = SIM_QUIT;
+        store_goes |= f->kind == SIM_EMPTIED || f->kind == SIM_STALE;
+        offsets_go |= f->kind == SIM_EXPIRED;
+        f->at = sim_below(r, s->length);
+        if (i > 0 && sim_once_in(r, 3)) /* one trouble seldom comes alone */
+            f->at = f[-1].at + sim_below(r, 30000);
+        f->length = draw_length(r);
+        f->back = sim_once_in(r, 3) ? sim_below(r, 100) : sim_once_in(r, 2) ? sim_below(r, 5000) : sim_below(r, 60000);
+        f->op = draw_op(r, f->kind);
+        f->skip = sim_once_in(r, 2) ? 0 : (int)sim_below(r, f->op < 0 ? 200 : 8);
+        f->process = sim_once_in(r, 2) ? -1 : (int)sim_below(r, 2);
+        f->partition = (int)sim_below(r, (int64_t)s->partitions);
+        f->input = (int)sim_below(r, TM_INPUTS);
+        f->delta = sim_between(r, -1, 1) * sim_below(r, sim_once_in(r, 2) ? 20000 : 2 * TM_HOUR);
+        f->after = sim_once_in(r, 2);
+        f->renamed = sim_once_in(r, 4);
+        if (at_a_call(f->kind)) {
+            f->partition = sim_once_in(r, 4) ? f->partition : -1;
+        } else if (!(s->dropped >> i & 1)) {
+            sim_at(s, f->at, SIM_HAPPENS_FAULT, i, 0, NULL);
+            if (f->kind == SIM_STALE) {
+                f->length = sim_once_in(r, 2) ? f->length : sim_below(r, 30 * TM_MINUTE);
+                sim_at(s, f->at > f->length ? f->at - f->length : 0, SIM_HAPPENS_SNAPSHOT, i, 0, NULL);
+            }
+        }
+        f->over = s->dropped >> i & 1;
+    }
+}
+
+sim_fault *sim_fault_at_call(sim *s, const sim_life *life, sim_op op, int64_t partition)
+{
+    for (uint32_t i = 0; i < s->fault_count; i++) {
+        sim_fault *f = &s->faults[i];
+        if (f->over || !at_a_call(f->kind) || f->at > s->now || (f->op >= 0 && f->op != (int)op))
+            continue;
+        if ((f->process >= 0 && f->process != life->process->number) ||
+            (f->partition >= 0 && partition >= 0 && f->partition != partition))
+            continue;
+        if (f->skip-- > 0)
+            continue;
+        return f;
+    }
+    return NULL;
+}
+
+static int64_t end_of(const sim *s, const sim_fault *f)
+{
+    return s->now + f->length;
+}
+
+static sim_process *process_of(sim *s, const sim_fault *f)
+{
+    return &s->processes[f->process < 0 ? 0 : f->process];
+}
+
+static void quit(sim *s, sim_process *process, int64_t back)
+{
+    if (!process->up)
+        return;
+    process->back = back;
+    atomic_store(&process->stop, true);
+    for (int i = 0; i < SIM_EACH; i++)
+        sim_wake(s, process->life[i]);
+}
+
+static void enter(sim *s)
+{
+    for (uint32_t p = 0; p < s->process_count; p++) {
+        sim_process *process = &s->processes[p];
+        if (process->up || process->back >= 0)
+            continue;
+        process->back = 1000;
+        sim_start_process(s, process);
+        return;
+    }
+}
+
+static void all_die(sim *s)
+{
+    for (uint32_t p = 0; p < s->process_count; p++)
+        sim_crash(s, &s->processes[p], 2000 + (int64_t)p, false);
+}
+
+void sim_fault_happens(sim *s, sim_fault *f)
+{
+    char text[200];
+    sim_fault_text(f, text, sizeof text);
+    sim_note(s, "fault: %s", text);
+    f->over = true;
+    sim_process *process = process_of(s, f);
+    switch (f->kind) {
+    case SIM_STORE_DOWN:
+        s->store_down_until = end_of(s, f);
+        break;
+    case SIM_BROKER_DOWN:
+        s->broker_down_until = end_of(s, f);
+        break;
+    case SIM_CUT:
+        process->cut_until = end_of(s, f);
+        for (int i = 0; i < SIM_EACH && f->length > SIM_SESSION; i++) {
+            if (process->life[i] && process->up)
+                sim_group_expel(s, &process->life[i]->member);
+        }
+        break;
+    case SIM_CUT_STORE:
+        process->store_cut_until = end_of(s, f);
+        break;
+    case SIM_SLOW:
+        s->slow_until = end_of(s, f);
+        break;
+    case SIM_ENTER:
+        enter(s);
+        break;
+    case SIM_QUIT:
+        quit(s, process, f->back);
+        break;
+    case SIM_EXPEL:
+        if (process->life[0] && process->up)
+            sim_group_expel(s, &process->life[0]->member);
+        break;
+    case SIM_CLOCK:
+        for (uint32_t p = 0; p < s->process_count; p++) {
+            if (f->process < 0 || (int)p == f->process)
+                s->processes[p].offset += f->delta;
+        }
+        break;
+    case SIM_STALE:
+        if (s->snapshots[f - s->faults])
+            sim_store_restore(s, s->snapshots[f - s->faults]);
+        break;
+    case SIM_EMPTIED:
+        sim_store_emptied(s);
+        break;
+    case SIM_EXPIRED:
+        for (uint32_t p = 0; p < s->partitions; p++) {
+            /* Of a shard that made one commit nobody can tell from both ledgers whether it was ever published. */
+            if (s->store.shards[p].position.commit == 1 && s->committed[p].commit == 1)
+                return;
+        }
+        all_die(s);
+        for (uint32_t i = 0; i < s->life_count; i++)
+            s->lives[i]->member.inside = s->lives[i]->member.waiting = false;
+        for (uint32_t p = 0; p < s->partitions; p++)
+            s->committed[p] = (tm_position){{-1, -1}, 0};
+        for (int i = 0; i < SIM_LIVES; i++)
+            sim_transaction_abort(s, &s->producers[i]);
+        s->generation = 0;
+        s->rebalancing = false;
+        s->offsets_lost = true;
+        break;
+    case SIM_UPSTREAM:
+        sim_hold(s, (tm_input)f->input, f->partition, end_of(s, f));
+        break;
+    default:
+        break;
+    }
+}
+
+/* What docs/operations.md has an operator do about a halted shard, from what anybody can see: where the store lost its
+   writes, its state of the shard is removed; where the group lost its offsets, they are set to what the journal says
+   was published last. Then the process is started again. */
+void sim_operator(sim *s, int32_t partition, sim_life *life)
+{
+    const sim_outputs *journal = &s->outputs[TM_TOPIC_JOURNAL];
+    tm_position c = {{-1, -1}, 0};
+    for (uint32_t i = 0; i < journal->count; i++) {
+        sim_line line;
+        if (journal->items[i].partition == partition && sim_line_read(journal->items[i].value, &line))
+            c = (tm_position){{line.to[0], line.to[1]}, line.n};
+    }
+    sim_shard *shard = &s->store.shards[partition];
+    sim_note(s, "an operator looks at shard %d: published up to %" PRId64 ", the store has %" PRId64, partition,
+             c.commit, shard->position.commit);
+    if (s->offsets_lost && s->committed[partition].commit < c.commit)
+        s->committed[partition] = c;
+    if (shard->present && shard->position.commit < c.commit) {
+        uint64_t version = ++s->versions;
+        *shard = (sim_shard){.position = {{-1, -1}, 0}, .generation = -1, .time = TM_TIME_NONE, .version = version};
+        s->store_lost = true;
+    }
+    if (!life->dead && !life->finished && !s->stopping)
+        quit(s, life->process, 500);
+}
