@@ -187,14 +187,22 @@ tm_publisher sim_publisher_port(sim_life *life)
 
 /* ---- The journal read back ---- */
 
-static tm_status journal_open(void *context, int32_t partition, tm_error *error)
+static tm_status journal_open(void *context, int32_t partition, int64_t back, bool *ret_whole, tm_error *error)
 {
     sim_life *life = context;
     if (sim_call(life, SIM_JOURNAL_OPEN, partition, NULL) != SIM_FINE)
         return no_answer(error, "journal");
+    const sim_outputs *journal = &life->s->outputs[TM_TOPIC_JOURNAL];
     life->journal_partition = partition;
-    life->journal_at = 0;
-    life->journal_end = life->s->outputs[TM_TOPIC_JOURNAL].count;
+    life->journal_at = life->journal_end = journal->count;
+    *ret_whole = true;
+    while (life->journal_at > 0) {
+        if (journal->items[life->journal_at - 1].partition == partition && back-- == 0) {
+            *ret_whole = false;
+            break;
+        }
+        life->journal_at--;
+    }
     return TM_OK;
 }
 

@@ -103,7 +103,8 @@ void sim_start_process(sim *s, sim_process *process)
                                         .clock = {life, clock_wall, clock_steady, clock_pause},
                                         .log = {life, log_write},
                                         .generation = sim_source_generation,
-                                        .generation_context = life};
+                                        .generation_context = life,
+                                        .seed = (uint64_t)life->number};
         s->lives[s->life_count++] = life;
         process->life[slot] = life;
         process->lives++;

@@ -173,6 +173,7 @@ typedef struct sim_member {
     sim_life *life;
     int instance; /* static membership */
     bool inside, waiting, untold, fenced;
+    bool told; /* has an assignment, be it empty */
     int64_t generation;
     uint32_t assignment, owned;              /* bits of partitions */
     int64_t silent;                          /* ms since when nothing is heard of it; -1: it is alive */

@@ -46,10 +46,11 @@ static void revoke(sim_life *life, bool lost)
     sim_member *member = &life->member;
     int32_t list[SIM_PARTITIONS];
     uint32_t count = list_of(member->owned, list);
-    if (count) {
+    if (member->told) {
         sim_note(life->s, "revoked%s: %u partitions", lost ? ", lost" : "", count);
         life->listener.revoked(life->listener.context, list, count, lost);
     }
+    member->told = false;
     member->owned = 0;
     stop_lanes(member);
 }
@@ -79,7 +80,10 @@ static bool serve_group(sim_life *life)
     }
     if (member->untold) {
         int32_t list[SIM_PARTITIONS];
+        if (member->told) /* a new generation of the same member: it is told to let go first */
+            revoke(life, false);
         member->untold = false;
+        member->told = true;
         member->generation = s->generation;
         member->owned = member->assignment;
         stop_lanes(member);
@@ -94,7 +98,7 @@ static bool group_speaks(const sim_life *life)
 {
     const sim_member *member = &life->member;
     if (!sim_reaches_broker(life->s, life)) /* that its session is over, a member knows by itself */
-        return !member->inside && member->owned;
+        return !member->inside && member->told;
     return member->fenced || !member->inside || member->untold || (life->s->rebalancing && !member->waiting);
 }
 
