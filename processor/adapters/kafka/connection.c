@@ -6,7 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CLOSE_STEP_MS = 2 };
+enum {
+    CLOSE_STEP_MS = 2,
+    PROBE_EVERY_MS = 1000, /* how often an unreachable broker is asked again */
+    PROBE_MS = 500
+};
 
 int64_t tm_kafka_steady(const tm_kafka_connection *connection)
 {
@@ -92,8 +96,18 @@ static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opa
 static int on_close_socket(int socket, void *opaque)
 {
     tm_kafka_connection *connection = opaque;
+    int64_t now = tm_kafka_steady(connection);
     (void)atomic_fetch_add_explicit(&connection->sockets_closed, 1, memory_order_seq_cst);
+    if (!atomic_load(&connection->closing)) {
+        atomic_store(&connection->socket_closed_at, now > 0 ? now : 1);
+    }
     return close(socket);
+}
+
+bool tm_kafka_troubled(const tm_kafka_connection *connection)
+{
+    int64_t at = atomic_load(&connection->socket_closed_at);
+    return at != 0 && tm_kafka_steady(connection) - at <= TM_KAFKA_TROUBLE_MS;
 }
 
 /* ---- Settings ---- */
@@ -205,6 +219,7 @@ tm_status tm_kafka_connection_open(tm_kafka_connection *connection, rd_kafka_typ
     char text[512] = "";
     connection->down = false;
     connection->reason[0] = '\0';
+    atomic_store(&connection->closing, false);
     connection->handle = rd_kafka_new(type, conf, text, sizeof(text));
     if (connection->handle == NULL) {
         rd_kafka_conf_destroy(conf);
@@ -228,6 +243,7 @@ bool tm_kafka_connection_close(tm_kafka_connection *connection, int64_t wait_ms)
         return true;
     }
     connection->handle = NULL;
+    atomic_store(&connection->closing, true);
     if (pthread_create(&thread, NULL, destroy_handle, handle) != 0) {
         (void)destroy_handle(handle);
         return true;
@@ -243,7 +259,49 @@ bool tm_kafka_connection_close(tm_kafka_connection *connection, int64_t wait_ms)
     return false;
 }
 
+/* Closing can hang inside librdkafka, so it is started and watched rather than called. */
+void tm_kafka_consumer_close(const tm_kafka_connection *connection, int64_t until)
+{
+    rd_kafka_queue_t *events = rd_kafka_queue_new(connection->handle);
+    rd_kafka_error_t *failure = rd_kafka_consumer_close_queue(connection->handle, events);
+    if (failure != NULL) {
+        rd_kafka_error_destroy(failure);
+    } else {
+        while (!rd_kafka_consumer_closed(connection->handle) && tm_kafka_steady(connection) < until) {
+            rd_kafka_event_t *event = rd_kafka_queue_poll(events, 20);
+            if (event != NULL && rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE) {
+                (void)rd_kafka_assign(connection->handle, NULL);
+            }
+            rd_kafka_event_destroy(event);
+        }
+    }
+    rd_kafka_queue_destroy(events);
+}
+
 /* ---- Questions ---- */
+
+tm_status tm_kafka_reachable(tm_kafka_connection *connection, tm_error *error)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    int64_t now = tm_kafka_steady(connection);
+    if (!connection->down)
+        return TM_OK;
+    if (now - connection->probed_at >= PROBE_EVERY_MS) {
+        rd_kafka_resp_err_t code = rd_kafka_metadata(connection->handle, 0, NULL, &metadata, PROBE_MS);
+        connection->probed_at = tm_kafka_steady(connection);
+        if (metadata != NULL) {
+            rd_kafka_metadata_destroy(metadata);
+        }
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            connection->down = false;
+            tm_kafka_log(connection, TM_LOG_INFO, "kafka_reachable", "a broker answers again");
+            return TM_OK;
+        }
+    }
+    (void)tm_fail(error, TM_RETRY, "no Kafka broker answers: %s", connection->reason);
+    tm_error_where(error, "%s", connection->config->brokers);
+    return TM_RETRY;
+}
 
 tm_status tm_kafka_partitions(rd_kafka_t *handle, const char *topic, int timeout_ms, uint32_t *ret_count,
                               tm_error *error)

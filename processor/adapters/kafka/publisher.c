@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "tidemark/adapters/kafka/membership.h"
+#include "tidemark/adapters/kafka/settings.h"
 #include "tidemark/base/crashpoint.h"
 
 enum {
@@ -70,8 +71,9 @@ static rd_kafka_resp_err_t root_of(const tm_kafka_publisher *publisher, rd_kafka
     return fatal != RD_KAFKA_RESP_ERR_NO_ERROR ? fatal : code;
 }
 
-/* The producer is spent: TM_FATAL when another one of its id took over or the brokers refuse it; TM_RETRY otherwise,
-   also when it was fenced by the broker itself for a transaction open longer than it may be. */
+/* The producer is spent: TM_FATAL when another one of its id took over, or the brokers cannot do what is needed;
+   TM_RETRY otherwise, also when it was fenced by the broker itself for a transaction open longer than it may be, or
+   after a broken connection: then a late initialisation of its own may have done it. A refusal may be taken back. */
 static tm_status spend(tm_kafka_publisher *publisher, const char *what, rd_kafka_resp_err_t code, const char *text,
                        tm_error *error)
 {
@@ -80,14 +82,16 @@ static tm_status spend(tm_kafka_publisher *publisher, const char *what, rd_kafka
     tm_status status = TM_RETRY;
     code = root_of(publisher, code);
     publisher->state = SPENT;
-    if ((is_fencing(code) && !open_too_long) || is_refusal(code)) {
+    if ((is_fencing(code) && !open_too_long && !tm_kafka_troubled(&publisher->connection)) ||
+        code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE) {
         status = TM_FATAL;
     }
     (void)tm_fail(error, status, "%s: %s (%s)", what, text, rd_kafka_err2name(code));
     tm_error_where(error, "producer %s", publisher->connection.id);
     if (is_fencing(code)) {
         tm_error_hint(error, status == TM_FATAL ? "another process runs with the same instance name; give each its own"
-                                                : "the transaction was open too long and the broker ended it");
+                             : open_too_long    ? "the transaction was open too long and the broker ended it"
+                                                : "after a broken connection: a new producer takes its place");
     } else if (is_refusal(code)) {
         tm_error_hint(error, "this user needs WRITE on the output topics, and WRITE and DESCRIBE on the "
                              "transactional id; the brokers need to be 2.5 or later");
@@ -203,7 +207,7 @@ static tm_status learn_topics(tm_kafka_publisher *publisher, tm_error *error)
         }
         status = tm_kafka_partitions(publisher->connection.handle, name, TM_KAFKA_ASK_MS, &partitions, error);
         if (status != TM_OK) {
-            return status == TM_REJECT ? TM_FATAL : status;
+            return TM_RETRY; /* a refusal too: it may be taken back */
         }
         if (partitions == 0) {
             (void)tm_fail(error, TM_RETRY, "there is no topic '%s'", name);
@@ -217,21 +221,6 @@ static tm_status learn_topics(tm_kafka_publisher *publisher, tm_error *error)
 static tm_status publisher_initialise(void *context, tm_error *error)
 {
     tm_kafka_publisher *publisher = context;
-    const tm_kafka_setting defaults[] = {
-        {"linger.ms", "0", false},
-        {"socket.timeout.ms", "5000", false},
-        {"queue.buffering.max.messages", "1000000", false},
-        {"message.max.bytes", "34603008", false}, /* a journal line of TM_JOURNAL_LINE_MAX with its frame */
-        {NULL, NULL, false},
-    };
-    const tm_kafka_setting fixed[] = {
-        {"transactional.id", publisher->connection.id, false},
-        {"transaction.timeout.ms", "10000", false}, /* TM_KAFKA_TRANSACTION_MS */
-        {"retry.backoff.ms", "100", false},         /* TM_KAFKA_BACKOFF_MS */
-        {"retry.backoff.max.ms", "100", true},      /* where backing off grows, it must not */
-        {"partitioner", "murmur2_random", false},   /* where a Java producer would put the same key */
-        {NULL, NULL, false},
-    };
     rd_kafka_conf_t *conf = NULL;
     rd_kafka_error_t *failure;
     tm_status status;
@@ -240,7 +229,7 @@ static tm_status publisher_initialise(void *context, tm_error *error)
     if (!tm_kafka_connection_close(&publisher->connection, TM_KAFKA_LEAVE_MS)) {
         return tm_fail(error, TM_FATAL, "the old producer does not end");
     }
-    status = tm_kafka_conf_new(&publisher->connection, defaults, fixed, &conf, error);
+    status = tm_kafka_producer_conf(&publisher->connection, &conf, error);
     if (status == TM_OK) {
         status = tm_kafka_connection_open(&publisher->connection, RD_KAFKA_PRODUCER, conf, error);
     }

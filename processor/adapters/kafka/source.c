@@ -7,12 +7,12 @@
 
 #include "tidemark/adapters/kafka/lanes.h"
 #include "tidemark/adapters/kafka/membership.h"
+#include "tidemark/adapters/kafka/settings.h"
 #include "tidemark/base/crashpoint.h"
 
 enum {
-    BATCH = 1000,          /* messages taken from librdkafka at a time */
-    PROBE_EVERY_MS = 1000, /* how often an unreachable broker is asked again */
-    PROBE_MS = 500
+    BATCH = 1000,         /* messages taken from librdkafka at a time */
+    RENEW_EVERY_MS = 1000 /* between attempts to join anew */
 };
 
 struct tm_kafka_source {
@@ -22,9 +22,12 @@ struct tm_kafka_source {
     rd_kafka_topic_t *topics[TM_INPUTS];
     tm_kafka_lanes lanes;
     uint64_t rebalances;
-    int64_t probed_at;
     tm_status pending; /* what the next poll has to return before anything else */
     tm_error pending_error;
+    bool renew;           /* this member came to an end through no other process: a new one joins in its place */
+    bool let_go;          /* what the old member had was revoked */
+    int64_t joined_at;    /* last attempt to join anew */
+    uint64_t outstanding; /* records given out and not yet released: they belong to the handle */
     int64_t generation_place;
     rd_kafka_message_t *batch[BATCH];
 };
@@ -96,7 +99,7 @@ static tm_status check_partitions(tm_kafka_source *source, tm_error *error)
         tm_status status = tm_kafka_partitions(source->connection.handle, config->inputs[input], TM_KAFKA_ASK_MS,
                                                &counts[input], error);
         if (status != TM_OK)
-            return status == TM_REJECT ? TM_FATAL : status;
+            return TM_RETRY; /* a refusal too: it may be taken back */
         if (counts[input] == 0) {
             (void)tm_fail(error, TM_RETRY, "there is no topic '%s'", config->inputs[input]);
             tm_error_hint(error, "create it, or correct its name in the configuration");
@@ -130,34 +133,8 @@ static bool close_handle(tm_kafka_source *source)
 
 static tm_status open_consumer(tm_kafka_source *source, tm_error *error)
 {
-    const tm_kafka_setting defaults[] = {
-        {"session.timeout.ms", "6000", false},
-        {"heartbeat.interval.ms", "1000", false},
-        /* Over a dead worker's transaction, the broker's sweep, and settling one's own. */
-        {"max.poll.interval.ms", "120000", false},
-        {"socket.timeout.ms", "10000", false},
-        /* Going over the queue's bound makes librdkafka sleep up to a second: room for a second of peak. */
-        {"queued.min.messages", "400000", false},
-        {"queued.max.messages.kbytes", "131072", false},
-        {"fetch.queue.backoff.ms", "10", true},
-        {"fetch.min.bytes", "100000", false},
-        {"fetch.wait.max.ms", "50", false},
-        {NULL, NULL, false},
-    };
-    const tm_kafka_setting fixed[] = {
-        {"group.id", source->connection.config->group, false},
-        {"group.instance.id", source->connection.id, false},
-        {"group.protocol", "classic", true},
-        {"partition.assignment.strategy", "range", false},
-        {"enable.auto.commit", "false", false},
-        {"enable.auto.offset.store", "false", false},
-        {"auto.offset.reset", "error", false},   /* a position that is gone is an error, never another position */
-        {"enable.partition.eof", "true", false}, /* how far reading has come past the last record */
-        {"isolation.level", "read_committed", false},
-        {NULL, NULL, false},
-    };
     rd_kafka_conf_t *conf = NULL;
-    tm_status status = tm_kafka_conf_new(&source->connection, defaults, fixed, &conf, error);
+    tm_status status = tm_kafka_consumer_conf(&source->connection, &conf, error);
     if (status == TM_OK) {
         rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
         status = tm_kafka_connection_open(&source->connection, RD_KAFKA_CONSUMER, conf, error);
@@ -232,6 +209,28 @@ static bool is_open(const tm_kafka_lane *lane)
     return lane != NULL && lane->started && !lane->paused && !lane->seek;
 }
 
+/* librdkafka will do nothing more with this member. A join whose answer was lost, and that was sent again, fences
+   itself: after a broken connection a new member is made. If it was another process after all, that one is fenced then,
+   without any trouble of its own, and leaves. */
+static void take_end(tm_kafka_source *source, const char *text)
+{
+    tm_error error;
+    char fatal[512] = "";
+    rd_kafka_resp_err_t code = rd_kafka_fatal_error(source->connection.handle, fatal, sizeof(fatal));
+    bool fenced = code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID ||
+                  code == RD_KAFKA_RESP_ERR__FENCED;
+    tm_error_clear(&error);
+    source->renew = !fenced || tm_kafka_troubled(&source->connection);
+    (void)tm_fail(&error, source->renew ? TM_RETRY : TM_FATAL, "member '%s' of group '%s' was fenced: %.250s",
+                  source->connection.id, source->connection.config->group, fatal[0] != '\0' ? fatal : text);
+    tm_error_hint(&error, source->renew ? "a new member takes its place"
+                                        : "another process runs with the same instance name; give each its own");
+    if (source->renew) {
+        tm_kafka_log(&source->connection, TM_LOG_WARNING, "member_renewed", error.what);
+    }
+    postpone(source, source->renew ? TM_RETRY : TM_FATAL, &error);
+}
+
 /* A message that carries an error instead of a record. */
 static void take_error(tm_kafka_source *source, const rd_kafka_message_t *message, tm_kafka_lane *lane)
 {
@@ -248,20 +247,14 @@ static void take_error(tm_kafka_source *source, const rd_kafka_message_t *messag
         return; /* the group took everything away; a revocation follows, then a new assignment */
     case RD_KAFKA_RESP_ERR__FATAL:
     case RD_KAFKA_RESP_ERR__FENCED:
-    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID: {
-        char fatal[512] = "";
-        (void)rd_kafka_fatal_error(source->connection.handle, fatal, sizeof(fatal));
-        (void)tm_fail(&error, TM_FATAL, "member '%s' of group '%s' was fenced: %.250s", source->connection.id,
-                      config->group, fatal[0] != '\0' ? fatal : text);
-        tm_error_hint(&error, "another process runs with the same instance name; give each its own");
-        postpone(source, TM_FATAL, &error);
+    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
+        take_end(source, text);
         return;
-    }
     case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-        (void)tm_fail(&error, TM_FATAL, "the brokers refuse: %s", text);
+        (void)tm_fail(&error, TM_RETRY, "the brokers refuse: %s", text);
         tm_error_hint(&error, "this user needs READ on the group and on both input topics");
-        postpone(source, TM_FATAL, &error);
+        postpone(source, TM_RETRY, &error);
         return;
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
@@ -308,6 +301,7 @@ static bool take_message(tm_kafka_source *source, rd_kafka_message_t *message, t
         goto drop;
     }
     lane->next = message->offset + 1;
+    source->outstanding++;
     timestamp = rd_kafka_message_timestamp(message, &type);
     *ret_record = (tm_source_record){
         .input = input,
@@ -353,28 +347,31 @@ static uint32_t take_waiting(tm_kafka_source *source, tm_source_record *records,
     return count;
 }
 
-/* While no broker is known to answer: asks again now and then. */
-static tm_status check_reachable(tm_kafka_source *source, tm_error *error)
+/* Puts a new member in the place of one that came to its end, once every record of the old one was given back: they
+   belong to its handle. TM_OK: it has joined. TM_RETRY: not yet. */
+static tm_status renew(tm_kafka_source *source, tm_error *error)
 {
-    const struct rd_kafka_metadata *metadata = NULL;
+    tm_source_listener listener = source->listener;
+    tm_status status;
     int64_t now = tm_kafka_steady(&source->connection);
-    if (!source->connection.down)
-        return TM_OK;
-    if (now - source->probed_at >= PROBE_EVERY_MS) {
-        rd_kafka_resp_err_t code = rd_kafka_metadata(source->connection.handle, 0, NULL, &metadata, PROBE_MS);
-        source->probed_at = tm_kafka_steady(&source->connection);
-        if (metadata != NULL) {
-            rd_kafka_metadata_destroy(metadata);
-        }
-        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            source->connection.down = false;
-            tm_kafka_log(&source->connection, TM_LOG_INFO, "kafka_reachable", "a broker answers again");
-            return TM_OK;
-        }
+    if (!source->let_go) {
+        source->let_go = true;
+        on_revoked(source, true);
     }
-    (void)tm_fail(error, TM_RETRY, "no Kafka broker answers: %s", source->connection.reason);
-    tm_error_where(error, "%s", source->connection.config->brokers);
-    return TM_RETRY;
+    if (source->outstanding > 0 || (source->joined_at != 0 && now - source->joined_at < RENEW_EVERY_MS)) {
+        (void)tm_fail(error, TM_RETRY, "member '%s' joins its group anew", source->connection.id);
+        return TM_RETRY;
+    }
+    if (!close_handle(source)) {
+        return tm_fail(error, TM_FATAL, "the old member does not end");
+    }
+    source->joined_at = now > 0 ? now : 1;
+    status = source_join(source, &listener, error);
+    source->renew = source->let_go = status != TM_OK;
+    if (status == TM_OK) {
+        source->pending = TM_OK;
+    }
+    return status;
 }
 
 static tm_status source_poll(void *context, int64_t wait_ms, tm_source_record *records, uint32_t capacity,
@@ -384,6 +381,12 @@ static tm_status source_poll(void *context, int64_t wait_ms, tm_source_record *r
     rd_kafka_message_t *first;
     uint32_t count = 0;
     *ret_count = 0;
+    if (source->renew && source->pending == TM_OK) {
+        tm_status status = renew(source, error);
+        if (status != TM_OK) {
+            return status;
+        }
+    }
     if (source->connection.handle == NULL)
         return tm_fail(error, TM_FATAL, "poll before join");
     if (source->pending == TM_OK && capacity > 0) {
@@ -412,15 +415,16 @@ static tm_status source_poll(void *context, int64_t wait_ms, tm_source_record *r
         }
         return status;
     }
-    return check_reachable(source, error);
+    return tm_kafka_reachable(&source->connection, error);
 }
 
 static void source_release(void *context, tm_source_record *record)
 {
-    (void)context;
+    tm_kafka_source *source = context;
     if (record->handle != NULL) {
         rd_kafka_message_destroy(record->handle);
         record->handle = NULL;
+        source->outstanding--;
     }
 }
 
@@ -494,6 +498,8 @@ static tm_status source_bounds(void *context, tm_input input, int32_t partition,
                                int64_t *ret_reached, tm_error *error)
 {
     tm_kafka_source *source = context;
+    if (source->renew)
+        return tm_fail(error, TM_RETRY, "the member joins its group anew");
     if (source->connection.handle == NULL || (uint32_t)input >= source->lanes.inputs)
         return tm_fail(error, TM_FATAL, "bounds of an input that is not read");
     rd_kafka_resp_err_t code = tm_kafka_lanes_bounds(&source->lanes, input, partition, ret_first, ret_end, ret_reached);
@@ -511,29 +517,12 @@ static tm_status source_committed(void *context, const int32_t *partitions, uint
 {
     tm_kafka_source *source = context;
     TM_CRASH_POINT("kafka_offsets_read");
+    if (source->renew)
+        return tm_fail(error, TM_RETRY, "the member joins its group anew");
     return tm_kafka_committed(&source->connection, partitions, count, ret_positions, error);
 }
 
 /* ---- Leaving ---- */
-
-/* Closing can hang inside librdkafka, so it is started and watched rather than called. */
-static void close_consumer(tm_kafka_source *source, int64_t until)
-{
-    rd_kafka_queue_t *events = rd_kafka_queue_new(source->connection.handle);
-    rd_kafka_error_t *failure = rd_kafka_consumer_close_queue(source->connection.handle, events);
-    if (failure != NULL) {
-        rd_kafka_error_destroy(failure);
-    } else {
-        while (!rd_kafka_consumer_closed(source->connection.handle) && tm_kafka_steady(&source->connection) < until) {
-            rd_kafka_event_t *event = rd_kafka_queue_poll(events, 20);
-            if (event != NULL && rd_kafka_event_type(event) == RD_KAFKA_EVENT_REBALANCE) {
-                (void)rd_kafka_assign(source->connection.handle, NULL);
-            }
-            rd_kafka_event_destroy(event);
-        }
-    }
-    rd_kafka_queue_destroy(events);
-}
 
 static void source_leave(void *context)
 {
@@ -544,7 +533,7 @@ static void source_leave(void *context)
         TM_CRASH_POINT("kafka_leave");
         on_revoked(source, rd_kafka_assignment_lost(source->connection.handle) != 0);
         until = tm_kafka_steady(&source->connection) + TM_KAFKA_LEAVE_MS / 2;
-        close_consumer(source, until);
+        tm_kafka_consumer_close(&source->connection, until);
         TM_CRASH_POINT("kafka_left");
         ended = close_handle(source);
     }

@@ -10,12 +10,13 @@
 
 /* Calls that wait, each with its own end. */
 enum {
-    TM_KAFKA_ASK_MS = 5000,         /* a question to a broker: metadata, offsets */
-    TM_KAFKA_SETTLE_MS = 10000,     /* committed offsets, init_transactions, flush, send_offsets */
-    TM_KAFKA_FINISH_MS = 8000,      /* commit and abort of a transaction */
-    TM_KAFKA_LEAVE_MS = 10000,      /* leaving the group and freeing the handle, together */
-    TM_KAFKA_BACKOFF_MS = 100,      /* retry.backoff.ms: after this long librdkafka repeats a request by itself */
-    TM_KAFKA_TRANSACTION_MS = 10000 /* transaction.timeout.ms */
+    TM_KAFKA_ASK_MS = 5000,          /* a question to a broker: metadata, offsets */
+    TM_KAFKA_SETTLE_MS = 10000,      /* committed offsets, init_transactions, flush, send_offsets */
+    TM_KAFKA_FINISH_MS = 8000,       /* commit and abort of a transaction */
+    TM_KAFKA_LEAVE_MS = 10000,       /* leaving the group and freeing the handle, together */
+    TM_KAFKA_BACKOFF_MS = 100,       /* retry.backoff.ms: after this long librdkafka repeats a request by itself */
+    TM_KAFKA_TRANSACTION_MS = 10000, /* transaction.timeout.ms */
+    TM_KAFKA_TROUBLE_MS = 60000      /* so long after a socket was closed, what is late may be one's own */
 };
 
 typedef struct tm_kafka_connection {
@@ -24,8 +25,11 @@ typedef struct tm_kafka_connection {
     char id[TM_KAFKA_ID_MAX + 1];
     rd_kafka_t *handle; /* NULL while closed */
     atomic_ullong sockets_closed;
-    bool down;        /* no broker answers, as far as this handle was told */
-    char reason[256]; /* the last error it was told of */
+    atomic_llong socket_closed_at; /* steady ms; 0: never */
+    atomic_bool closing;           /* the handle is being destroyed: its sockets are closed by ourselves */
+    int64_t probed_at;             /* when that was last asked */
+    bool down;                     /* no broker answers, as far as this handle was told */
+    char reason[256];              /* the last error it was told of */
 } tm_kafka_connection;
 
 /* `optional`: left out where the librdkafka in use has no such property. */
@@ -50,6 +54,12 @@ tm_status tm_kafka_connection_open(tm_kafka_connection *connection, rd_kafka_typ
    what the connection points at, itself too, must be left in memory for it. */
 bool tm_kafka_connection_close(tm_kafka_connection *connection, int64_t wait_ms);
 
+/* Lets go of the membership: closes the consumer, until the steady time `until` at most. */
+void tm_kafka_consumer_close(const tm_kafka_connection *connection, int64_t until);
+
+/* While no broker is known to answer, asks again now and then. TM_OK, TM_RETRY. */
+tm_status tm_kafka_reachable(tm_kafka_connection *connection, tm_error *error);
+
 /* Number of partitions of a topic, 0 when there is no such topic. TM_OK; TM_RETRY: no answer; TM_REJECT: refused. */
 tm_status tm_kafka_partitions(rd_kafka_t *handle, const char *topic, int timeout_ms, uint32_t *ret_count,
                               tm_error *error);
@@ -62,6 +72,10 @@ rd_kafka_resp_err_t tm_kafka_bounds(rd_kafka_t *handle, const char *topic, int32
 
 /* A log line through the port; a NULL log is silent. */
 void tm_kafka_log(const tm_kafka_connection *connection, tm_log_level level, const char *event, const char *message);
+
+/* True when a socket of this connection was closed lately: what fences it then may be a late request of its own, a join
+   or an initialisation whose answer was lost and that was sent again. Without that it is another process. */
+bool tm_kafka_troubled(const tm_kafka_connection *connection);
 
 /* Overwrites the values of secret properties in a text with stars. */
 void tm_kafka_redact(const tm_kafka_config *config, char *text);

@@ -5,6 +5,8 @@
      the transaction may have been sent twice gives TM_RETRY although it may well have succeeded; `initialise` then
    takes a new producer, which fences whatever of the old one is still on its way, and C says what happened;
    - every call returns within its time-out (10 s at most each step), broker or no broker;
+   - a producer that is fenced after a broken connection may be so by a late request of its own: TM_RETRY. Without that
+   it is another process: TM_FATAL;
    - a transaction that the broker ended because it was open too long gives TM_RETRY: nothing of it is visible. */
 #ifndef TIDEMARK_ADAPTERS_KAFKA_PUBLISHER_H
 #define TIDEMARK_ADAPTERS_KAFKA_PUBLISHER_H
