@@ -140,7 +140,7 @@ class Uncertain(jobs.TestCase):
         ghost.release(answers=1)
         self.trickle.next()
         self.come_through("InitProducerId", "released")
-        self.run.wait_for_line("publisher_waiting.*after a broken connection")
+        self.run.wait_for_line("fenced by a newer instance")
         self.finish()
 
     def test_a_late_join_is_no_other_process(self):
