@@ -257,6 +257,12 @@ static void check_publication(sim *s, const sim_producer *producer, int32_t part
             sim_fail(s, "shard %d: line %lld begins at [%lld, %lld], the one before ended at [%lld, %lld]", partition,
                      (long long)line.n, (long long)line.from[0], (long long)line.from[1], (long long)next.next[0],
                      (long long)next.next[1]);
+        sim_note(s, "line %d:%lld [%lld, %lld) [%lld, %lld) clocks %lld %lld%s T %lld %lld%s, %u signals", partition,
+                 (long long)line.n, (long long)line.from[0], (long long)line.to[0], (long long)line.from[1],
+                 (long long)line.to[1], (long long)(line.clock_begin - s->base), (long long)(line.clock_end - s->base),
+                 line.drained ? ", drained," : ",",
+                 (long long)(line.t_before == TM_TIME_NONE ? -1 : line.t_before - s->base),
+                 (long long)(line.t_after - s->base), line.judged ? ", judged" : "", line.signals);
         n = line.n;
         next = (tm_position){{line.to[0], line.to[1]}, n};
     }
