@@ -19,6 +19,7 @@ struct tm_rebuild {
     bool whole;         /* … which is so */
     bool located;       /* a line was seen from which on all are there */
     int reopened;
+    tm_journal_line *unplaced; /* read, and not yet known what it is to this replay */
     tm_journal_line *line;
     const tm_pack *pack; /* the shard's, as of the current line */
     tm_pack **packs;     /* rules of the past, compiled from the journal */
@@ -137,6 +138,7 @@ void tm_rebuild_free(tm_rebuild *r)
 {
     if (!r)
         return;
+    tm_journal_line_free(r->unplaced);
     tm_journal_line_free(r->line);
     r->journal->close(r->journal->context);
     for (uint32_t i = 0; i < r->pack_count; i++)
@@ -220,12 +222,9 @@ static tm_status line_counts(tm_rebuild *r, int64_t n, bool *ret_counts, tm_erro
     return r->tail && !r->holding->shard ? load_kept(r, error) : TM_OK;
 }
 
-/* Fetches the next line. */
-static tm_status next_line(tm_rebuild *r, tm_error *error)
+/* Reads a line into `unplaced`; none at the end, or when it is another group's. */
+static tm_status read_line(tm_rebuild *r, tm_error *error)
 {
-    tm_journal_line_free(r->line);
-    r->line = NULL;
-    r->begun = false;
     tm_slice bytes;
     r->ledger->asked = TM_WAITING_JOURNAL;
     tm_status status = r->journal->next(r->journal->context, &bytes, error);
@@ -235,17 +234,30 @@ static tm_status next_line(tm_rebuild *r, tm_error *error)
         r->at_end = true;
         return TM_OK;
     }
-    status = tm_journal_decode(bytes, &r->line, error);
+    tm_journal_line *line;
+    status = tm_journal_decode(bytes, &line, error);
     if (status != TM_OK)
         return halt(r, TM_HALT_JOURNAL_DAMAGED, "a line of the journal cannot be read", error);
-    tm_slice group = r->line->commit ? r->line->commit->group : r->line->configuration->group;
-    if (!tm_slice_equal(group, r->holding->settings->group)) {
-        tm_journal_line_free(r->line); /* of another group that journals to the same topic */
-        r->line = NULL;
-        return TM_OK;
-    }
+    tm_slice group = line->commit ? line->commit->group : line->configuration->group;
+    if (tm_slice_equal(group, r->holding->settings->group))
+        r->unplaced = line;
+    else
+        tm_journal_line_free(line); /* of another group that journals to the same topic */
     TM_CRASH_POINT("rebuild_line");
-    const tm_journal_configuration *configuration = r->line->configuration;
+    return TM_OK;
+}
+
+/* Fetches the next line. */
+static tm_status next_line(tm_rebuild *r, tm_error *error)
+{
+    tm_journal_line_free(r->line);
+    r->line = NULL;
+    r->begun = false;
+    tm_status status = r->unplaced ? TM_OK : read_line(r, error);
+    tm_journal_line *line = r->unplaced;
+    if (status != TM_OK || !line)
+        return status;
+    const tm_journal_configuration *configuration = line->configuration;
     if (r->rules_wanted && configuration && configuration->pack_hash == r->meta.pack_hash) {
         r->pack = pack_of(r, configuration, error);
         if (!r->pack)
@@ -253,9 +265,10 @@ static tm_status next_line(tm_rebuild *r, tm_error *error)
         r->rules_wanted = false;
     }
     bool counts;
-    tm_journal_line *line = r->line;
-    r->line = NULL;
     status = line_counts(r, configuration ? configuration->commit : line->commit->commit, &counts, error);
+    if (status == TM_RETRY)
+        return status; /* what the line needs did not answer: the same line again */
+    r->unplaced = NULL;
     if (status == TM_OK && counts && configuration)
         status = take_configuration(r, configuration, error);
     if (status == TM_OK && counts && !configuration)

@@ -124,7 +124,9 @@ static void take_in(worker *w, tm_source_record *record)
 {
     const tm_source *source = &w->ports->source;
     held *h = find(w, record->partition);
-    bool wanted = h && (h->holding->state == TM_HOLDING_LIVE || h->holding->state == TM_HOLDING_REPLAYING);
+    /* Until a replay begins, what arrives is of the place where the shard was read before. */
+    bool wanted =
+        h && (h->holding->state == TM_HOLDING_LIVE || (h->holding->state == TM_HOLDING_REPLAYING && h->rebuild));
     if (wanted)
         wanted = recognised(w, h, record) && record->offset >= h->holding->intake.lanes[record->input].next;
     if (!wanted) {

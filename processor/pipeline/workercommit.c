@@ -101,7 +101,7 @@ static bool commit_shard(worker *w, held *h)
         /* Sealed: the end of the commit was decided, and the store is what refused. */
         tm_ledger_halt(&w->ledger, holding, holding->sealed ? TM_HALT_WRITE_FAILED : TM_HALT_MEMORY, &error);
     } else {
-        w->unsettled |= status == TM_RETRY;
+        w->unsettled |= status == TM_RETRY && atomic_load(w->stop); /* otherwise somebody goes on with it */
         TM_CRASH_POINT("commit_dropped");
         tm_worker_say(w, TM_LOG_WARNING, "commit_refused", "The shard is claimed again", holding->partition, &error);
         tm_worker_claim_again(w, h);
