@@ -18,7 +18,7 @@ BELOW = {
 CORE_SYSTEM = {"float.h", "inttypes.h", "limits.h", "math.h", "stdalign.h", "stdbool.h", "stddef.h", "stdint.h", "string.h"}
 OUTSIDE = r"librdkafka/|hiredis|hiredis/|s?time\.h$|sys/time\.h$|sys/socket\.h$|sys/epoll\.h$|sys/un\.h$|netinet/|arpa/|netdb\.h$|poll\.h$"
 # An outside thing is known to one adapter only.
-OWNED = {r"librdkafka/": "kafka", r"hiredis": "redis"}
+OWNED = {r"librdkafka/": "kafka", r"hiredis": "redis", r"microhttpd": "http"}
 
 
 def room_of(path):

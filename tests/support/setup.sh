@@ -26,7 +26,7 @@ fi
 
 # Where releases have different names for a package, with | between them, the preferred one first.
 packages=(build-essential cmake ninja-build pkg-config
-    librdkafka-dev libjansson-dev libhiredis-dev libsodium-dev libsimdjson-dev libfyaml-dev libxxhash-dev libzstd-dev zlib1g-dev libssl-dev
+    librdkafka-dev libjansson-dev libhiredis-dev libsodium-dev libsimdjson-dev libfyaml-dev libxxhash-dev libzstd-dev zlib1g-dev libssl-dev libmicrohttpd-dev
     redis-server tzdata ca-certificates)
 
 if [ "$mode" = test ]; then
