@@ -44,7 +44,10 @@ void tm_init_configuration(const char *brokers, const char *redis, tm_buffer *ou
     const struct {
         const char *key, *value;
         bool as_it_is;
-    } set[] = {{"kafka.brokers", brokers, false}, {"redis.url", redis, false}, {"user_key", "!file user.key", true}};
+    } set[] = {{"kafka.brokers", brokers, false},
+               {"redis.url", redis, false},
+               {"http.listen", TM_INIT_LISTEN, false},
+               {"user_key", "!file user.key", true}};
     tm_buffer_append_text(out,
                           "# How tidemark reaches Kafka and Redis, and what it reads. Every key stands here with its "
                           "meaning; behind '#' its\n# default. ${NAME} and ${NAME:-default} take from the "

@@ -9,6 +9,7 @@
 #include "tidemark/adapters/system/signals.h"
 #include "tidemark/base/crashpoint.h"
 #include "tidemark/commands/commands.h"
+#include "tidemark/commands/monitor.h"
 #include "tidemark/commands/service.h"
 
 enum { TICK = 200, STATUS_EVERY = 60000, FIRST_STATUS = 10000 };
@@ -135,7 +136,7 @@ static void forget_reloads(reloads *r)
 }
 
 /* `bounded`: it ends by itself, and whoever sits before a terminal waits for that. */
-static int supervise(tm_service *service, reloads *r, bool bounded)
+static int supervise(tm_service *service, tm_monitor *monitor, reloads *r, bool bounded)
 {
     int64_t start = service->clock.steady(service->clock.context);
     int64_t next = start + FIRST_STATUS, last = start;
@@ -144,7 +145,8 @@ static int supervise(tm_service *service, reloads *r, bool bounded)
     TM_CRASH_POINT("run_ready");
     while (!tm_service_finished(service) && !tm_signals_wait(TICK)) {
         int64_t now = service->clock.steady(service->clock.context);
-        tm_notify("WATCHDOG=1");
+        if (tm_monitor_alive(service, NULL)) /* a worker that hangs is the watchdog's to end */
+            tm_notify("WATCHDOG=1");
         if (tm_signals_take_reload())
             reload(service, r);
         if (bounded) {
@@ -163,6 +165,7 @@ static int supervise(tm_service *service, reloads *r, bool bounded)
     }
     tm_cli_progress_end();
     tm_notify("STOPPING=1");
+    tm_monitor_leave(monitor);
     TM_CRASH_POINT("run_stop");
     int code = tm_service_stop(service);
     TM_CRASH_POINT("run_stopped");
@@ -204,6 +207,7 @@ static int run(const tm_command *command, int argc, char **argv)
     (void)tm_log_level_parse(tm_slice_of(setup.configuration->log_level), &level);
     tm_log_format format = strcmp(setup.configuration->log_format, "json") == 0 ? TM_LOG_JSON : TM_LOG_KEY_VALUE;
     tm_service service = {0};
+    tm_monitor monitor = {0};
     reloads r = {.wanted = wanted};
     if (tm_signals_install(&error) != TM_OK ||
         tm_system_log_init(stderr, format, level, tm_system_clock(), &log, &error) != TM_OK) {
@@ -211,18 +215,24 @@ static int run(const tm_command *command, int argc, char **argv)
         goto out;
     }
     TM_CRASH_POINT("run_prepare");
-    code = tm_service_prepare(&service, command, &setup, &log, &options);
+    /* A run with an end has its place beside the service, under the same configuration: the port is the service's. */
+    if (!options.once && !options.dry_run)
+        code = tm_monitor_start(&monitor, command, setup.configuration);
+    if (code == 0)
+        code = tm_service_prepare(&service, command, &setup, &log, &options);
     TM_CRASH_POINT("run_prepared");
     if (code == 0) {
         log_start(&service, &setup);
         log_answers(&service, &setup);
         code = tm_service_start(&service);
+        tm_monitor_show(&monitor, &service);
         if (code == 0)
-            code = supervise(&service, &r, options.once || options.dry_run || until);
+            code = supervise(&service, &monitor, &r, options.once || options.dry_run || until);
         else
             (void)tm_service_stop(&service);
     }
 out:
+    tm_monitor_stop(&monitor);
     tm_service_done(&service);
     forget_reloads(&r);
     tm_system_log_done(&log);

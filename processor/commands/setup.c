@@ -6,6 +6,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "tidemark/adapters/http/server.h"
 #include "tidemark/adapters/kafka/config.h"
 #include "tidemark/adapters/system/files.h"
 #include "tidemark/adapters/system/process.h"
@@ -308,6 +309,13 @@ void tm_setup_advice(const tm_setup *setup, void (*visit)(void *context, const t
         visit(context, &advice);
         rest = (tm_slice){rest.data + length + (end ? 1 : 0), rest.length - length - (end ? 1 : 0)};
     }
+    if (setup->http_is_open) {
+        tm_error advice;
+        (void)tm_fail(&advice, TM_OK, "other machines may read /metrics at %s, without a token",
+                      setup->configuration->http_listen);
+        tm_error_hint(&advice, "set http.token, or let http.listen be an address of this machine alone: 127.0.0.1");
+        visit(context, &advice);
+    }
 }
 
 /* Each property by itself, so that the error can point at it. */
@@ -377,6 +385,28 @@ static int check_store(const tm_command *command, const tm_setup_options *option
     return status == TM_FATAL ? EX_OSERR : EX_CONFIG;
 }
 
+/* Who may read what the service tells of itself. */
+static int check_http(const tm_command *command, const tm_setup_options *options, tm_setup *setup)
+{
+    const tm_configuration *c = setup->configuration;
+    bool loopback = true;
+    tm_error error;
+    size_t at = c->http_listen_at;
+    tm_status status = c->http_listen ? tm_http_address_check(c->http_listen, &loopback, &error) : TM_OK;
+    if (status == TM_OK && c->http_token.data) {
+        at = c->http_token_at;
+        status = tm_http_token_check(c->http_token, &error);
+    }
+    if (status == TM_OK && !loopback && !c->http_token.data)
+        setup->http_is_open = true;
+    if (status == TM_OK)
+        return EX_OK;
+    if (at)
+        return point(options, setup, at, &error, NULL);
+    (void)tm_cli_fail(command, status, &error);
+    return EX_CONFIG;
+}
+
 int tm_setup_load(const tm_command *command, const tm_setup_options *options, tm_setup *ret_setup)
 {
     memset(ret_setup, 0, sizeof *ret_setup);
@@ -398,6 +428,8 @@ int tm_setup_load(const tm_command *command, const tm_setup_options *options, tm
         failed = load_files(command, ret_setup);
     if (!failed)
         failed = check_store(command, options, ret_setup);
+    if (!failed)
+        failed = check_http(command, options, ret_setup);
     if (!failed)
         failed = rules_failed;
     if (failed) {

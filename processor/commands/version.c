@@ -2,6 +2,7 @@
 #include <libfyaml.h>
 #include <sysexits.h>
 
+#include "tidemark/adapters/http/server.h"
 #include "tidemark/adapters/kafka/config.h"
 #include "tidemark/adapters/redis/connection.h"
 #include "tidemark/codec/event.h"
@@ -29,6 +30,7 @@ static int run(const tm_command *command, int argc, char **argv)
         {"librdkafka", tm_kafka_library_version()},
         {"redis_client", tm_redis_build()},
         {"libfyaml", fy_library_version()},
+        {"libmicrohttpd", tm_http_library_version()},
         {"compiler", __VERSION__},
     };
     if (json)

@@ -20,6 +20,7 @@ typedef enum shape {
     SHAPE_DURATION,
     SHAPE_HISTORY,
     SHAPE_SECRET,
+    SHAPE_ADDRESS_OR_OFF,
     SHAPE_PAIRS,
     SHAPE_MAPPING
 } shape;
@@ -212,6 +213,20 @@ static const key_entry keys[] = {
      AT(memory_limit),
      0,
      INT64_C(1) << 40,
+     NULL,
+     false},
+    {{"http.listen", "off", "address and port for /livez, /readyz and /metrics, such as 127.0.0.1:9464; off: none"},
+     SHAPE_ADDRESS_OR_OFF,
+     AT(http_listen),
+     0,
+     0,
+     NULL,
+     false},
+    {{"http.token", "", "secret that a reader of /metrics has to show as bearer token"},
+     SHAPE_SECRET,
+     AT(http_token),
+     0,
+     0,
      NULL,
      false},
     {{"log.format", "text", "text (key=value) or json"}, SHAPE_CHOICE, AT(log_format), 0, 0, "text json", false},
@@ -479,11 +494,11 @@ static void read_key(reader *r, const key_entry *entry, const tm_yaml_node *node
         read_pairs(r, entry, node, true, &c->mapping_fields, &c->mapping_field_count);
         return;
     }
-    if (entry->shape == SHAPE_TOPIC_OR_OFF &&
+    if ((entry->shape == SHAPE_TOPIC_OR_OFF || entry->shape == SHAPE_ADDRESS_OR_OFF) &&
         (tm_yaml_is_null(node) ||
          (node->kind == TM_YAML_SCALAR && node->style == TM_YAML_PLAIN &&
           (tm_slice_equal_text(node->text, "off") || tm_slice_equal_text(node->text, "false"))))) {
-        c->accounts = NULL;
+        *(const char **)place = NULL;
         return;
     }
     tm_slice text = value_of(r, node, tm_slice_of(entry->shown.key));
@@ -491,11 +506,16 @@ static void read_key(reader *r, const key_entry *entry, const tm_yaml_node *node
         return;
     if (place == (void *)&c->timezone)
         c->timezone_at = node->start;
+    if (place == (void *)&c->http_listen)
+        c->http_listen_at = node->start;
+    if (place == (void *)&c->http_token)
+        c->http_token_at = node->start;
     if (place == (void *)&c->redis_url)
         c->redis_url_at = node->start;
     int64_t number;
     switch (entry->shape) {
     case SHAPE_TEXT:
+    case SHAPE_ADDRESS_OR_OFF:
         if (text.length == 0)
             ERROR_AT(r, node, "'%s' is empty", entry->shown.key);
         else if (memchr(text.data, 0, text.length))
@@ -536,8 +556,9 @@ static void read_key(reader *r, const key_entry *entry, const tm_yaml_node *node
     case SHAPE_SECRET:
         if (text.length < 16) {
             ERROR_AT(r, node, "'%s' has fewer than 16 bytes", entry->shown.key);
-            tm_diagnostics_hint(r->diagnostics,
-                                "make one: head -c 32 /dev/urandom | base64 > user.key, then user_key: !file user.key");
+            const char *dot = strchr(entry->shown.key, '.'), *key = dot ? dot + 1 : entry->shown.key;
+            tm_diagnostics_hint(r->diagnostics, "make one: head -c 32 /dev/urandom | base64 > %s, then %s: !file %s",
+                                dot ? "http.token" : "user.key", key, dot ? "http.token" : "user.key");
         } else {
             *(tm_slice *)place = (tm_slice){keep(r, text), text.length};
         }

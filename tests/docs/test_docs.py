@@ -134,10 +134,10 @@ class Documents(unittest.TestCase):
         self.check(f"docs/configuration.md: the key {key} is not there" for key in sorted(keys - listed - spoken_of) if f"`{key}`" not in text_of(page))
 
     def test_keys_named_elsewhere(self):
-        """`kafka.…`, `redis.…`, `topics.…`, `dedup.…` and `log.…` in any document are keys of the configuration."""
+        """`kafka.…`, `redis.…`, `topics.…`, `dedup.…`, `http.…` and `log.…` in any document are keys of the configuration."""
         keys = configuration_keys()
         self.check(f"{name_of(path)}: there is no key {key}" for path in DOCUMENTS
-                   for key in sorted(set(re.findall(r"`((?:kafka|redis|topics|dedup|log)\.[a-z_]+)`", text_of(path))) - keys))
+                   for key in sorted(set(re.findall(r"`((?:kafka|redis|topics|dedup|http|log)\.[a-z_]+)`", text_of(path))) - keys))
 
     def test_log_events(self):
         """docs/operations.md lists every event of the log, and none that is not written."""
@@ -150,6 +150,17 @@ class Documents(unittest.TestCase):
         written = log_events()
         self.assertIn("shard_halted", written)
         self.assertEqual(sorted(listed), sorted(written))
+
+    def test_metrics(self):
+        """docs/operations.md lists every metric with its type, and none that is not told."""
+        source = text_of(ROOT / "processor" / "commands" / "metrics.c")
+        told = set(re.findall(r'\] = \{"((?:tidemark|process)_[a-z_]+)", "([a-z]+)",', source))
+        self.assertIn(("tidemark_records_total", "counter"), told)
+        page = text_of(ROOT / "docs" / "operations.md")
+        self.assertEqual(sorted(told), sorted(re.findall(r"^\| `((?:tidemark|process)_[a-z_]+)` \| ([a-z]+) \|", page, re.M)))
+        names = {name for name, _ in told}
+        self.check(f"{name_of(path)}: there is no metric {name}" for path in DOCUMENTS
+                   for name in sorted(set(re.findall(r"`(tidemark_[a-z_]+)(?: [=<>]+ [\d.]+)?`", text_of(path))) - names))
 
     def test_architecture_names_the_headers(self):
         page = text_of(ROOT / "ARCHITECTURE.md")

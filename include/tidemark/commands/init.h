@@ -4,8 +4,11 @@
 
 #include "tidemark/base/bytes.h"
 
-/* Appends tidemark.yaml: brokers, Redis and `user_key: !file user.key` set, every other key commented out with its
-   default. */
+/* Where the service that `init` configures tells of itself. */
+#define TM_INIT_LISTEN "127.0.0.1:9464"
+
+/* Appends tidemark.yaml: brokers, Redis, http.listen and `user_key: !file user.key` set, every other key commented out
+   with its default. */
 void tm_init_configuration(const char *brokers, const char *redis, tm_buffer *out);
 
 #endif

@@ -21,6 +21,7 @@ typedef struct tm_setup {
     tm_mapping *mapping;
     tm_user_key user_key;
     bool user_key_is_default; /* it protects nothing: everyone knows it */
+    bool http_is_open;        /* http.listen is reachable by others, and there is no http.token */
     tm_shard_settings shard;
 } tm_setup;
 
@@ -58,7 +59,8 @@ void tm_setup_print_answers(const tm_setup *setup, tm_time counting_start, FILE 
 
 /* Where the store is and as whom; borrows from the setup. */
 tm_redis_store_options tm_setup_store(const tm_setup *setup);
-/* Hands over, one by one, what is unwise about how secrets are kept (files that everybody may read). */
+/* Hands over, one by one, what is unwise about secrets and openness: files that everybody may read, a port that
+   everybody reaches. */
 void tm_setup_advice(const tm_setup *setup, void (*visit)(void *context, const tm_error *advice), void *context);
 /* How the event reader is to read, for a configuration's Kafka topics or (`files`) for lines of files. */
 tm_event_options tm_setup_reading(const tm_setup *setup, bool files);

@@ -35,7 +35,9 @@ typedef struct tm_configuration {
     const char *mapping;            /* native, cloudevents, segment, auto, or custom */
     tm_config_pair *mapping_fields; /* custom: event field ← path, one for each of a list; '=text' is a constant */
     uint32_t mapping_field_count;
-    size_t timezone_at, mapping_at, redis_url_at; /* bytes of the text, 0 when not given */
+    const char *http_listen; /* NULL: off */
+    tm_slice http_token;     /* the secret's bytes; absent: none is asked for */
+    size_t timezone_at, mapping_at, redis_url_at, http_listen_at, http_token_at; /* bytes of the text, 0: not given */
     tm_slice user_key;    /* the secret's bytes; absent: the default, which protects nothing (check warns) */
     int64_t memory_limit; /* bytes a shard; 0: none */
     const char *log_format, *log_level;

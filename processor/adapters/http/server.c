@@ -340,6 +340,11 @@ tm_status tm_http_server_start(const tm_http_options *options, tm_http_server **
     return TM_OK;
 }
 
+const char *tm_http_library_version(void)
+{
+    return MHD_get_version();
+}
+
 uint16_t tm_http_server_port(const tm_http_server *server)
 {
     return server->port;

@@ -55,6 +55,8 @@ tm_status tm_http_token_check(tm_slice token, tm_error *error);
 /* Listens and starts the thread. The options' texts are not needed afterwards. TM_OK; TM_REJECT: the address or token
    is none, or the address cannot be listened on; TM_FATAL: no memory, no thread. */
 tm_status tm_http_server_start(const tm_http_options *options, tm_http_server **ret_server, tm_error *error);
+/* Of libmicrohttpd, as loaded. */
+const char *tm_http_library_version(void);
 /* The port listened on. */
 uint16_t tm_http_server_port(const tm_http_server *server);
 /* Ends the thread, closes everything, frees. NULL is allowed. */
