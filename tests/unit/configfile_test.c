@@ -234,8 +234,8 @@ Test(configfile, errors_point)
     bad("memory_limit: 1025GiB\n", 1, 15, "'memory_limit' is a whole number", NULL);
     bad("memory_limit: 999999999999999999GiB\n", 1, 15, "'memory_limit' is a whole number", NULL);
     bad("memory_limit: GiB\n", 1, 15, "'memory_limit' is a whole number", NULL);
-    bad("grace: soon\n", 1, 8, "'grace' is a duration from 0s to 1d", NULL);
-    bad("grace: 25h\n", 1, 8, "'grace' is a duration", NULL);
+    bad("grace: soon\n", 1, 8, "'grace' is a duration from 0s to 400d", NULL);
+    bad("grace: 9601h\n", 1, 8, "'grace' is a duration", NULL);
     bad("commit_interval: 5ms\n", 1, 18, "from 10ms to 1m", NULL);
     bad("evaluate_every: 7m\n", 1, 17, "has to divide one hour", "15m");
     bad("history: yesterday\n", 1, 10, "first-record, complete, or a date", NULL);
