@@ -165,7 +165,9 @@ static const key_entry keys[] = {
      TM_HOUR,
      NULL,
      false},
-    {{"grace", "10s", "how far stream time stays behind the clock when nothing arrives"},
+    {{"grace", "10s",
+      "how far stream time stays behind the clock when nothing arrives; at most `400d`, for feeding old records: then "
+      "they alone move it"},
      SHAPE_DURATION,
      AT(grace),
      0,
