@@ -1,5 +1,7 @@
 #include "tidemark/base/heap.h"
 
+#include "tidemark/base/check.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -58,6 +60,7 @@ struct tm_heap {
     chunk *chunks;
     chunk *large; /* doubly linked, so that one can leave */
     free_block *free[CLASSES];
+    const tm_check *tripped; /* the first check that did */
 };
 
 static unsigned class_of(size_t size)
@@ -331,6 +334,19 @@ void *tm_heap_resize(tm_heap *heap, void *block, size_t old_size, size_t new_siz
         tm_heap_give(heap, block, old_size);
     }
     return moved;
+}
+
+tm_status tm_heap_trip(tm_heap *heap, const tm_check *check)
+{
+    if (heap->tripped == NULL) {
+        heap->tripped = check;
+    }
+    return TM_BROKEN;
+}
+
+const tm_check *tm_heap_tripped(const tm_heap *heap)
+{
+    return heap->tripped;
 }
 
 size_t tm_heap_used(const tm_heap *heap)

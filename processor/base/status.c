@@ -14,6 +14,8 @@ const char *tm_status_name(tm_status status)
         return "reject";
     case TM_FATAL:
         return "fatal";
+    case TM_BROKEN:
+        return "broken";
     }
     return "fatal"; /* a value out of the enumeration is itself a broken invariant */
 }

@@ -20,6 +20,7 @@ static const char *const names[TM_DEAD_REASONS] = {
     [TM_DEAD_KEY_MISMATCH] = "key_mismatch",
     [TM_DEAD_ACCOUNT_MISMATCH] = "account_mismatch",
     [TM_DEAD_FUTURE] = "future",
+    [TM_DEAD_INTERNAL_CHECK] = "internal_check",
 };
 
 const char *tm_dead_reason_name(tm_dead_reason reason)

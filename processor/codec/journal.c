@@ -108,6 +108,20 @@ static void append_lists(tm_buffer *out, const tm_journal_commit *line)
         tm_buffer_append_char(out, '}');
     }
     tm_buffer_append_char(out, ']');
+    if (line->skip_count == 0)
+        return;
+    put_name(out, "skipped");
+    tm_buffer_append_char(out, '[');
+    for (uint32_t i = 0; i < line->skip_count; i++) {
+        const tm_journal_skip *skip = &line->skips[i];
+        tm_buffer_append_text(out, i > 0 ? ",{\"input\":\"" : "{\"input\":\"");
+        tm_buffer_append_text(out, input_names[skip->input]);
+        tm_buffer_append_char(out, '"');
+        put_integer(out, "offset", skip->offset);
+        put_text(out, "check", skip->check);
+        tm_buffer_append_char(out, '}');
+    }
+    tm_buffer_append_char(out, ']');
 }
 
 void tm_journal_encode_commit(const tm_journal_commit *line, tm_buffer *out)
@@ -184,6 +198,7 @@ typedef struct decoded {
     tm_journal_configuration configuration;
     tm_journal_signal *signals;
     tm_journal_erasure *erasures;
+    tm_journal_skip *skips;
     tm_counting *counting;
 } decoded;
 
@@ -360,6 +375,18 @@ static tm_status read_erasure(const json_t *object, tm_journal_erasure *ret_eras
     return f.status;
 }
 
+static tm_status read_skip(const json_t *object, const tm_journal_commit *c, tm_journal_skip *ret_skip, tm_error *error)
+{
+    fields f = {object, "skipped[]", error, TM_OK};
+    tm_slice input = get_text(&f, "input", 1, TM_NAME_MAX);
+    ret_skip->input = tm_slice_equal_text(input, input_names[TM_INPUT_USAGE]) ? TM_INPUT_USAGE : TM_INPUT_ACCOUNTS;
+    if (!tm_slice_equal_text(input, input_names[ret_skip->input]))
+        wrong(&f, "input", "usage or accounts");
+    ret_skip->offset = get_integer(&f, "offset", c->from[ret_skip->input], c->to[ret_skip->input] - 1);
+    ret_skip->check = get_text(&f, "check", 1, TM_NAME_MAX);
+    return f.status;
+}
+
 static tm_status read_commit(fields *f, decoded *d)
 {
     tm_journal_commit *c = &d->commit;
@@ -387,8 +414,14 @@ static tm_status read_commit(fields *f, decoded *d)
     erasures = get_list(f, "erasures", sizeof(*d->erasures), (void **)&d->erasures, &c->erasure_count);
     for (uint32_t i = 0; f->status == TM_OK && i < c->erasure_count; i++)
         f->status = read_erasure(json_array_get(erasures, i), &d->erasures[i], f->error);
+    if (f->status == TM_OK && json_object_get(f->object, "skipped")) { /* mostly nothing is */
+        const json_t *skips = get_list(f, "skipped", sizeof(*d->skips), (void **)&d->skips, &c->skip_count);
+        for (uint32_t i = 0; f->status == TM_OK && i < c->skip_count; i++)
+            f->status = read_skip(json_array_get(skips, i), c, &d->skips[i], f->error);
+    }
     c->signals = d->signals;
     c->erasures = d->erasures;
+    c->skips = d->skips;
     d->line.commit = c;
     return f->status;
 }
@@ -503,6 +536,7 @@ void tm_journal_line_free(tm_journal_line *line)
     json_decref(d->root);
     free(d->signals);
     free(d->erasures);
+    free(d->skips);
     free(d->counting);
     free(d);
 }

@@ -149,6 +149,7 @@ int tm_cli_fail(const tm_command *command, tm_status status, const tm_error *err
     case TM_REJECT:
         return EX_DATAERR;
     case TM_FATAL:
+    case TM_BROKEN:
         break;
     }
     return EX_SOFTWARE;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "tidemark/base/check.h"
 #include "tidemark/base/hash.h"
 
 static tm_slice copy_text(tm_heap *heap, tm_slice text)
@@ -90,7 +91,10 @@ tm_status tm_account_apply(tm_account *account, tm_heap *heap, const tm_event *e
     bool begun = false;
     const uint16_t *selected = tm_selector_find(selector, event->name, &count);
     *ret_applied = (tm_applied){0};
+    TM_CHECK(heap, account->series_count == pack->metric_count, "account_series");
+    TM_CHECK(heap, account->episode_count <= account->episode_capacity, "account_episodes");
     for (uint32_t i = 0; i < count; i++) {
+        TM_CHECK(heap, selected[i] < pack->metric_count, "selected_metric");
         const tm_metric *metric = &pack->metrics[selected[i]];
         /* Before the metric's counting start: no window will show it, and values without a window begin there too. */
         int32_t start = environment->counting_days[selected[i]];
@@ -107,9 +111,10 @@ tm_status tm_account_apply(tm_account *account, tm_heap *heap, const tm_event *e
         tm_counted counted;
         uint8_t aspects;
         tm_metric_sample(metric, event, at_day, &sample);
-        if (tm_series_apply(&account->series[selected[i]], heap, metric, environment->now, &sample, &counted,
-                            &aspects) != TM_OK)
-            return TM_FATAL;
+        tm_status status =
+            tm_series_apply(&account->series[selected[i]], heap, metric, environment->now, &sample, &counted, &aspects);
+        if (status != TM_OK)
+            return status;
         account->changed = true;
         stir(account, metric, aspects, environment->now);
         ret_applied->counted += counted == TM_COUNTED || counted == TM_COUNTED_LATE;
@@ -216,6 +221,7 @@ tm_status tm_account_adopt(tm_account *account, tm_heap *heap, const tm_pack *fr
 {
     bool moved[TM_METRICS_MAX] = {false};
     tm_series **series = NULL;
+    TM_CHECK(heap, account->series_count == from->metric_count, "account_series_before");
     if (to->metric_count) {
         series = tm_heap_take(heap, to->metric_count * sizeof(tm_series *));
         if (!series)

@@ -1,5 +1,6 @@
 #include "tidemark/core/agenda.h"
 
+#include "tidemark/base/check.h"
 #include "tidemark/base/table.h"
 
 /* Instants are few and accounts many: one list an instant, sorted when its time comes, and a heap of the instants.
@@ -200,6 +201,7 @@ tm_status tm_agenda_put(tm_agenda *agenda, tm_account *account, tm_time when)
         at = make(agenda, when);
     if (!at)
         return TM_FATAL;
+    TM_CHECK(agenda->heap, at->when == when && at->next <= at->count && at->count <= at->capacity, "agenda_instant");
     if (at->count == at->capacity) {
         uint32_t capacity = at->capacity ? at->capacity * 2 : 4;
         entry *entries =

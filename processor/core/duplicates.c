@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "tidemark/base/check.h"
+
 enum { FIRST_CAPACITY = 1024 };
 #define SLOT_EMPTY UINT32_MAX
 
@@ -129,6 +131,7 @@ bool tm_duplicates_seen(tm_duplicates *d, tm_fingerprint fingerprint, tm_time no
 tm_status tm_duplicates_add(tm_duplicates *d, tm_fingerprint fingerprint, tm_time now, bool *ret_shed)
 {
     *ret_shed = false;
+    TM_CHECK(d->heap, d->count <= d->capacity && d->head < d->capacity, "duplicates_shape");
     forget_old(d, now); /* one accepted again after its window must not be taken for the one before */
     uint32_t slot = slot_of(d, fingerprint);
     if (d->slots[slot] != SLOT_EMPTY)
@@ -145,6 +148,7 @@ tm_status tm_duplicates_add(tm_duplicates *d, tm_fingerprint fingerprint, tm_tim
         slot = slot_of(d, fingerprint);
     }
     uint32_t place = (d->head + d->count) & (d->capacity - 1);
+    TM_CHECK(d->heap, d->count == 0 || d->ring[(place - 1) & (d->capacity - 1)].at <= now, "duplicates_in_order");
     d->ring[place] = (accepted){fingerprint, now};
     d->slots[slot] = place;
     d->count++;

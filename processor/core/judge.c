@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "tidemark/base/check.h"
+
 typedef struct questions_context {
     tm_judge *judge;
     const tm_environment *environment;
@@ -50,6 +52,8 @@ static tm_slice answer_tier(void *context)
 static tm_status hand_over(tm_judge *judge, const tm_environment *environment, const tm_account *account,
                            const tm_episode *episode, const tm_rule *rule, const tm_step *step, bool bare)
 {
+    TM_CHECK(judge->heap, episode->sequence > 0 && episode->raised_at <= environment->now->t, "signal_sequence");
+    TM_CHECK(judge->heap, rule || episode->rule_name.data, "signal_rule");
     tm_signal signal = {.account = account,
                         .facts = bare ? NULL : account->facts,
                         .pack = judge->pack,
@@ -85,6 +89,7 @@ static tm_status hand_over(tm_judge *judge, const tm_environment *environment, c
         judge->open[signal.kind]++;
     else if (step->signal == TM_SIGNAL_CLEARED)
         judge->open[signal.kind]--;
+    TM_CHECK(judge->heap, judge->open[signal.kind] >= 0, "open_episodes");
     return judge->sink ? judge->sink(judge->sink_context, &signal) : TM_OK;
 }
 
@@ -137,6 +142,13 @@ static tm_status keep(tm_judge *judge, tm_account *account, const tm_rule *rule,
     return TM_OK;
 }
 
+/* Whether every field is of its range: the episode is used as an index below. */
+static bool episode_sound(const tm_episode *episode)
+{
+    return episode->state <= TM_EPISODE_CLEARING && episode->kind < TM_KINDS &&
+           episode->severity <= TM_SEVERITY_CRITICAL && episode->published_severity <= TM_SEVERITY_CRITICAL;
+}
+
 /* The first grid instant after now at which `due` has come. */
 static tm_time on_grid(tm_time due, tm_time now, int64_t grid)
 {
@@ -147,6 +159,8 @@ tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, t
                            tm_time *ret_due)
 {
     tm_time now = environment->now->t;
+    TM_CHECK(judge->heap, account->series_count == judge->pack->metric_count, "judged_series");
+    TM_CHECK(judge->heap, account->input < TM_INPUTS, "judged_input");
     bool all = now >= account->stands_until;
     uint64_t stirred = all ? UINT64_MAX : account->stirred;
     tm_time due = all ? TM_TIME_NEVER : account->stands_until;
@@ -167,12 +181,14 @@ tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, t
     }
     for (uint32_t i = 0; i < judge->pack->rule_count; i++) {
         uint16_t index = judge->pack->order[i];
+        TM_CHECK(judge->heap, index < judge->pack->rule_count, "judged_rule");
         if (!(stirred >> (index & 63) & 1))
             continue;
         const tm_rule *rule = &judge->pack->rules[index];
         tm_episode fresh = {.rule = rule->identity, .cleared_at = TM_TIME_NONE};
         tm_episode *episode = account->episode_count ? tm_account_episode(account, rule->identity) : NULL;
         bool was_there = episode != NULL;
+        TM_CHECK(judge->heap, !episode || episode_sound(episode), "episode_state");
         if (!episode)
             episode = &fresh;
         tm_step step;
@@ -193,11 +209,14 @@ tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, t
     tm_time horizon = tm_evaluator_horizon(judge->evaluator);
     due = horizon < due ? horizon : due;
     *ret_due = account->stands_until = on_grid(due, now, grid);
+    TM_CHECK(judge->heap, *ret_due > now, "judged_due");
     return TM_OK;
 }
 
 tm_status tm_judge_erase(tm_judge *judge, const tm_environment *environment, tm_account *account)
 {
+    for (uint32_t i = 0; i < account->episode_count; i++)
+        TM_CHECK(judge->heap, episode_sound(&account->episodes[i]), "erased_episode_state");
     /* In the order of judgement; what belongs to rules no longer there comes last. */
     for (uint32_t i = 0; i < judge->pack->rule_count; i++) {
         const tm_rule *rule = &judge->pack->rules[judge->pack->order[i]];

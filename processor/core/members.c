@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "tidemark/base/check.h"
 #include "tidemark/base/limits.h"
 #include "tidemark/core/bits.h"
 
@@ -257,6 +258,10 @@ tm_status tm_members_add(tm_members *members, tm_heap *heap, const tm_members_re
     in_hours = in_hours && members->hour_words;
     if (!in_days && !in_hours)
         return TM_OK;
+    TM_CHECK(heap,
+             members->count <= members->capacity && members->capacity <= TM_DISTINCT_CAP &&
+                 members->level <= LEVEL_MAX && (members->block != NULL || members->capacity == 0),
+             "members_shape");
     key &= KEY_MASK;
     if (members->level && faded(members, reach)) {
         members->level = 0;
@@ -276,6 +281,10 @@ tm_status tm_members_add(tm_members *members, tm_heap *heap, const tm_members_re
         }
         if (insert(members, heap, at, key) != TM_OK)
             return TM_FATAL;
+        TM_CHECK(heap,
+                 (at == 0 || keys_of(members)[at - 1] < key) &&
+                     (at + 1 == members->count || keys_of(members)[at + 1] > key),
+                 "members_ascend");
     }
     if (in_days) {
         advance(members, 0, members->day_words, &members->newest_day, day);

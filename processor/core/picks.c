@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "tidemark/base/check.h"
 #include "tidemark/core/bits.h"
 
 enum { COUNT_MAX = TM_REACH_HOURS_MAX + TM_BUCKETS_AHEAD, BUCKET_MAX = 1000000000 };
@@ -55,6 +56,7 @@ static uint16_t find(const tm_picks *picks, int64_t bucket)
 
 tm_status tm_picks_reserve(tm_picks *picks, tm_heap *heap, tm_reach reach, int64_t bucket)
 {
+    TM_CHECK(heap, picks->count <= picks->capacity && (picks->entries != NULL || picks->capacity == 0), "picks_shape");
     if (!tm_reach_takes(reach, bucket))
         return TM_REJECT;
     if (picks->count < picks->capacity)
@@ -73,17 +75,20 @@ tm_status tm_picks_reserve(tm_picks *picks, tm_heap *heap, tm_reach reach, int64
     return set_capacity(picks, heap, picks->count + picks->count / 8U + 1);
 }
 
-void tm_picks_put(tm_picks *picks, tm_metric_kind kind, int64_t bucket, tm_pick pick)
+bool tm_picks_put(tm_picks *picks, tm_metric_kind kind, int64_t bucket, tm_pick pick)
 {
     uint16_t at = find(picks, bucket);
     tm_bucket_pick *entry = picks->entries + at;
     if (at < picks->count && entry->bucket == bucket) {
         entry->pick = tm_pick_better(kind, entry->pick, pick);
-        return;
+        return true;
     }
+    if (picks->count >= picks->capacity)
+        return false;
     memmove(entry + 1, entry, (size_t)(picks->count - at) * sizeof *entry);
     *entry = (tm_bucket_pick){pick, bucket};
     picks->count++;
+    return at + 1 == picks->count || entry[1].bucket > bucket;
 }
 
 tm_pick tm_picks_best(const tm_picks *picks, tm_metric_kind kind, int64_t from, int64_t to)

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "tidemark/base/check.h"
 #include "tidemark/base/limits.h"
 #include "tidemark/core/bits.h"
 
@@ -113,6 +114,8 @@ static tm_status rebuild(tm_ring *ring, tm_heap *heap, int64_t oldest, int64_t b
 
 tm_status tm_ring_reserve(tm_ring *ring, tm_heap *heap, tm_reach reach, int64_t bucket, wide amount)
 {
+    TM_CHECK(heap, ring->length <= ring->capacity && ring->capacity <= LENGTH_MAX + GRANULE && ring->width <= 16,
+             "ring_shape");
     int64_t end = (int64_t)ring->base + ring->length; /* exclusive */
     if (!tm_reach_takes(reach, bucket))
         return TM_REJECT;
@@ -143,12 +146,14 @@ tm_status tm_ring_reserve(tm_ring *ring, tm_heap *heap, tm_reach reach, int64_t 
     return rebuild(ring, heap, oldest, base, last - base + 1, width, most);
 }
 
-void tm_ring_add(tm_ring *ring, int64_t bucket, wide amount)
+wide tm_ring_add(tm_ring *ring, int64_t bucket, wide amount)
 {
     if (amount == 0)
-        return;
+        return 0;
     size_t i = (size_t)(bucket - ring->base);
-    set_cell(ring, i, cell(ring, i) + amount);
+    wide sum = cell(ring, i) + amount;
+    set_cell(ring, i, sum);
+    return sum;
 }
 
 /* One loop a width, each simple enough for the compiler to vectorise. LENGTH_MAX cells of 16 bits cannot overflow 32,

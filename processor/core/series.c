@@ -1,5 +1,6 @@
 #include "tidemark/core/series.h"
 
+#include "tidemark/base/check.h"
 #include "tidemark/core/bits.h"
 #include "tidemark/core/members.h"
 #include "tidemark/core/picks.h"
@@ -148,20 +149,25 @@ typedef struct placement {
     bool changed; /* some bucket got other content */
 } placement;
 
-static tm_status apply_rings(tm_series *series, tm_heap *heap, placement *to, __int128 amount)
+static tm_status apply_rings(tm_series *series, tm_heap *heap, placement *to, __int128 amount, bool counts)
 {
     for (int unit = TM_WINDOW_DAYS; unit <= TM_WINDOW_HOURS; unit++) {
         if (!to->taken[unit])
             continue;
         tm_status status =
             tm_ring_reserve(ring_of(series, (tm_window_unit)unit), heap, to->reach[unit], to->bucket[unit], amount);
-        if (status == TM_FATAL)
-            return TM_FATAL;
+        if (status > TM_REJECT)
+            return status;
         to->taken[unit] = status == TM_OK;
     }
-    for (int unit = TM_WINDOW_DAYS; unit <= TM_WINDOW_HOURS; unit++)
-        if (to->taken[unit])
-            tm_ring_add(ring_of(series, (tm_window_unit)unit), to->bucket[unit], amount);
+    for (int unit = TM_WINDOW_DAYS; unit <= TM_WINDOW_HOURS; unit++) {
+        if (!to->taken[unit] || amount == 0)
+            continue;
+        tm_ring *ring = ring_of(series, (tm_window_unit)unit);
+        TM_CHECK(heap, tm_ring_has(ring, to->bucket[unit]), "ring_bucket_reserved");
+        __int128 sum = tm_ring_add(ring, to->bucket[unit], amount);
+        TM_CHECK(heap, sum > 0 || !counts, "count_above_zero");
+    }
     return TM_OK;
 }
 
@@ -172,13 +178,16 @@ static tm_status apply_picks(tm_series *series, tm_heap *heap, placement *to, co
             continue;
         tm_status status =
             tm_picks_reserve(list_of(series, (tm_window_unit)unit), heap, to->reach[unit], to->bucket[unit]);
-        if (status == TM_FATAL)
-            return TM_FATAL;
+        if (status > TM_REJECT)
+            return status;
         to->taken[unit] = status == TM_OK;
     }
-    for (int unit = TM_WINDOW_DAYS; unit <= TM_WINDOW_HOURS; unit++)
-        if (to->taken[unit])
-            tm_picks_put(list_of(series, (tm_window_unit)unit), metric->kind, to->bucket[unit], pick);
+    for (int unit = TM_WINDOW_DAYS; unit <= TM_WINDOW_HOURS; unit++) {
+        if (!to->taken[unit])
+            continue;
+        bool ordered = tm_picks_put(list_of(series, (tm_window_unit)unit), metric->kind, to->bucket[unit], pick);
+        TM_CHECK(heap, ordered, "picks_ascend");
+    }
     picks_of(series)->all = tm_pick_better(metric->kind, picks_of(series)->all, pick);
     return TM_OK;
 }
@@ -215,9 +224,9 @@ static tm_status apply_content(tm_series *series, tm_heap *heap, const tm_metric
 {
     switch (metric->kind) {
     case TM_METRIC_COUNT:
-        return apply_rings(series, heap, to, 1);
+        return apply_rings(series, heap, to, 1, true);
     case TM_METRIC_SUM:
-        return apply_rings(series, heap, to, sample->value);
+        return apply_rings(series, heap, to, sample->value, false);
     case TM_METRIC_DISTINCT:
         return apply_members(series, heap, to, sample->member);
     default:
@@ -249,6 +258,11 @@ tm_status tm_series_apply(tm_series **series, tm_heap *heap, const tm_metric *me
         if (!own)
             return TM_FATAL;
     }
+    TM_CHECK(heap,
+             own->form == form_of(metric) && own->days == (metric->reach_days > 0) &&
+                 own->hours == (metric->reach_hours > 0),
+             "series_form");
+    TM_CHECK(heap, own->first_hour <= own->last_hour, "series_hours");
     placement to;
     for (int unit = TM_WINDOW_DAYS; unit <= TM_WINDOW_HOURS; unit++) {
         to.reach[unit] = reach_of(metric, now, (tm_window_unit)unit);
@@ -259,10 +273,11 @@ tm_status tm_series_apply(tm_series **series, tm_heap *heap, const tm_metric *me
     uint8_t aspects = 0;
     *ret_counted = TM_COUNTED_NOT;
     if (has_content(metric, sample)) {
-        if (apply_content(own, heap, metric, sample, &to) != TM_OK) {
-            if (!*series)
+        tm_status status = apply_content(own, heap, metric, sample, &to);
+        if (status != TM_OK) {
+            if (!*series && status != TM_BROKEN) /* what is broken goes with its heap */
                 tm_series_free(heap, own);
-            return TM_FATAL;
+            return status;
         }
         *ret_counted = counted_of(own, &to);
         aspects = TM_ASPECT_BIT(TM_ASPECT_VALUE);

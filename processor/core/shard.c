@@ -124,6 +124,9 @@ static tm_status judge_until(tm_shard *shard, tm_time until)
         tm_account *account = tm_agenda_take(shard->agenda, until, &instant);
         if (!account)
             return TM_OK;
+        TM_CHECK(shard->heap, instant <= until && instant >= shard->now && (instant > shard->now || !shard->judged),
+                 "instant_in_order");
+        TM_CHECK(shard->heap, instant % shard->settings.evaluate_every == 0, "instant_on_grid");
         tm_status status = judge_one(shard, account, instant);
         if (status != TM_OK)
             return status;
@@ -134,7 +137,8 @@ static tm_status judge_until(tm_shard *shard, tm_time until)
 /* Moves T to `t`, having judged every grid instant before it. */
 static tm_status move_to(tm_shard *shard, tm_time t)
 {
-    if (t <= shard->now && !(t == shard->now && shard->judged))
+    TM_CHECK(shard->heap, t >= shard->now && (t > shard->now || !shard->judged), "time_forward");
+    if (t == shard->now)
         return TM_OK;
     tm_status status = judge_until(shard, t - 1);
     if (status != TM_OK)
@@ -151,10 +155,44 @@ void tm_shard_begin(tm_shard *shard, tm_time wall)
     shard->wall = wall;
 }
 
+#ifdef TIDEMARK_CRASH_POINTS
+/* What the tests of poison ask for in an event's property `tidemark.trip`; in no build that is shipped. */
+static tm_status trip_when_asked(tm_shard *shard, const tm_event *event, tm_account *account)
+{
+    tm_value asked = tm_event_property(event, TM_SLICE_LITERAL("tidemark.trip"));
+    if (asked.type != TM_TYPE_STRING)
+        return TM_OK;
+    TM_CHECK(shard->heap, !tm_slice_equal_text(asked.as.string, "record"), "tripped_by_record");
+    TM_CHECK(shard->heap, !tm_slice_equal_text(asked.as.string, "company") || shard->accepted_count == 1,
+             "tripped_in_company");
+    if (tm_slice_equal_text(asked.as.string, "judge"))
+        shard->judge.open[TM_KIND_CHURN_RISK] = shard->judge.open[TM_KIND_EXPANSION] =
+            shard->judge.open[TM_KIND_ADVISORY] = -1000;
+    if (tm_slice_equal_text(asked.as.string, "commit"))
+        account->changed = false;
+    return TM_OK;
+}
+#else
+static tm_status trip_when_asked(const tm_shard *shard, const tm_event *event, const tm_account *account)
+{
+    (void)shard;
+    (void)event;
+    (void)account;
+    return TM_OK;
+}
+#endif
+
 static tm_status accept_event(tm_shard *shard, const tm_record *record, const tm_environment *environment,
                               tm_outcome *ret_outcome)
 {
     const tm_event *event = record->event;
+    TM_CHECK(shard->heap,
+             event->account.length - 1 < TM_ACCOUNT_ID_MAX && event->id.length - 1 < TM_EVENT_ID_MAX &&
+                 event->name.length - 1 < TM_EVENT_NAME_MAX,
+             "event_names");
+    TM_CHECK(shard->heap,
+             event->at >= -TM_TIME_MAX && event->at <= TM_TIME_MAX && event->property_count <= TM_PROPERTIES_MAX,
+             "event_values");
     if (shard->settings.max_skew >= 0 && event->at > shard->now + shard->settings.max_skew) {
         shard->counts.future++;
         *ret_outcome = TM_OUTCOME_FUTURE;
@@ -192,11 +230,15 @@ static tm_status accept_event(tm_shard *shard, const tm_record *record, const tm
     shard->counts.applied++;
     shard->counts.late += applied.late > 0;
     shard->counts.beyond += applied.beyond > 0;
+    status = trip_when_asked(shard, event, account);
+    if (status != TM_OK)
+        return status;
     return tm_agenda_put(shard->agenda, account, tm_shard_next_instant(shard));
 }
 
 static tm_status replace_facts(tm_shard *shard, const tm_record *record)
 {
+    TM_CHECK(shard->heap, record->facts && record->account.length - 1 < TM_ACCOUNT_ID_MAX, "facts_given");
     tm_account *account;
     tm_status status = tm_shard_account_for_change(shard, record->account, &account);
     if (status != TM_OK)
@@ -228,6 +270,7 @@ static tm_status erase(tm_shard *shard, const tm_record *record, const tm_enviro
     uint32_t index = tm_shard_index_of(shard, tm_hash(record->account), record->account);
     if (index == TM_TABLE_NONE)
         return TM_OK;
+    TM_CHECK(shard->heap, index < shard->account_count, "erased_index");
     tm_account *account = shard->accounts[index];
     account->input = (uint8_t)record->input;
     account->input_offset = record->offset;
@@ -244,15 +287,9 @@ static tm_status erase(tm_shard *shard, const tm_record *record, const tm_enviro
     return TM_OK;
 }
 
-tm_status tm_shard_apply(tm_shard *shard, const tm_record *record, tm_outcome *ret_outcome)
+/* What the record does once T is there: whatever trips here is put down to the record. */
+static tm_status apply_record(tm_shard *shard, const tm_record *record, tm_outcome *ret_outcome)
 {
-    if (!shard->started)
-        tm_shard_start(shard, record->timestamp == TM_TIME_NONE ? 0 : record->timestamp);
-    *ret_outcome = TM_OUTCOME_APPLIED;
-    tm_status status = move_to(shard, tm_shard_effective(shard, record->timestamp));
-    if (status != TM_OK)
-        return status;
-    shard->counts.records++;
     if (shard->moment.t != shard->now || !shard->moment.zone)
         tm_moment_at(&shard->moment, shard->settings.zone, shard->now, &shard->now_span);
     tm_environment environment = {shard->pack, &shard->moment, shard->counting_days};
@@ -271,9 +308,28 @@ tm_status tm_shard_apply(tm_shard *shard, const tm_record *record, tm_outcome *r
     return TM_OK;
 }
 
+tm_status tm_shard_apply(tm_shard *shard, const tm_record *record, tm_outcome *ret_outcome)
+{
+    if (!shard->started)
+        tm_shard_start(shard, record->timestamp == TM_TIME_NONE ? 0 : record->timestamp);
+    *ret_outcome = TM_OUTCOME_APPLIED;
+    if (tm_heap_tripped(shard->heap))
+        return TM_BROKEN;
+    tm_status status = move_to(shard, tm_shard_effective(shard, record->timestamp));
+    if (status != TM_OK)
+        return status;
+    shard->counts.records++;
+    status = apply_record(shard, record, ret_outcome);
+    if (status == TM_BROKEN)
+        *ret_outcome = TM_OUTCOME_BROKEN;
+    return status;
+}
+
 tm_status tm_shard_advance(tm_shard *shard, tm_time t)
 {
     tm_shard_start(shard, t);
+    if (tm_heap_tripped(shard->heap))
+        return TM_BROKEN;
     if (t < shard->now)
         t = shard->now;
     if (t == shard->now && shard->judged)

@@ -19,8 +19,8 @@ tm_status tm_shard_grow(tm_heap *heap, void **list, size_t element, uint32_t cou
 uint32_t tm_shard_index_of(const tm_shard *shard, uint64_t hash, tm_slice key)
 {
     uint32_t index = tm_table_find(&shard->by_hash, hash);
-    if (index == TM_TABLE_NONE)
-        return TM_TABLE_NONE;
+    if (index >= shard->account_count) /* TM_TABLE_NONE, or what the caller has to look at */
+        return index;
     if (tm_slice_equal(shard->accounts[index]->key, key))
         return index;
     for (uint32_t i = 0; shard->collided && i < shard->account_count; i++) {
@@ -33,7 +33,7 @@ uint32_t tm_shard_index_of(const tm_shard *shard, uint64_t hash, tm_slice key)
 const tm_account *tm_shard_account(const tm_shard *shard, tm_slice key)
 {
     uint32_t index = tm_shard_index_of(shard, tm_hash(key), key);
-    return index == TM_TABLE_NONE ? NULL : shard->accounts[index];
+    return index >= shard->account_count ? NULL : shard->accounts[index];
 }
 
 tm_status tm_shard_take_in(tm_shard *shard, tm_account *account)
@@ -81,6 +81,7 @@ void tm_shard_release(tm_shard *shard, uint32_t index)
 
 tm_status tm_shard_note_changed(tm_shard *shard, tm_account *account)
 {
+    TM_CHECK(shard->heap, shard->changed_count < shard->account_count, "changed_accounts");
     tm_status status = tm_shard_grow(shard->heap, (void **)&shard->changed, sizeof(tm_account *), shard->changed_count,
                                      &shard->changed_capacity);
     if (status == TM_OK) {
@@ -107,8 +108,10 @@ tm_status tm_shard_account_for_change(tm_shard *shard, tm_slice key, tm_account 
     uint64_t hash = tm_hash(key);
     uint32_t index = tm_shard_index_of(shard, hash, key);
     tm_account *account;
+    TM_CHECK(shard->heap, index == TM_TABLE_NONE || index < shard->account_count, "account_index");
     if (index != TM_TABLE_NONE) {
         account = shard->accounts[index];
+        TM_CHECK(shard->heap, account->hash == hash, "account_hash");
     } else {
         account = tm_account_new(shard->heap, shard->pack, key);
         if (!account)

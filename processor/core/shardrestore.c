@@ -12,8 +12,10 @@ void tm_shard_restore_time(tm_shard *shard, tm_time t, bool judged)
 
 tm_status tm_shard_restore_account(tm_shard *shard, tm_account *account)
 {
-    if (tm_shard_index_of(shard, account->hash, account->key) != TM_TABLE_NONE)
+    uint32_t index = tm_shard_index_of(shard, account->hash, account->key);
+    if (index != TM_TABLE_NONE)
         return TM_REJECT;
+    TM_CHECK(shard->heap, account->series_count == shard->pack->metric_count, "restored_series");
     tm_status status = tm_shard_take_in(shard, account);
     if (status != TM_OK)
         return status;

@@ -3,6 +3,7 @@
 #ifndef TIDEMARK_PROCESSOR_CORE_SHARDROOM_H
 #define TIDEMARK_PROCESSOR_CORE_SHARDROOM_H
 
+#include "tidemark/base/check.h"
 #include "tidemark/base/table.h"
 #include "tidemark/core/agenda.h"
 #include "tidemark/core/shard.h"

@@ -1,11 +1,14 @@
 #include "tidemark/pipeline/holding.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tidemark/base/crashpoint.h"
 #include "tidemark/codec/deadletter.h"
 #include "tidemark/codec/signal.h"
+#include "tidemark/pipeline/poison.h"
+#include "tidemark/pipeline/proof.h"
 
 /* Outputs that may wait between the ledgers; beyond it the commit is ended and published before more is read. */
 #define OUTBOX_MAX ((size_t)256 << 20)
@@ -83,6 +86,7 @@ void tm_holding_free(tm_holding *holding)
     tm_arena_free_all(holding->arena);
     free(holding->signals);
     free(holding->erasures);
+    free(holding->skips);
     free(holding->spans);
     free(holding);
 }
@@ -97,7 +101,8 @@ void tm_holding_drop(tm_holding *holding)
     holding->shard = NULL;
     tm_arena_reset(holding->arena);
     holding->signal_count = holding->erasure_count = holding->span_count = 0;
-    holding->open = holding->done = holding->sealed = false;
+    holding->letter_count = holding->skip_count = holding->told_count = 0;
+    holding->open = holding->done = holding->sealed = holding->apart = false;
     holding->records = 0;
     holding->publishing = true;
     holding->configuration_told = holding->count_from_start = false;
@@ -223,6 +228,7 @@ static tm_status add_dead_letter(tm_holding *holding, const tm_source_record *re
                         .key = keyed ? record->key : (tm_slice){0},
                         .value = tm_buffer_slice(text),
                         .timestamp = tm_shard_time(holding->shard)};
+    holding->letter_count++;
     return add_output(holding, &output);
 }
 
@@ -254,10 +260,13 @@ void tm_holding_begin(tm_holding *holding, tm_time wall)
     holding->clock_begin = wall;
     holding->t_before = tm_shard_time(holding->shard);
     holding->records = 0;
-    holding->signal_count = holding->erasure_count = 0;
+    holding->signal_count = holding->erasure_count = holding->letter_count = holding->skip_count = 0;
+    holding->apart = false;
     tm_arena_reset(holding->arena);
     for (int i = 0; i < TM_INPUTS; i++)
         holding->from[i] = holding->intake.lanes[i].next;
+    if (holding->publishing && holding->suspect.offset < holding->intake.lanes[holding->suspect.input].next)
+        holding->suspect.state = TM_SUSPECT_NONE; /* what it came to was committed */
     tm_shard_begin(holding->shard, wall == TM_TIME_NONE ? TM_TIME_NEVER : wall);
     tm_intake_begin(&holding->intake);
 }
@@ -266,7 +275,7 @@ bool tm_holding_full(const tm_holding *holding)
 {
     if (!holding->publishing)
         return false; /* a past commit is as large as it was */
-    return holding->records >= holding->settings->commit_records ||
+    return holding->records >= holding->settings->commit_records || (holding->apart && holding->records > 0) ||
            tm_shard_changed_count(holding->shard) >= holding->settings->commit_accounts ||
            holding->outbox.bytes.length >= OUTBOX_FULL;
 }
@@ -309,14 +318,31 @@ tm_status tm_holding_apply_record(tm_holding *holding, const tm_source_record *r
     char detail[TM_DEAD_DETAIL];
     tm_dead_reason reason = TM_DEAD_NONE;
     tm_record decoded = {.input = record->input, .offset = record->offset, .timestamp = record->timestamp};
-    tm_status status = decode(holding, record, &decoded, &reason, detail);
+    tm_slice check = {NULL, 0};
+    tm_status status;
+    if ((holding->suspect.state != TM_SUSPECT_NONE || holding->told_count > 0) &&
+        tm_poison_passes(holding, record, &check)) {
+        reason = TM_DEAD_INTERNAL_CHECK;
+        (void)snprintf(detail, sizeof detail,
+                       "applying it trips the internal check %.*s: a mistake of tidemark's, please report it",
+                       (int)check.length, check.data);
+        status = TM_REJECT;
+    } else {
+        status = decode(holding, record, &decoded, &reason, detail);
+    }
     if (status == TM_FATAL)
         return tm_fail(error, TM_FATAL, "no memory to read a record of %zu bytes", record->value.length);
     TM_CRASH_POINT("record_decoded");
     if (status == TM_REJECT)
         decoded.kind = TM_RECORD_UNUSABLE;
     tm_outcome outcome;
+    tm_time t = tm_shard_time(holding->shard);
+    uint64_t records = tm_shard_counted(holding->shard)->records;
     status = tm_shard_apply(holding->shard, &decoded, &outcome);
+    if (status == TM_OK)
+        status = tm_proof_record(holding, record, t, records);
+    if (status == TM_BROKEN)
+        return tm_poison_blame(holding, record, outcome == TM_OUTCOME_BROKEN, error);
     TM_CRASH_POINT("record_applied");
     if (status == TM_OK && outcome == TM_OUTCOME_FUTURE && decoded.event) {
         reason = TM_DEAD_FUTURE;
@@ -332,6 +358,8 @@ tm_status tm_holding_apply_record(tm_holding *holding, const tm_source_record *r
     }
     if (status == TM_OK && reason != TM_DEAD_NONE)
         status = add_dead_letter(holding, record, reason, detail);
+    if (status == TM_OK && reason == TM_DEAD_INTERNAL_CHECK)
+        status = tm_poison_note(holding, record, check);
     TM_CRASH_POINT("record_told");
     if (status == TM_OK && decoded.kind == TM_RECORD_ERASE) {
         TM_CRASH_POINT("record_erasure");
@@ -354,6 +382,8 @@ tm_status tm_holding_apply_record(tm_holding *holding, const tm_source_record *r
     }
     holding->marks[record->input] = (tm_record_mark){record->offset, record->timestamp, tm_hash(record->key)};
     holding->records++;
+    if (holding->suspect.state != TM_SUSPECT_NONE)
+        tm_poison_applied(holding, record);
     return TM_OK;
 }
 
@@ -392,6 +422,8 @@ tm_status tm_holding_apply(tm_holding *holding, uint32_t limit, uint32_t *ret_co
         }
     }
     while (*ret_count < limit && !tm_holding_full(holding)) {
+        if (holding->suspect.state != TM_SUSPECT_NONE && tm_poison_apart(holding))
+            return TM_OK;
         tm_source_record record;
         tm_intake_answer answer = tm_intake_take(&holding->intake, holding->shard, &record);
         if (answer != TM_INTAKE_RECORD) {

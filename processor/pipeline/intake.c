@@ -122,7 +122,8 @@ tm_status tm_intake_confirm(tm_intake *intake, tm_error *error)
     return result;
 }
 
-tm_intake_answer tm_intake_take(tm_intake *intake, const tm_shard *shard, tm_source_record *ret_record)
+/* The lane whose head comes next in merged order, in *ret_best. */
+static tm_intake_answer choose(tm_intake *intake, const tm_shard *shard, int *ret_best)
 {
     int best = -1;
     bool unknown = false;
@@ -151,6 +152,26 @@ tm_intake_answer tm_intake_take(tm_intake *intake, const tm_shard *shard, tm_sou
         return TM_INTAKE_UNKNOWN;
     if (best < 0)
         return TM_INTAKE_EMPTY;
+    *ret_best = best;
+    return TM_INTAKE_RECORD;
+}
+
+bool tm_intake_next(tm_intake *intake, const tm_shard *shard, tm_input *ret_input, int64_t *ret_offset)
+{
+    int best;
+    if (choose(intake, shard, &best) != TM_INTAKE_RECORD)
+        return false;
+    *ret_input = (tm_input)best;
+    *ret_offset = head_of(&intake->lanes[best])->offset;
+    return true;
+}
+
+tm_intake_answer tm_intake_take(tm_intake *intake, const tm_shard *shard, tm_source_record *ret_record)
+{
+    int best;
+    tm_intake_answer answer = choose(intake, shard, &best);
+    if (answer != TM_INTAKE_RECORD)
+        return answer;
     tm_lane *lane = &intake->lanes[best];
     *ret_record = *head_of(lane);
     if (lane->count > FAR_AHEAD) {

@@ -1,10 +1,13 @@
 #include "tidemark/pipeline/ledger.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "tidemark/base/crashpoint.h"
 #include "tidemark/codec/journal.h"
 #include "tidemark/codec/state.h"
+#include "tidemark/pipeline/poison.h"
+#include "tidemark/pipeline/proof.h"
 
 /* Blobs of one commit: bounded by commit_accounts, and by this. */
 #define BLOBS_MAX ((size_t)1 << 30)
@@ -101,7 +104,9 @@ static tm_status tell_commit(tm_holding *holding, tm_time clock_end, bool advanc
                               .signals = holding->signals,
                               .signal_count = holding->signal_count,
                               .erasures = holding->erasures,
-                              .erasure_count = holding->erasure_count};
+                              .erasure_count = holding->erasure_count,
+                              .skips = holding->skips,
+                              .skip_count = holding->skip_count};
     for (int i = 0; i < TM_INPUTS; i++) {
         if (!holding->intake.lanes[i].on)
             continue;
@@ -146,11 +151,14 @@ static tm_status seal(tm_holding *holding, tm_time clock_end, tm_time advance_to
     holding->next.commit = holding->stored.commit + 1;
     for (int i = 0; i < TM_INPUTS; i++)
         holding->next.next[i] = holding->intake.lanes[i].on ? holding->intake.lanes[i].next : holding->stored.next[i];
-    tm_status status = holding->configuration_told ? TM_OK : tell_configuration(holding);
+    bool configuration = !holding->configuration_told;
+    tm_status status = configuration ? tell_configuration(holding) : TM_OK;
     if (status == TM_OK)
         status = tell_commit(holding, clock_end, advance_to != TM_TIME_NONE);
     if (status == TM_OK)
         status = note_fingerprints(holding);
+    if (status == TM_OK)
+        status = tm_proof_seal(holding, configuration);
     holding->sealed = status == TM_OK;
     TM_CRASH_POINT("sealed");
     return status;
@@ -188,7 +196,7 @@ static tm_status gather_writes(tm_ledger *ledger, const tm_holding *holding, uin
     for (uint32_t i = 0; i < erased; i++)
         ledger->writes[changed + i] = (tm_store_write){tm_shard_erased(shard, i), {NULL, 0}};
     *ret_count = changed + erased;
-    return TM_OK;
+    return tm_proof_writes(holding, ledger->writes, changed, &now, &ledger->meta); /* the meta is encoded later */
 }
 
 /* What became of a commit whose answer was lost: the store's own word. */
@@ -212,6 +220,26 @@ static tm_status settle(tm_ledger *ledger, const tm_holding *holding, tm_error *
                    (long long)holding->stored.commit, (long long)holding->epoch);
 }
 
+/* Keeps the journal line of the commit that was written, which is its last output, for a report. */
+static void remember_line(tm_holding *holding)
+{
+    tm_output line;
+    uint32_t count = holding->outbox.count;
+    if (!holding->publishing || count == 0 || holding->outbox.entries[count - 1].commit != holding->stored.commit ||
+        tm_outbox_read(&holding->outbox, count - 1, &line) != TM_OK || line.topic != TM_TOPIC_JOURNAL)
+        return;
+    size_t kept = line.value.length < sizeof holding->last_line ? line.value.length : sizeof holding->last_line - 1;
+    memcpy(holding->last_line, line.value.data, kept);
+    holding->last_line[kept] = 0;
+}
+
+static tm_status end_failed(tm_holding *holding, tm_status status, tm_error *error)
+{
+    if (status == TM_BROKEN)
+        return tm_poison_tripped(holding, "a commit was ended", error);
+    return tm_fail(error, TM_FATAL, "shard %d: no memory is left to end a commit", (int)holding->partition);
+}
+
 /* The one atomic write: from `stored` to `next`. */
 static tm_status write_commit(tm_ledger *ledger, tm_holding *holding, tm_error *error)
 {
@@ -219,12 +247,14 @@ static tm_status write_commit(tm_ledger *ledger, tm_holding *holding, tm_error *
     tm_status status = gather_writes(ledger, holding, &write_count);
     TM_CRASH_POINT("commit_gathered");
     if (status != TM_OK)
-        return tm_fail(error, TM_FATAL, "shard %d: no memory is left to end a commit", (int)holding->partition);
+        return end_failed(holding, status, error);
 
     tm_shard_meta meta;
     tm_holding_meta(holding, &meta);
     tm_buffer_reset(&ledger->meta);
     tm_meta_encode(&meta, &ledger->meta);
+    if (!ledger->meta.overflowed && tm_proof_meta(holding, &meta, tm_buffer_slice(&ledger->meta)) != TM_OK)
+        return end_failed(holding, TM_BROKEN, error);
     tm_buffer_reset(&ledger->fingerprints);
     tm_fingerprints_encode(holding->shard, &ledger->fingerprints);
     uint32_t first = 0;
@@ -266,15 +296,16 @@ static tm_status write_commit(tm_ledger *ledger, tm_holding *holding, tm_error *
     holding->configuration_told = true;
     TM_CRASH_POINT("commit_stored");
     tm_shard_settled(holding->shard);
-    return TM_OK;
+    remember_line(holding);
+    holding->trips = 0;
+    return tm_proof_settled(holding) == TM_OK ? TM_OK : end_failed(holding, TM_BROKEN, error);
 }
 
 tm_status tm_ledger_commit(tm_ledger *ledger, tm_holding *holding, tm_time clock_end, tm_time advance_to,
                            tm_error *error)
 {
-    if (!holding->sealed && seal(holding, clock_end, advance_to) != TM_OK)
-        return tm_fail(error, TM_FATAL, "shard %d: no memory is left to end a commit", (int)holding->partition);
-    return write_commit(ledger, holding, error);
+    tm_status status = holding->sealed ? TM_OK : seal(holding, clock_end, advance_to);
+    return status != TM_OK ? end_failed(holding, status, error) : write_commit(ledger, holding, error);
 }
 
 tm_status tm_ledger_install(tm_ledger *ledger, tm_holding *holding, tm_position position, tm_error *error)

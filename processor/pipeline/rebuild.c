@@ -1,5 +1,8 @@
 #include "tidemark/pipeline/rebuild.h"
 
+#include "tidemark/pipeline/poison.h"
+#include "tidemark/pipeline/report.h"
+
 #include <stdlib.h>
 
 #include "ledgerroom.h"
@@ -51,6 +54,12 @@ static int64_t room_for(int64_t commits)
 
 static tm_status halt(tm_rebuild *r, tm_halt name, const char *what, tm_error *error)
 {
+    if (r->holding->shard && tm_heap_tripped(tm_shard_heap(r->holding->shard))) {
+        if (what != error->what) /* else it says which record it was */
+            (void)tm_poison_tripped(r->holding, "the journal was replayed", error);
+        tm_report_broken(r->ledger, r->holding, error);
+        return TM_FATAL;
+    }
     tm_error why; /* `what` may be a part of *error */
     tm_fail(&why, TM_FATAL, "%s", what);
     tm_error_where(&why, "shard %d", (int)r->holding->partition);
@@ -352,6 +361,7 @@ static tm_status finish_line(tm_rebuild *r, const tm_journal_commit *line, tm_er
         tm_shard_settled(holding->shard); /* at the end all of it is written */
     holding->open = false;
     holding->records = 0;
+    holding->told_count = 0;
     r->commit = line->commit;
     r->lacking = false;
     r->saved.commit = line->commit;
@@ -374,7 +384,7 @@ static tm_status install(tm_rebuild *r, tm_position position, tm_error *error)
     tm_status status = tm_ledger_install(r->ledger, holding, position, error);
     if (status == TM_REJECT) /* another has it, or it has to be looked at again */
         tm_holding_drop(holding);
-    if (status != TM_FATAL)
+    if (status != TM_FATAL && status != TM_BROKEN)
         return status;
     return halt(r, TM_HALT_WRITE_FAILED, error->what, error);
 }
@@ -443,6 +453,8 @@ static void begin_line(tm_rebuild *r, const tm_journal_commit *line)
         r->complete_from = line->t_after;
     }
     tm_holding_begin(holding, line->clock_begin);
+    holding->told = line->skips;
+    holding->told_count = line->skip_count;
     for (int i = 0; i < TM_INPUTS; i++) {
         tm_lane *lane = &holding->intake.lanes[i];
         lane->finished = lane->on && lane->next >= line->to[i];

@@ -4,6 +4,8 @@
 #include "ledgerroom.h"
 #include "tidemark/base/crashpoint.h"
 #include "tidemark/codec/state.h"
+#include "tidemark/pipeline/poison.h"
+#include "tidemark/pipeline/report.h"
 
 typedef struct loading {
     tm_holding *holding;
@@ -201,6 +203,11 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, tm_evidence *
         return TM_OK;
     }
     tm_status status = tm_ledger_load(ledger, holding, holding->pack, &meta, &evidence->outbox, error);
+    if (status == TM_BROKEN) {
+        (void)tm_poison_tripped(holding, "what the store keeps was taken in", error);
+        tm_report_broken(ledger, holding, error);
+        return TM_OK;
+    }
     if (status == TM_REJECT || status == TM_FATAL) {
         tm_halt name = status == TM_REJECT ? TM_HALT_STATE_DAMAGED : TM_HALT_MEMORY;
         tm_halt_hint(name, holding->partition, error);

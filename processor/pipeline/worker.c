@@ -366,6 +366,36 @@ static bool rebuild_one(worker *w, held *h)
     return !waiting;
 }
 
+void tm_worker_broken(worker *w, held *h, const tm_error *why)
+{
+    tm_holding *holding = h->holding;
+    if (!tm_poison_decide(holding)) {
+        tm_report_broken(&w->ledger, holding, why);
+        return;
+    }
+    /* Half changed: what is kept is whole. */
+    if (holding->suspect.state == TM_SUSPECT_POISON)
+        tm_worker_say(w, TM_LOG_ERROR, "record_poison",
+                      "A record trips an internal check each time: it goes to the dead letters and is passed over",
+                      holding->partition, why);
+    else
+        tm_worker_say(w, TM_LOG_WARNING, "record_suspected",
+                      "A record tripped an internal check: the shard is claimed again and the record applied alone",
+                      holding->partition, why);
+    tm_worker_claim_again(w, h);
+}
+
+static void tell_acquitted(worker *w, tm_holding *holding)
+{
+    const tm_check *check = holding->suspect.check;
+    tm_log_field fields[] = {tm_log_integer("partition", holding->partition),
+                             tm_log_slice("topic", w->settings->topics[holding->suspect.input]),
+                             tm_log_integer("offset", holding->suspect.offset), tm_log_text("check", check->name)};
+    w->ports->log.write(w->ports->log.context, TM_LOG_WARNING, "record_acquitted",
+                        "Applied again, alone, the record tripped nothing: it counts", fields, 4);
+    holding->suspect.state = TM_SUSPECT_NONE;
+}
+
 /* Applies what may be applied. Returns true when something was. */
 static bool apply_all(worker *w)
 {
@@ -392,10 +422,16 @@ static bool apply_all(worker *w)
             (void)tm_worker_confirm(w, h);
             status = tm_holding_apply(holding, APPLY_RECORDS, &count, &answer, &error);
         }
+        if (status == TM_BROKEN) {
+            tm_worker_broken(w, h, &error);
+            continue;
+        }
         if (status != TM_OK) {
             tm_ledger_halt(&w->ledger, holding, TM_HALT_MEMORY, &error);
             continue;
         }
+        if (holding->suspect.state == TM_SUSPECT_ACQUITTED)
+            tell_acquitted(w, holding);
         progress |= count > 0;
     }
     return progress;
@@ -447,8 +483,12 @@ static void take_reloaded(worker *w)
             continue;
         if (holding->state == TM_HOLDING_LIVE) {
             TM_CRASH_POINT("worker_adopt");
-            if (tm_shard_adopt(holding->shard, pack) != TM_OK) {
-                tm_error error;
+            tm_status status = tm_shard_adopt(holding->shard, pack);
+            tm_error error;
+            if (status == TM_BROKEN) {
+                (void)tm_poison_tripped(holding, "new rules were taken over", &error);
+                tm_report_broken(&w->ledger, holding, &error);
+            } else if (status != TM_OK) {
                 tm_fail(&error, TM_FATAL, "no memory is left to take over new rules");
                 tm_error_hint(&error, "raise memory_limit, or spread the partitions over more processes");
                 tm_ledger_halt(&w->ledger, holding, TM_HALT_MEMORY, &error);

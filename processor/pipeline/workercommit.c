@@ -97,7 +97,9 @@ static bool commit_shard(worker *w, held *h)
             holding->done = true;
         return true;
     }
-    if (status == TM_FATAL) {
+    if (status == TM_BROKEN) {
+        tm_worker_broken(w, h, &error);
+    } else if (status == TM_FATAL) {
         /* Sealed: the end of the commit was decided, and the store is what refused. */
         tm_ledger_halt(&w->ledger, holding, holding->sealed ? TM_HALT_WRITE_FAILED : TM_HALT_MEMORY, &error);
     } else {

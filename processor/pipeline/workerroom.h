@@ -5,7 +5,9 @@
 
 #include "tidemark/base/crashpoint.h"
 #include "tidemark/pipeline/ledger.h"
+#include "tidemark/pipeline/poison.h"
 #include "tidemark/pipeline/rebuild.h"
+#include "tidemark/pipeline/report.h"
 #include "tidemark/pipeline/worker.h"
 
 enum {
@@ -82,6 +84,8 @@ void tm_worker_say(worker *w, tm_log_level level, const char *event, const char 
 void tm_worker_fail(worker *w, const tm_error *error);
 /* The shard's state here is not to be relied on: it is claimed again, later each time. */
 void tm_worker_claim_again(worker *w, held *h);
+/* A check tripped (TM_BROKEN): the shard is claimed again because of a record, or halted with a report. */
+void tm_worker_broken(worker *w, held *h, const tm_error *why);
 /* Lets go of shards that were lost while a commit or publication was tried. */
 void tm_worker_sweep(worker *w);
 /* Notes that `what` does not answer, for a shard or (h == NULL) for the worker itself: gauges and log. */

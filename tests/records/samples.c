@@ -167,7 +167,7 @@ static void print_journal(void)
     end_line();
     tm_journal_encode_configuration(&configuration, &out);
     end_line();
-    commit.signal_count = commit.erasure_count = 0;
+    commit.signal_count = commit.erasure_count = commit.skip_count = 0;
     commit.clock_begin = commit.clock_end = commit.t_before = commit.t_after = TM_TIME_NONE;
     commit.drained = commit.judged = false;
     commit.from[0] = commit.from[1] = commit.to[0] = commit.to[1] = 0;

@@ -16,6 +16,8 @@ static inline tm_journal_commit journal_commit(void)
     };
     static const tm_journal_erasure erasures[] = {{TM_SLICE_LITERAL("gone"), INT64_C(1714660670000)},
                                                   {TM_SLICE_LITERAL("ü"), 0}};
+    static const tm_journal_skip skips[] = {{TM_INPUT_USAGE, 81234, TM_SLICE_LITERAL("ring_shape")},
+                                            {TM_INPUT_ACCOUNTS, 17, TM_SLICE_LITERAL("facts_given")}};
     return (tm_journal_commit){.group = TM_SLICE_LITERAL("tidemark"),
                                .partition = 3,
                                .commit = 42,
@@ -33,7 +35,9 @@ static inline tm_journal_commit journal_commit(void)
                                .signals = signals,
                                .signal_count = 3,
                                .erasures = erasures,
-                               .erasure_count = 2};
+                               .erasure_count = 2,
+                               .skips = skips,
+                               .skip_count = 2};
 }
 
 static inline tm_journal_configuration journal_configuration(void)

@@ -48,6 +48,8 @@ typedef struct stage {
     char codes[8][32];    /* … and its name */
     uint32_t refused;     /* outputs left out */
     uint32_t rebuilt, differs, replayed;
+    uint32_t suspected, acquitted, poison, broken;
+    char report[4096]; /* the last shard_broken: its fields as text */
 } stage;
 
 static inline void stage_yield(actor *a)
@@ -197,6 +199,21 @@ static void actor_log(void *context, tm_log_level level, const char *event, cons
         snprintf(s->codes[partition], sizeof s->codes[partition], "%.*s", (int)code.length, code.data);
     }
     s->refused += strcmp(event, "output_refused") == 0;
+    s->suspected += strcmp(event, "record_suspected") == 0;
+    s->acquitted += strcmp(event, "record_acquitted") == 0;
+    s->poison += strcmp(event, "record_poison") == 0;
+    if (strcmp(event, "shard_broken") == 0) {
+        size_t at = 0;
+        s->broken++;
+        for (uint32_t i = 0; i < count && at < sizeof s->report; i++) {
+            int wrote = fields[i].type == TM_LOG_INTEGER
+                            ? snprintf(s->report + at, sizeof s->report - at, "%s=%" PRId64 "\n", fields[i].name,
+                                       fields[i].integer)
+                            : snprintf(s->report + at, sizeof s->report - at, "%s=%.*s\n", fields[i].name,
+                                       (int)fields[i].text.length, fields[i].text.data);
+            at += (size_t)wrote;
+        }
+    }
     s->rebuilt += strcmp(event, "rebuilt") == 0;
     s->replayed += strcmp(event, "replayed") == 0;
     s->differs += strcmp(event, "rebuild_differs") == 0;

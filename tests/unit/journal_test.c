@@ -110,6 +110,12 @@ static void same_commit(const tm_journal_commit *a, const tm_journal_commit *b)
         same_text(a->erasures[i].account, b->erasures[i].account);
         cr_assert_eq(a->erasures[i].at, b->erasures[i].at);
     }
+    cr_assert_eq(a->skip_count, b->skip_count);
+    for (uint32_t i = 0; i < a->skip_count; i++) {
+        cr_assert_eq(a->skips[i].input, b->skips[i].input);
+        cr_assert_eq(a->skips[i].offset, b->skips[i].offset);
+        same_text(a->skips[i].check, b->skips[i].check);
+    }
 }
 
 static void same_configuration(const tm_journal_configuration *a, const tm_journal_configuration *b)
@@ -152,7 +158,7 @@ Test(journal, a_commit_comes_back)
 Test(journal, a_commit_in_which_nothing_was)
 {
     tm_journal_commit line = journal_commit();
-    line.signal_count = line.erasure_count = 0;
+    line.signal_count = line.erasure_count = line.skip_count = 0;
     line.clock_begin = line.clock_end = line.t_before = line.t_after = TM_TIME_NONE;
     line.drained = line.judged = false;
     line.from[0] = line.to[0] = line.from[1] = line.to[1] = 0;
@@ -165,6 +171,7 @@ Test(journal, a_commit_at_its_bounds)
 {
     tm_journal_commit line = journal_commit();
     line.partition = INT32_MAX;
+    line.skip_count = 0;
     line.commit = line.epoch = line.rules_version = line.from[0] = line.to[0] = line.to[1] = INT64_MAX;
     line.pack_hash = UINT64_MAX;
     line.clock_begin = line.clock_end = line.t_after = TM_TIME_MAX;
@@ -231,7 +238,7 @@ static void spoil(json_t *root, json_t *object)
     static const char *const nullable[] = {"clock_begin",    "clock_end",        "t_before",         "mapping",
                                            "counting_start", "5f0c1d9be47a2038", "00000000000000ab", NULL};
     static const char *const may_be_empty[] = {"rules", NULL};
-    static const char *const may_miss[] = {"5f0c1d9be47a2038", "00000000000000ab", NULL};
+    static const char *const may_miss[] = {"skipped", "5f0c1d9be47a2038", "00000000000000ab", NULL};
     static const char *const values[] = {"0.5", "-1", "[0,0,0]", "{\"x\":1}", "null", "\"\""};
     enum { REMOVED = sizeof(values) / sizeof(*values) };
     char names[32][32];
@@ -276,6 +283,7 @@ Test(journal, every_field_is_looked_at)
         if (kind == 0) {
             spoil(root, json_array_get(json_object_get(root, "signals"), 0));
             spoil(root, json_array_get(json_object_get(root, "erasures"), 0));
+            spoil(root, json_array_get(json_object_get(root, "skipped"), 0));
         } else {
             spoil(root, json_object_get(root, "configuration"));
             spoil(root, json_object_get(root, "counting_starts"));
@@ -307,6 +315,8 @@ Test(journal, what_contradicts_itself_is_refused)
     replaced(bytes, "[81000,81235]", "[81000,80999]", "usage");
     replaced(bytes, "[17,18]", "[17,18,19]", "accounts");
     replaced(bytes, "[17,18]", "[-1,18]", "accounts");
+    replaced(bytes, "\"offset\":81234", "\"offset\":81235", "skipped[].offset");
+    replaced(bytes, "\"input\":\"usage\",\"offset\"", "\"input\":\"usages\",\"offset\"", "skipped[].input");
     replaced(bytes, "\"n\":42", "\"n\":0", "n is not");
     replaced(bytes, "\"partition\":3", "\"partition\":2147483648", "partition");
     replaced(bytes, "\"t_after\":1714660680000", "\"t_after\":1714660673999", "t_after");

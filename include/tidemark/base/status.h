@@ -1,4 +1,4 @@
-/* Outcomes: every function that can fail returns one of four classes, and an error record says what, where and what to
+/* Outcomes: every function that can fail returns one of five classes, and an error record says what, where and what to
  * do. */
 #ifndef TIDEMARK_BASE_STATUS_H
 #define TIDEMARK_BASE_STATUS_H
@@ -9,7 +9,9 @@ typedef enum tm_status {
     TM_OK = 0, /* done */
     TM_RETRY,  /* nothing was done; the same call may succeed later (an outside thing did not answer) */
     TM_REJECT, /* the input is at fault; the caller drops it, reports it and goes on */
-    TM_FATAL   /* an invariant or a resource is broken; the caller stops this shard or process */
+    TM_FATAL, /* a resource is at its end, or something outside can never be had; the caller stops this shard or process
+               */
+    TM_BROKEN /* a check inside found nonsense (base/check.h): what the call worked on is not to be used any more */
 } tm_status;
 
 /* What went wrong, in three parts, each cut to its size and always terminated; empty strings where nothing is known. */
@@ -19,7 +21,7 @@ typedef struct tm_error {
     char hint[512];  /* what to do about it */
 } tm_error;
 
-/* "ok", "retry", "reject" or "fatal"; static storage. */
+/* "ok", "retry", "reject", "fatal" or "broken"; static storage. */
 const char *tm_status_name(tm_status status);
 
 /* Clears all three parts. `error` may be NULL in this and the following three. */

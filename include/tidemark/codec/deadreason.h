@@ -26,7 +26,8 @@ typedef enum tm_dead_reason {
     TM_DEAD_NO_KEY,
     TM_DEAD_KEY_MISMATCH,
     TM_DEAD_ACCOUNT_MISMATCH,
-    TM_DEAD_FUTURE, /* judged by the shard, which knows stream time */
+    TM_DEAD_FUTURE,         /* judged by the shard, which knows stream time */
+    TM_DEAD_INTERNAL_CHECK, /* usable, but applying it trips a check inside: a mistake of the program's */
     TM_DEAD_REASONS
 } tm_dead_reason;
 

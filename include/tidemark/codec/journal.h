@@ -20,6 +20,13 @@ typedef struct tm_journal_erasure {
     tm_time at;
 } tm_journal_erasure;
 
+/* A record of the commit's intervals that was passed over: it moved T and did nothing else. */
+typedef struct tm_journal_skip {
+    tm_input input;
+    int64_t offset;
+    tm_slice check; /* the name of the check that applying it trips */
+} tm_journal_skip;
+
 typedef struct tm_journal_commit {
     tm_slice group;
     int32_t partition;
@@ -36,6 +43,8 @@ typedef struct tm_journal_commit {
     uint32_t signal_count;
     const tm_journal_erasure *erasures;
     uint32_t erasure_count;
+    const tm_journal_skip *skips; /* in the order passed */
+    uint32_t skip_count;
 } tm_journal_commit;
 
 /* What the meaning of records depends on besides the pack. Text fields are the configuration's own. */

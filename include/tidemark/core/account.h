@@ -38,8 +38,8 @@ typedef struct tm_applied {
 } tm_applied;
 
 /* Counts an accepted event: for each metric that selects it, `where` is evaluated with `evaluator` (environment moment
-   = the instant applied), then its series takes the sample. `at_day` is the local day of event->at. TM_OK, or TM_FATAL
-   without memory. */
+   = the instant applied), then its series takes the sample. `at_day` is the local day of event->at. TM_OK, TM_FATAL
+   without memory, or TM_BROKEN. */
 tm_status tm_account_apply(tm_account *account, tm_heap *heap, const tm_event *event, int32_t at_day,
                            const tm_environment *environment, tm_selector *selector, tm_evaluator *evaluator,
                            tm_applied *ret_applied);
@@ -56,7 +56,7 @@ void tm_account_episode_drop(tm_account *account, tm_heap *heap, uint64_t rule_i
 tm_status tm_episode_set_name(tm_episode *episode, tm_heap *heap, tm_slice name);
 
 /* Moves an account to another pack: series are matched by metric identity, those of removed metrics are dropped;
- * episodes stay (the judge clears those of removed rules). TM_OK or TM_FATAL. */
+ * episodes stay (the judge clears those of removed rules). TM_OK, TM_FATAL or TM_BROKEN. */
 tm_status tm_account_adopt(tm_account *account, tm_heap *heap, const tm_pack *from, const tm_pack *to);
 
 #endif

@@ -9,8 +9,8 @@ typedef struct tm_agenda tm_agenda;
 
 tm_agenda *tm_agenda_new(tm_heap *heap);
 void tm_agenda_free(tm_agenda *agenda);
-/* Sees to it that the account is judged at `when` or earlier (account->judge_at holds the earliest). TM_OK or TM_FATAL.
- */
+/* Sees to it that the account is judged at `when` or earlier (account->judge_at holds the earliest). TM_OK, TM_FATAL or
+ * TM_BROKEN. */
 tm_status tm_agenda_put(tm_agenda *agenda, tm_account *account, tm_time when);
 /* Takes the account out; its entries die when they come up. To be called before an account is freed. */
 void tm_agenda_forget(tm_agenda *agenda, tm_account *account);

@@ -15,7 +15,8 @@ void tm_duplicates_free(tm_duplicates *duplicates);
 /* Whether it was accepted at a time > now - window. Forgets what is older first. */
 bool tm_duplicates_seen(tm_duplicates *duplicates, tm_fingerprint fingerprint, tm_time now);
 /* Remembers one accepted at `now` (not before any earlier one), forgetting what is older than the window. When
- *entries_max is reached the oldest is forgotten early: ret_shed tells. TM_OK, or TM_FATAL without memory. */
+ *entries_max is reached the oldest is forgotten early: ret_shed tells. TM_OK, TM_FATAL without memory, or
+   TM_BROKEN. */
 tm_status tm_duplicates_add(tm_duplicates *duplicates, tm_fingerprint fingerprint, tm_time now, bool *ret_shed);
 uint32_t tm_duplicates_count(const tm_duplicates *duplicates);
 /* Time of the oldest still kept; TM_TIME_NEVER when empty. */

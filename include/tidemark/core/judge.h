@@ -20,7 +20,7 @@ typedef struct tm_judge {
    account's last judgement stands no longer, else by those that what was applied since has stirred, directly or through
    an inhibitor; the others would come to what they came to then. `grid` is evaluate_every in ms. *ret_due is the next
    grid instant at which anything can differ without a record (TM_TIME_NEVER: none). account->changed is set when an
-   episode changed. TM_OK, TM_FATAL, or what the sink returned. */
+   episode changed. TM_OK, TM_FATAL, TM_BROKEN, or what the sink returned. */
 tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, tm_account *account, int64_t grid,
                            tm_time *ret_due);
 

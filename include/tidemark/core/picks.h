@@ -32,8 +32,8 @@ tm_pick tm_pick_better(tm_metric_kind kind, tm_pick earlier, tm_pick later);
 
 /* Room for one more entry in `bucket`; see tm_ring_reserve. */
 tm_status tm_picks_reserve(tm_picks *picks, tm_heap *heap, tm_reach reach, int64_t bucket);
-/* Puts a pick into its bucket, for which room was reserved. */
-void tm_picks_put(tm_picks *picks, tm_metric_kind kind, int64_t bucket, tm_pick pick);
+/* Puts a pick into its bucket, for which room was reserved. False when there is none, or the buckets do not ascend. */
+bool tm_picks_put(tm_picks *picks, tm_metric_kind kind, int64_t bucket, tm_pick pick);
 /* The best over buckets from..to. */
 tm_pick tm_picks_best(const tm_picks *picks, tm_metric_kind kind, int64_t from, int64_t to);
 bool tm_picks_any(const tm_picks *picks, int64_t oldest);

@@ -43,10 +43,15 @@ void tm_ring_done(tm_ring *ring, tm_heap *heap);
 size_t tm_ring_memory(const tm_ring *ring);
 
 /* Makes room for `amount` more in `bucket`, forgetting what is out of reach; no window changes by it. TM_OK; TM_REJECT
-   when the bucket is not kept; TM_FATAL without memory (nothing changed). */
+   when the bucket is not kept; TM_FATAL without memory (nothing changed); TM_BROKEN. */
 tm_status tm_ring_reserve(tm_ring *ring, tm_heap *heap, tm_reach reach, int64_t bucket, __int128 amount);
-/* Adds what was reserved. */
-void tm_ring_add(tm_ring *ring, int64_t bucket, __int128 amount);
+/* Whether the ring has that bucket. */
+static inline bool tm_ring_has(const tm_ring *ring, int64_t bucket)
+{
+    return bucket >= ring->base && bucket < (int64_t)ring->base + ring->length;
+}
+/* Adds what was reserved. Returns what the bucket has now; 0 for an amount of 0. */
+__int128 tm_ring_add(tm_ring *ring, int64_t bucket, __int128 amount);
 
 /* The sum over buckets from..to, inclusive. */
 __int128 tm_ring_sum(const tm_ring *ring, int64_t from, int64_t to);

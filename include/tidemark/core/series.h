@@ -19,7 +19,7 @@ typedef enum tm_counted {
 
 /* Applies one sample to *series (created when NULL; may move). `now` is the moment the event is applied (its day and
    hour slide the buckets). *ret_aspects (NULL: not asked for) gets the bits of all that may read otherwise now. TM_OK,
-   or TM_FATAL without memory (the series is unchanged). */
+   TM_FATAL without memory (the series is unchanged), or TM_BROKEN. */
 tm_status tm_series_apply(tm_series **series, tm_heap *heap, const tm_metric *metric, const tm_moment *now,
                           const tm_sample *sample, tm_counted *ret_counted, uint8_t *ret_aspects);
 void tm_series_free(tm_heap *heap, tm_series *series);

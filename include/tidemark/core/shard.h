@@ -42,8 +42,9 @@ typedef struct tm_record {
 typedef enum tm_outcome {
     TM_OUTCOME_APPLIED,
     TM_OUTCOME_DUPLICATE,
-    TM_OUTCOME_FUTURE,  /* to be a dead letter: the event is later than stream time + max_skew */
-    TM_OUTCOME_UNUSABLE /* stream time moved, nothing else */
+    TM_OUTCOME_FUTURE,   /* to be a dead letter: the event is later than stream time + max_skew */
+    TM_OUTCOME_UNUSABLE, /* stream time moved, nothing else */
+    TM_OUTCOME_BROKEN    /* with TM_BROKEN: it was the record's own application that tripped a check */
 } tm_outcome;
 
 typedef struct tm_shard_counts {
@@ -85,10 +86,12 @@ tm_time tm_shard_next_due(const tm_shard *shard);
 /* `wall`: the clock at the start of the commit; TM_TIME_NEVER: there is no wall clock (files). */
 void tm_shard_begin(tm_shard *shard, tm_time wall);
 /* Moves T to the record's effective time (judging the instants passed), then applies it. `ret_erased_key`: nothing.
- * TM_OK, or TM_FATAL (memory, or the sink's word). */
+ * TM_OK; TM_FATAL (memory, or the sink's word); TM_BROKEN: a check tripped (tm_heap_tripped of tm_shard_heap says
+ * which), and the shard may be half changed: it is to be dropped and restored. With outcome TM_OUTCOME_BROKEN the
+ * record is the suspect, else T's way to it. */
 tm_status tm_shard_apply(tm_shard *shard, const tm_record *record, tm_outcome *ret_outcome);
 /* Moves T to `t` (if later) and judges every grid instant up to and including T: the idle advance of a drained shard,
- * and the end. */
+ * and the end. TM_OK, TM_FATAL or TM_BROKEN as above. */
 tm_status tm_shard_advance(tm_shard *shard, tm_time t);
 
 /* Accounts that differ from what the store holds, in no particular order but the same for the same input; and the keys

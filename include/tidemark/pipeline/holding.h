@@ -7,6 +7,7 @@
 #ifndef TIDEMARK_PIPELINE_HOLDING_H
 #define TIDEMARK_PIPELINE_HOLDING_H
 
+#include "tidemark/base/check.h"
 #include "tidemark/codec/journal.h"
 #include "tidemark/pipeline/halts.h"
 #include "tidemark/pipeline/intake.h"
@@ -42,6 +43,24 @@ typedef struct tm_fingerprint_span {
     tm_time last;
 } tm_fingerprint_span;
 
+/* A record that tripped a check: see pipeline/poison.h. */
+typedef enum tm_suspicion {
+    TM_SUSPECT_NONE,
+    TM_SUSPECT_TRIPPED,   /* once: it is applied again, alone */
+    TM_SUSPECT_ACQUITTED, /* … and that went well: to be told */
+    TM_SUSPECT_POISON     /* … and that tripped too: it is passed over */
+} tm_suspicion;
+
+typedef struct tm_suspect {
+    tm_suspicion state;
+    tm_input input;
+    int64_t offset;
+    const tm_check *check;
+} tm_suspect;
+
+/* Bytes kept of the last journal line, for a report. */
+enum { TM_LAST_LINE = 1024 };
+
 typedef struct tm_holding {
     const tm_pipeline_settings *settings;
     const tm_pack *pack; /* the rules in force here: the settings' at first, then what a reload brought */
@@ -65,6 +84,13 @@ typedef struct tm_holding {
     tm_fingerprint_span *spans;
     uint32_t span_count, span_capacity;
 
+    /* What tripped; all of it outlives a drop. */
+    const tm_check *broken; /* the last check that did */
+    bool blamed;            /* … by a record's own doing */
+    tm_suspect suspect;
+    uint32_t poisoned, trips;     /* records passed over since it is held; claims because of trips since a commit */
+    char last_line[TM_LAST_LINE]; /* the journal's, of the last commit written here; cut */
+
     /* The commit under way. */
     bool open;
     int64_t from[TM_INPUTS];
@@ -77,8 +103,14 @@ typedef struct tm_holding {
     uint32_t erasure_count, erasure_capacity;
     bool sealed;      /* its end is decided: journal line, positions and fingerprints stand; only the write is left */
     tm_position next; /* R after it */
-    bool publishing;  /* false while a past commit is replayed: nothing goes to the outbox */
-    bool done;        /* a run with an end came to it, and all is committed */
+    uint32_t letter_count;  /* dead letters */
+    tm_journal_skip *skips; /* records passed over */
+    uint32_t skip_count, skip_capacity;
+    const tm_journal_skip *told; /* of the journal line that is replayed: records to be passed over */
+    uint32_t told_count;
+    bool apart;      /* it ends here: the suspect comes next, or was the last */
+    bool publishing; /* false while a past commit is replayed: nothing goes to the outbox */
+    bool done;       /* a run with an end came to it, and all is committed */
 } tm_holding;
 
 tm_holding *tm_holding_new(const tm_pipeline_settings *settings, tm_reading *reading, const tm_source *source,
@@ -97,12 +129,13 @@ void tm_holding_halt(tm_holding *holding, tm_halt halt, const tm_error *why);
 /* Begins a commit unless one is open: `wall` is the clock's reading. */
 void tm_holding_begin(tm_holding *holding, tm_time wall);
 /* Applies what may be taken, at most `limit` records; *ret_count says how many, *ret_answer why it stopped
- * (TM_INTAKE_RECORD: the limit). TM_OK; TM_FATAL: the shard has to be halted. */
+ * (TM_INTAKE_RECORD: the limit). TM_OK; TM_FATAL: the shard has to be halted; TM_BROKEN: a check tripped,
+ * tm_poison_decide says what is to be done. */
 tm_status tm_holding_apply(tm_holding *holding, uint32_t limit, uint32_t *ret_count, tm_intake_answer *ret_answer,
                            tm_error *error);
 /* T has begun: where a reset left out what came before, metrics count from here on. */
 void tm_holding_started(tm_holding *holding);
-/* One record that was taken already; `headers` is read from the source. */
+/* One record that was taken already; `headers` is read from the source. Statuses as above. */
 tm_status tm_holding_apply_record(tm_holding *holding, const tm_source_record *record, tm_error *error);
 /* Remembers that commit `commit` accepted fingerprints, the last of them at `last`. TM_OK or TM_FATAL. */
 tm_status tm_holding_note_span(tm_holding *holding, int64_t commit, tm_time last);

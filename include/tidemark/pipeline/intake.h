@@ -51,6 +51,8 @@ void tm_intake_begin(tm_intake *intake);
 tm_status tm_intake_confirm(tm_intake *intake, tm_error *error);
 /* The next record in merged order, moved out of the intake: the caller releases it. */
 tm_intake_answer tm_intake_take(tm_intake *intake, const tm_shard *shard, tm_source_record *ret_record);
+/* Which record that would be, without taking it; false when none would be taken. */
+bool tm_intake_next(tm_intake *intake, const tm_shard *shard, tm_input *ret_input, int64_t *ret_offset);
 /* The least timestamp of the first records of both inputs that have one and are not beyond the end, when both have
    shown one or are drained. TM_TIME_NONE: none has. */
 tm_time tm_intake_first_time(const tm_intake *intake);

@@ -36,7 +36,7 @@ void tm_ledger_halt(tm_ledger *ledger, tm_holding *holding, tm_halt halt, const 
 /* Ends the open commit: journal line, state, outputs, in one atomic write. `advance_to` is T after the idle advance or
    end, TM_TIME_NONE when there is none. `clock_end` is the second reading. TM_OK: R moved. TM_RETRY: not written as far
    as is known; call again with the same arguments (the commit stays as it was). TM_REJECT: the shard is another's, or
-   must be claimed anew: drop it. TM_FATAL: halt it. */
+   must be claimed anew: drop it. TM_FATAL: halt it. TM_BROKEN: a check tripped, tm_report_broken. */
 tm_status tm_ledger_commit(tm_ledger *ledger, tm_holding *holding, tm_time clock_end, tm_time advance_to,
                            tm_error *error);
 
