@@ -3,7 +3,7 @@
 
     campaign.py --ci                            what the checks on a change run: one round, at least 40 kills at 30 points
     campaign.py --kills 1000 --log FILE         goes on where FILE ends, until it has so many kills
-    campaign.py --points|--random N|--stop N|--proxies N       one kind of blow alone, N of them; every point until it was hit or given up
+    campaign.py --points|--random N|--stop N|--proxies N|--live N       one kind of blow alone, N of them; every point until it was hit or given up
     campaign.py --summary FILE                  what a log says
     campaign.py --seed N                        one round
 
@@ -29,6 +29,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import rounds  # noqa: E402,I001 (it says where the others are)
 import crashpoints  # noqa: E402
 import harness  # noqa: E402
+import live  # noqa: E402
 import test_points  # noqa: E402
 from proxy import kafka as kafka_proxy, redis as redis_proxy  # noqa: E402
 
@@ -55,7 +56,7 @@ SLOW_STOPS = ("kafka_offsets_sent", "kafka_flushed", "kafka_produced")  # a tran
 # What only another's mistake, or a machine's mood, brings about: not for a run that has no time.
 MOODY = ("kafka_abort_before", "kafka_aborted", "membership_gone", "redis_discard", "redis_doubt_ended", "commit_dropped", "worker_claim_again",
          "settle_read", "settle_answered", "redis_read", "renew_compare", "publish_failed", "kafka_sought", "claim_initialise", "worker_claims_published")
-MIX = {"points": 70, "random": 15, "proxies": 10, "stops": 5}  # the whole campaign's
+MIX = {"points": 70, "random": 12, "proxies": 12, "stops": 6, "live": 40}  # the whole campaign's
 
 
 class Campaign:
@@ -63,6 +64,7 @@ class Campaign:
         self.log = pathlib.Path(log) if log else None
         self.quiet = quiet
         self.reach = collections.defaultdict(collections.Counter)  # circumstance -> point -> passings in one process
+        self.points = POINTS
         self.hits = collections.Counter()
         self.tries = collections.Counter()
         self.kills = collections.Counter()
@@ -358,6 +360,21 @@ class Campaign:
         self.stops[point] += 1
         return self.blow(r, rng.choice(("slept", "slept_by_twin", "slept_across")), point, rng.choice((1, 1, 2, 3)))
 
+    def portions(self, r, rng, per_portion, blows, wanted, mix, until, last):
+        """Feeds all portions, each to processors that come to its end, if they live so long."""
+        if blows:
+            per_portion = -(-blows // len(r.portions))
+        while r.feed():
+            for n in range(per_portion):
+                if until and until():
+                    break
+                # Where one came to its end, little is left to be in the middle of.
+                if not self.next_blow(r, rng, mix, wanted) and n > 0 and r.fed < len(r.portions):
+                    break
+            while last and r.fed == len(r.portions) and not last() and not (until and until()):
+                self.next_blow(r, rng, mix, wanted)
+            r.finish_portion()
+
     def round(self, seed, per_portion=4, blows=None, wanted=None, mix=None, until=None, last=None, **options):
         """One data set. True when the judge is content. blows: how many in all, about; mix: {kind of blow:
         weight}; until: true when nothing more is to fall; last: true when as much fell as the last portion has to see."""
@@ -367,20 +384,13 @@ class Campaign:
         before, begun = self.kills.copy(), time.monotonic()
         mix = mix or MIX
         try:
-            r = rounds.Round(self.ground, seed, **options)
             rng = random.Random(f"blows {seed}")
-            if blows:
-                per_portion = -(-blows // len(r.portions))
-            while r.feed():
-                for n in range(per_portion):
-                    if until and until():
-                        break
-                    # Where one came to its end, little is left to be in the middle of.
-                    if not self.next_blow(r, rng, mix, wanted) and n > 0 and r.fed < len(r.portions):
-                        break
-                while last and r.fed == len(r.portions) and not last() and not (until and until()):
-                    self.next_blow(r, rng, mix, wanted)
-                r.finish_portion()
+            if rng.random() * sum(mix.values()) < mix.get("live", 0):
+                r = live.LiveRound(self.ground, seed, **options)
+                live.play(self, r, rng, per_portion - 1, until)
+            else:
+                r = rounds.Round(self.ground, seed, **options)
+                self.portions(r, rng, per_portion, blows, wanted, {k: v for k, v in mix.items() if k != "live"}, until, last)
             verdict = {"verdict": "good", **r.judge()}
         except rounds.Verdict as wrong:
             verdict = {"verdict": "bad", "why": str(wrong)}
@@ -435,7 +445,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ci", action="store_true")
     parser.add_argument("--points", action="store_true")
-    for kind in ("random", "stop", "proxies"):
+    for kind in ("random", "stop", "proxies", "live"):
         parser.add_argument(f"--{kind}", type=int, metavar="N")
     parser.add_argument("--kills", type=int)
     parser.add_argument("--seed", type=int)
@@ -461,7 +471,7 @@ def main():
             seed, done = max(seed, old["next"]), old["kills"]
             campaign.hits.update(old["points"])
         mix, count, enough = MIX, "tidemark", (o.kills or 1) - done
-        for kind, given, counted in (("random", o.random, "tidemark"), ("stops", o.stop, "stops"), ("proxies", o.proxies, "faults")):
+        for kind, given, counted in (("random", o.random, "tidemark"), ("stops", o.stop, "stops"), ("proxies", o.proxies, "faults"), ("live", o.live, "tidemark")):
             if given:
                 mix, count, enough = {kind: 1}, counted, given
         if o.points:

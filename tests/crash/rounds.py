@@ -84,8 +84,8 @@ Blow = collections.namedtuple("Blow", "point k where status seconds")
 
 
 class Round:
-    def __init__(self, ground, seed, accounts=14, days=12, rate=5.0, rules=10, portion=70, options=None, redis_options=None):
-        self.ground, self.seed = ground, seed
+    def __init__(self, ground, seed, accounts=14, days=12, rate=5.0, rules=10, portion=70, partitions=PARTITIONS, options=None, redis_options=None):
+        self.ground, self.seed, self.partitions = ground, seed, partitions
         self.random = random.Random(f"crash {seed}")
         self.dir = harness.temp_dir("tidemark-crash-")
         self.prefix = f"c{seed}-{os.getpid()}"
@@ -116,10 +116,12 @@ class Round:
         self.pack = population.rule_pack(self.seed, rules)
         self.files = jobs.Files(self.dir / "usage.ndjson", self.dir / "accounts.ndjson")
         self.rows, self.unusable = [], collections.Counter()
+        self.lines = {}  # of a row, by id: the line of the file
         for role, which, path, lines in (("accounts", records.ACCOUNTS, self.files.accounts, facts), ("usage", records.USAGE, self.files.usage, usage)):
             population.write_lines(path, lines)
             for n, (line, (clock, _, d)) in enumerate(zip(lines, records.Input(lines, which))):
                 self.rows.append((clock, role, n, self.row(role, which, line, clock, d)))
+                self.lines[id(self.rows[-1][3])] = line
         self.rows = [(role, row) for _, role, _, row in sorted(self.rows, key=lambda r: r[:3])]
         self.final = self.rows[-1][1]["timestamp"]
 
@@ -156,7 +158,7 @@ class Round:
         names = {role: f"{self.prefix}-{role.replace('_', '-')}" for role in harness.TOPICS}
         compacted = {"accounts": {"cleanup.policy": "compact", "min.compaction.lag.ms": str(36500 * harness.DAY_MS)},
                      "health": {"cleanup.policy": "compact"}}
-        self.ground.kafka.create_topics({names[r]: compacted.get(r, {}) for r in harness.TOPICS if r != "journal"}, partitions=PARTITIONS)
+        self.ground.kafka.create_topics({names[r]: compacted.get(r, {}) for r in harness.TOPICS if r != "journal"}, partitions=self.partitions)
         self.topics = names
 
     def feed(self):
@@ -229,7 +231,7 @@ class Round:
     def consumed(self):
         """True when Redis has absorbed, and the group's offsets cover, all that was fed."""
         committed = self.ground.kafka.group_offsets(self.prefix)
-        for p in range(PARTITIONS):
+        for p in range(self.partitions):
             position = self.redis.command("HGET", f"tm:{{{self.prefix}/{p}}}:meta", "position")
             if not position:
                 return False
@@ -256,7 +258,7 @@ class Round:
         return child.lines()[-20:]
 
     def positions(self):
-        return json.dumps({p: self.redis.command("HGETALL", f"tm:{{{self.prefix}/{p}}}:meta") for p in range(PARTITIONS)}, default=str) + \
+        return json.dumps({p: self.redis.command("HGETALL", f"tm:{{{self.prefix}/{p}}}:meta") for p in range(self.partitions)}, default=str) + \
             json.dumps({f"{t}:{p}": o for (t, p), o in self.ground.kafka.group_offsets(self.prefix).items()})
 
     # --- the judge ---
