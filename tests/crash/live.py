@@ -158,6 +158,7 @@ def blow(campaign, r, crew, rng):
     if order and not hit:
         campaign.tries[order.partition(":")[0]] += 0.3
     campaign.hits[point or "random"] += 1
+    campaign.blows["live"] += 1
     campaign.kills["tidemark"] += 1
     campaign.kills.update(also)
     if rng.random() < 0.12:
