@@ -35,9 +35,9 @@ BUGS = {  # name: (what it does, the kinds of blow it is tried with, file, what 
         "an EXEC without an answer counts as executed", {"proxies": 1}, LEDGER,
         "    if (status == TM_RETRY)\n        status = settle(ledger, holding, error);",
         "    if (status == TM_RETRY)\n        status = settle(ledger, holding, error) == TM_FATAL ? TM_FATAL : TM_OK;"),
-    "outbox_early": (
-        "outputs are removed from Redis before they were published", {"points": 1, "random": 1}, LEDGER,
-        ".outbox_published = holding->published.commit};", ".outbox_published = holding->stored.commit};"),
+    "outbox_unkept": (
+        "outputs are not kept in Redis until they are published", {"points": 1, "random": 1}, LEDGER,
+        ".outbox_count = outbox_count,", ".outbox_count = 0,"),
     "fingerprints_lost": (
         "the fingerprints of accepted events are not written", {"points": 1, "random": 1}, COMMIT,
         "    if (commit->fingerprints.length > 0) {", "    if (commit->fingerprints.length > 0 && commit->partition < 0) {"),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Kills the processor at named points and at random moments, over and over, and has the outcome judged. See docs/crash-campaign.md.
 
-    campaign.py --ci                            what the checks on a change run: one round, at least 40 kills at 30 points
+    campaign.py --ci                            what the checks on a change run: one round, at least 40 kills at 30 points, and aof.py
     campaign.py --kills 1000 --log FILE         goes on where FILE ends, until it has so many kills
     campaign.py --points|--random N|--stop N|--proxies N|--live N       one kind of blow alone, N of them; every point until it was hit or given up
     campaign.py --summary FILE                  what a log says
@@ -27,6 +27,7 @@ import traceback
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import rounds  # noqa: E402,I001 (it says where the others are)
+import aof  # noqa: E402
 import crashpoints  # noqa: E402
 import harness  # noqa: E402
 import live  # noqa: E402
@@ -503,14 +504,16 @@ def check(campaign, seed, begun):
     if missing:
         print(f"{test_points.CRASH} does not have {sorted(missing)}")
     good = campaign.round(seed, blows=54, wanted=[p for p in POINTS if p not in MOODY], mix={"points": 82, "random": 10, "proxies": 6, "stops": 2}, days=8,
-                          until=lambda: time.monotonic() - begun > 110, last=lambda: campaign.kills["tidemark"] >= 44)
+                          until=lambda: time.monotonic() - begun > 95, last=lambda: campaign.kills["tidemark"] >= 44)
+    lengths, _, states, problems, _, _ = aof.sweep(campaign.ground, seed, samples=12)
+    print("\n".join([f"Redis' file cut at {lengths} places, {len(states)} states", *problems]))
     kills, points = campaign.kills["tidemark"], len([p for p in campaign.hits if p != "random"])
     print(f"seed {seed}: {kills} kills at {points} points in {time.monotonic() - begun:.0f} s")
     enough = kills >= 40 and points >= 30
     if not enough:
         print("that is too few: at least 40 kills at 30 points")
-    failed = (not good) + (not enough) + bool(missing)
-    print(f"{3 - failed} passed, {failed} failed")
+    failed = (not good) + (not enough) + bool(missing) + bool(problems)
+    print(f"{4 - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 
