@@ -203,6 +203,14 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, tm_evidence *
         return TM_OK;
     }
     tm_status status = tm_ledger_load(ledger, holding, holding->pack, &meta, &evidence->outbox, error);
+    if (status == TM_OK || status == TM_REJECT) {
+        /* It was read in several calls: it is one state only if the store is still where it was claimed. */
+        tm_shard_meta still;
+        if (tm_ledger_read_meta(ledger, holding, &still, &why) != TM_OK) {
+            *error = why;
+            return TM_RETRY;
+        }
+    }
     if (status == TM_BROKEN) {
         (void)tm_poison_tripped(holding, "what the store keeps was taken in", error);
         tm_report_broken(ledger, holding, error);

@@ -40,6 +40,13 @@ bool sim_settled(sim *s)
             return false;
         }
     }
+    for (uint32_t i = 0; i < s->life_count; i++) {
+        const sim_life *life = s->lives[i];
+        if (!life->finished && !life->dead && life->halts > 0) {
+            snprintf(why, size, "a shard of worker %u is halted", i);
+            return false;
+        }
+    }
     for (int i = 0; i < SIM_LIVES; i++) {
         if (s->producers[i].open) {
             snprintf(why, size, "a transaction of producer %d is open", i);

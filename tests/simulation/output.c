@@ -15,11 +15,12 @@ static tm_status no_answer(tm_error *error, const char *what)
 }
 
 /* TM_OK: this producer is the one of its id. */
-static tm_status check_epoch(const sim_life *life, tm_error *error)
+static tm_status check_epoch(sim_life *life, tm_error *error)
 {
     const sim_producer *producer = producer_of(life);
     if (producer->epoch == life->producer_epoch)
         return TM_OK;
+    life->trouble_at = life->s->now;
     return producer->timed_out && producer->epoch == life->producer_epoch + 1
                ? tm_fail(error, TM_RETRY, "the transaction was open too long")
                : tm_fail(error, TM_FATAL, "another producer has this id");

@@ -65,6 +65,7 @@ static void log_write(void *context, tm_log_level level, const char *event, cons
     if (strcmp(event, "shard_halted") != 0)
         return;
     s->halted++;
+    life->halts++;
     /* A store that lost its tail is replayed without a halt. What offsets said that are gone, an operator knows. */
     if (s->offsets_lost && (tm_slice_equal_text(code, "offsets_expired") || tm_slice_equal_text(code, "offsets_older")))
         sim_at(s, s->now + 3000 + sim_below(&s->schedule, 30000), SIM_HAPPENS_OPERATOR, partition, 0, life);

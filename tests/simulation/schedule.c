@@ -300,7 +300,7 @@ static bool of_store(sim_op op)
            op == SIM_SETTLE_GROUP;
 }
 
-sim_fate sim_call(sim_life *life, sim_op op, int64_t partition, int64_t *ret_length)
+static sim_fate call(sim_life *life, sim_op op, int64_t partition, int64_t *ret_length)
 {
     sim *s = life->s;
     s->calls++;
@@ -353,6 +353,14 @@ sim_fate sim_call(sim_life *life, sim_op op, int64_t partition, int64_t *ret_len
         return sim_pass(life, sim_below(&s->schedule, 5000)) ? SIM_FAILS : SIM_DEAD;
     }
     return SIM_FINE;
+}
+
+sim_fate sim_call(sim_life *life, sim_op op, int64_t partition, int64_t *ret_length)
+{
+    sim_fate fate = call(life, op, partition, ret_length);
+    if (fate != SIM_FINE)
+        life->trouble_at = life->s->now;
+    return fate;
 }
 
 /* ---- The run ---- */

@@ -211,8 +211,9 @@ typedef struct sim_shard {
     bool claimed, present;
     tm_position position;
     int64_t epoch, generation;
-    uint64_t version; /* changes whenever anything is written: what WATCH sees */
-    tm_time time;     /* T, as the journal's last line says; TM_TIME_NONE: not known */
+    uint64_t version;        /* changes whenever anything is written: what WATCH sees */
+    const sim_life *claimer; /* the last */
+    tm_time time;            /* T, as the journal's last line says; TM_TIME_NONE: not known */
     tm_slice meta;
     sim_kept_account *accounts;
     uint32_t account_count, account_capacity;
@@ -264,7 +265,9 @@ struct sim_life {
     int producer; /* the id it publishes under */
     int64_t producer_epoch;
     bool begun; /* a transaction, on this side */
-    bool in_doubt[SIM_PARTITIONS];
+    bool in_doubt[SIM_SHARDS];
+    bool wrote[SIM_PARTITIONS]; /* this life was the last to commit */
+    int64_t trouble_at;         /* when a call of it last failed */
     /* Of each input when this life last committed or claimed: the offset after the last record to be seen, and which
        upstream transaction was open (0: none). */
     int64_t seen_end[TM_INPUTS][SIM_PARTITIONS];
@@ -273,6 +276,7 @@ struct sim_life {
     uint32_t journal_at, journal_end;
     tm_worker_ports ports;
     tm_worker_gauges gauges;
+    uint32_t halts;
     tm_pipeline_settings settings;
     tm_status status;
     tm_error error;

@@ -6,7 +6,7 @@
 
 static tm_status fails(sim_life *life, tm_error *error, const char *what)
 {
-    (void)life;
+    life->trouble_at = life->s->now;
     return tm_fail(error, TM_RETRY, "%s: no answer", what);
 }
 
@@ -41,6 +41,20 @@ static uint32_t list_of(uint32_t bits, int32_t *ret_list)
     return count;
 }
 
+/* Where nothing failed for a while, a revocation leaves both ledgers at the same commit. */
+static void check_settled(sim_life *life, int64_t begun, const int32_t *list, uint32_t count)
+{
+    sim *s = life->s;
+    if (life->dead || life->trouble_at > begun - TM_MINUTE)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        tm_position r = s->store.shards[list[i]].position, c = s->committed[list[i]];
+        if (life->wrote[list[i]] && c.commit < r.commit)
+            sim_fail(s, "shard %d: let go at commit %lld with %lld published", list[i], (long long)r.commit,
+                     (long long)c.commit);
+    }
+}
+
 static void revoke(sim_life *life, bool lost)
 {
     sim_member *member = &life->member;
@@ -48,7 +62,10 @@ static void revoke(sim_life *life, bool lost)
     uint32_t count = list_of(member->owned, list);
     if (member->told) {
         sim_note(life->s, "revoked%s: %u partitions", lost ? ", lost" : "", count);
+        int64_t begun = life->s->now;
         life->listener.revoked(life->listener.context, list, count, lost);
+        if (!lost && member->inside && life->judged)
+            check_settled(life, begun, list, count);
     }
     member->told = false;
     member->owned = 0;

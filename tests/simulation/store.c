@@ -200,6 +200,9 @@ static void check_commit(sim_life *life, const tm_store_commit *commit, const si
     if (!s->offsets_lost && commit->outbox_published > c)
         sim_fail(s, "shard %d: outputs up to commit %" PRId64 " are forgotten, published are those up to %" PRId64, p,
                  commit->outbox_published, c);
+    if (!s->store_lost && shard->claimer != life)
+        sim_fail(s, "shard %d: worker %d writes, after worker %d claimed it", p, life->number,
+                 shard->claimer ? shard->claimer->number : -1);
     if (!s->store_lost && c > commit->position.commit)
         sim_fail(s, "shard %d: C.n is %" PRId64 ", R.n %" PRId64, p, c, commit->position.commit);
 }
@@ -268,6 +271,7 @@ static void apply(sim_life *life, const tm_store_commit *commit)
              commit->write_count, commit->outbox_count);
     if (judged) {
         check_outbox(s, commit->partition, shard);
+        life->wrote[commit->partition] = true;
         look_around(life, commit->partition);
     }
 }
@@ -367,9 +371,12 @@ static tm_status store_claim(void *context, int32_t p, int64_t generation, tm_st
     else if (generation == TM_GENERATION_ANEW)
         shard->generation = -1;
     shard->claimed = true;
+    shard->claimer = life;
     shard->epoch++;
     shard->version = ++s->versions;
     look_around(life, p);
+    for (uint32_t i = 0; i < s->life_count && life->judged; i++)
+        s->lives[i]->wrote[p] = false;
     tell(shard, ret_state);
     sim_note(s, "shard %d: claimed, epoch %" PRId64 ", R.n %" PRId64, p, shard->epoch, shard->position.commit);
     if (fate == SIM_DIES)
