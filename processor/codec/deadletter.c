@@ -1,5 +1,7 @@
 #include "tidemark/codec/deadletter.h"
 
+#include <string.h>
+
 #include "tidemark/base/limits.h"
 
 /* A literal appended without measuring it. */
@@ -108,4 +110,29 @@ void tm_dead_letter_encode(const tm_dead_letter *letter, size_t maximum, tm_buff
         cut = cut || shown.length < letter->value.length;
     }
     tm_buffer_append_text(out, cut ? ",\"truncated\":true}" : ",\"truncated\":false}");
+}
+
+bool tm_dead_letter_cut(tm_slice letter, size_t maximum, tm_buffer *out)
+{
+    static const char opening[] = ",\"value_base64\":\"";
+    static const char closing[] = "\",\"truncated\":true}";
+    const size_t around = sizeof(opening) - 1 + sizeof(closing) - 1;
+    /* The value is the last but one member, and base64 has no quotes: the last place where it can begin. */
+    size_t start = letter.length;
+    size_t length = 0;
+    while (start > 0 &&
+           (letter.length - start < around || memcmp(letter.data + start, opening, sizeof(opening) - 1) != 0))
+        start--;
+    if (start == 0)
+        return false;
+    start += sizeof(opening) - 1;
+    while (start + length < letter.length && letter.data[start + length] != '"')
+        length++;
+    if (start + length == letter.length || length == 0)
+        return false;
+    size_t fixed = start + sizeof(closing) - 1;
+    size_t room = maximum > fixed ? (maximum - fixed) / 4 * 4 : 0;
+    tm_buffer_append(out, letter.data, start + (length < room ? length : room));
+    tm_buffer_append_text(out, closing);
+    return true;
 }

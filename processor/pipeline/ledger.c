@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tidemark/base/crashpoint.h"
+#include "tidemark/codec/deadletter.h"
 #include "tidemark/codec/journal.h"
 #include "tidemark/codec/state.h"
 #include "tidemark/pipeline/poison.h"
@@ -21,6 +22,7 @@ void tm_ledger_init(tm_ledger *ledger, const tm_store *store, const tm_publisher
     tm_buffer_init(&ledger->blobs, BLOBS_MAX);
     tm_buffer_init(&ledger->meta, META_MAX);
     tm_buffer_init(&ledger->fingerprints, BLOBS_MAX);
+    tm_buffer_init(&ledger->letter, BLOBS_MAX);
 }
 
 void tm_ledger_done(tm_ledger *ledger)
@@ -28,6 +30,7 @@ void tm_ledger_done(tm_ledger *ledger)
     tm_buffer_done(&ledger->blobs);
     tm_buffer_done(&ledger->meta);
     tm_buffer_done(&ledger->fingerprints);
+    tm_buffer_done(&ledger->letter);
     free(ledger->writes);
     *ledger = (tm_ledger){0};
 }
@@ -350,6 +353,24 @@ static tm_status renew(tm_ledger *ledger, tm_holding *const *holdings, uint32_t 
     return TM_OK;
 }
 
+/* A dead letter that its topic does not take is cut until it does: its record is still in the input. Any other output
+   is never left out: it is waited for a topic that takes it. */
+static tm_status send_cut(tm_ledger *ledger, tm_output *output, tm_error *error)
+{
+    tm_slice whole = output->value;
+    size_t room = whole.length;
+    tm_status status = TM_REJECT;
+    while (status == TM_REJECT && room > 0) {
+        room /= 2;
+        tm_buffer_reset(&ledger->letter);
+        if (!tm_dead_letter_cut(whole, room, &ledger->letter) || ledger->letter.overflowed)
+            break;
+        output->value = tm_buffer_slice(&ledger->letter);
+        status = ledger->publisher->send(ledger->publisher->context, output, error);
+    }
+    return status;
+}
+
 static tm_status send_outbox(tm_ledger *ledger, const tm_holding *holding, tm_error *error)
 {
     for (uint32_t i = 0; i < holding->outbox.count; i++) {
@@ -361,15 +382,10 @@ static tm_status send_outbox(tm_ledger *ledger, const tm_holding *holding, tm_er
                            (int)holding->partition);
         tm_status status = ledger->publisher->send(ledger->publisher->context, &output, error);
         TM_CRASH_POINT("publish_output");
-        if (status == TM_REJECT) {
-            tm_log_field fields[] = {tm_log_integer("partition", holding->partition),
-                                     tm_log_integer("topic", output.topic), tm_log_text("error", error->what)};
-            ledger->log->write(ledger->log->context, TM_LOG_ERROR, "output_refused",
-                               "An output can never be published and is left out", fields, 3);
-            continue;
-        }
+        if (status == TM_REJECT && output.topic == TM_TOPIC_DEAD_LETTERS)
+            status = send_cut(ledger, &output, error);
         if (status != TM_OK)
-            return status;
+            return status == TM_REJECT ? TM_RETRY : status;
     }
     return TM_OK;
 }

@@ -22,6 +22,7 @@ class Trickle:
         self.test, self.topics, self.parts, self.partitions = test, topics, list(parts), partitions
         self.kafka, self.group = kafka or test.kafka, group or test.prefix
         self.given = 0
+        self.last = 0  # the greatest timestamp given
         self._held = None
         self._wanted = {}  # partition of usage -> the offset that its C has to reach
 
@@ -39,7 +40,7 @@ class Trickle:
         for p in {jobs.partition_of(row["key"], self.partitions) for role, row in part if role == "usage"}:
             self._wanted[p] = ends[self.topics["usage"], p]["end"]
         held = f"{self.group}-held-{self.given}"
-        last = max(row["timestamp"] for _, row in part)
+        self.last = last = max(row["timestamp"] for _, row in part)
         self.kafka.produce(self.topics["usage"], [{"partition": p, "key": "nobody", "timestamp": last, "value": "{}"}
                                                   for p in range(self.partitions)],
                            transactional_id=held, end="open", properties={"transaction.timeout.ms": str(HOLD_MS)})

@@ -199,3 +199,42 @@ Test(deadletter, every_reason_has_its_word)
         json_decref(root);
     }
 }
+
+Test(deadletter, a_letter_is_cut_again_where_its_topic_takes_less)
+{
+    static char value[30000];
+    tm_dead_letter letter = sample();
+    tm_buffer whole, cut;
+    memset(value, 'v', sizeof(value));
+    letter.value = (tm_slice){value, sizeof(value)};
+    letter.key = TM_SLICE_LITERAL("a,\"value_base64\":\"key"); /* what looks like the member is escaped in a string */
+    tm_buffer_init(&whole, 1 << 20);
+    tm_buffer_init(&cut, 1 << 20);
+    tm_dead_letter_encode(&letter, 1 << 20, &whole);
+    for (size_t maximum = whole.length; maximum > 0; maximum = maximum * 3 / 4) {
+        tm_buffer_reset(&cut);
+        cr_assert(tm_dead_letter_cut(tm_buffer_slice(&whole), maximum, &cut));
+        json_t *root = json_loadb(cut.data, cut.length, 0, NULL);
+        cr_assert_not_null(root);
+        size_t left = json_string_length(json_object_get(root, "value_base64"));
+        cr_assert(cut.length <= maximum || left == 0, "%zu of %zu", cut.length, maximum);
+        cr_assert_eq(left % 4, 0);
+        cr_assert_str_eq(json_string_value(json_object_get(root, "key")), "a,\"value_base64\":\"key");
+        cr_assert(json_is_true(json_object_get(root, "truncated")));
+        json_decref(root);
+    }
+    /* the shortest there is cannot be cut, nor one without a value, nor what is no letter */
+    tm_buffer again;
+    tm_buffer_init(&again, 1 << 20);
+    cr_assert_not(tm_dead_letter_cut(tm_buffer_slice(&cut), 10, &again));
+    cr_assert_not(tm_dead_letter_cut(TM_SLICE_LITERAL("{}"), 10, &again));
+    cr_assert_not(tm_dead_letter_cut((tm_slice){NULL, 0}, 10, &again));
+    letter.value = (tm_slice){NULL, 0};
+    tm_buffer_reset(&whole);
+    tm_dead_letter_encode(&letter, 1 << 20, &whole);
+    cr_assert_not(tm_dead_letter_cut(tm_buffer_slice(&whole), 10, &again));
+    cr_assert_eq(again.length, 0);
+    tm_buffer_done(&again);
+    tm_buffer_done(&cut);
+    tm_buffer_done(&whole);
+}

@@ -22,4 +22,8 @@ typedef struct tm_dead_letter {
    tells that something was cut. The detail is cut to TM_DEAD_DETAIL bytes. */
 void tm_dead_letter_encode(const tm_dead_letter *letter, size_t maximum, tm_buffer *out);
 
+/* Appends a letter as encoded above, at most `maximum` bytes of it where cutting its value allows that: `truncated` is
+   true then. False, and nothing appended, when `letter` is none, or has no value that could be cut. */
+bool tm_dead_letter_cut(tm_slice letter, size_t maximum, tm_buffer *out);
+
 #endif

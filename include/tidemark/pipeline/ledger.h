@@ -15,6 +15,7 @@ typedef struct tm_ledger {
     const tm_log *log;
     const tm_clock *clock;
     tm_buffer blobs, meta, fingerprints; /* room for one commit */
+    tm_buffer letter;                    /* a dead letter cut to what its topic takes */
     tm_store_write *writes;
     uint32_t write_capacity;
     bool must_initialise; /* the producer is to be made anew before the next publication */

@@ -35,8 +35,9 @@ typedef struct tm_publisher {
        start, and after commit returned TM_RETRY. TM_OK, TM_RETRY, TM_FATAL. */
     tm_status (*initialise)(void *context, tm_error *error);
     tm_status (*begin)(void *context, tm_error *error);
-    /* Adds a record to the open transaction. TM_OK; TM_RETRY: the transaction has to be aborted; TM_REJECT: this record
-       can never be published (too large); TM_FATAL. */
+    /* Adds a record to the open transaction. TM_OK; TM_RETRY: the transaction has to be aborted; TM_REJECT: the record
+       is larger than what its topic is known to take, the transaction is unharmed (a dead letter can be cut; what
+       cannot be cut has to wait, with the transaction aborted); TM_FATAL. */
     tm_status (*send)(void *context, const tm_output *output, tm_error *error);
     /* Commits the transaction with the group's offsets: C := positions (metadata n each). TM_OK: done, certainly.
        TM_REJECT: aborted, certainly nothing of it is visible, and this member is no longer the owner (fenced by group

@@ -38,6 +38,12 @@ struct tm_kafka_publisher {
     rd_kafka_topic_t *topics[TM_TOPICS];
     producer_state state;
     int64_t opened_at;
+    bool single;        /* a topic took no batch: one record each */
+    size_t letters_max; /* bytes of key and value that the dead letters' topic is known to take */
+    /* The first record of the transaction that a broker refused. */
+    rd_kafka_resp_err_t refused;
+    size_t refused_size;
+    char refused_topic[TM_KAFKA_ID_MAX + 1];
 };
 
 /* ---- What an error means ---- */
@@ -111,6 +117,50 @@ static tm_status spend_error(tm_kafka_publisher *publisher, const char *what, rd
     return spend(publisher, what, code, text, error);
 }
 
+/* ---- What a broker refused ---- */
+
+/* Called from within flush and poll, for records that failed alone. */
+static void on_failed_record(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
+{
+    tm_kafka_publisher *publisher = opaque; /* the connection is its first member */
+    const char *letters = publisher->connection.config->outputs[TM_TOPIC_DEAD_LETTERS];
+    const char *topic = message->rkt != NULL ? rd_kafka_topic_name(message->rkt) : "";
+    size_t size = message->key_len + message->len;
+    (void)handle;
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR || message->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+        message->err == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) {
+        return;
+    }
+    if (publisher->refused == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        publisher->refused = message->err;
+        publisher->refused_size = size;
+        (void)snprintf(publisher->refused_topic, sizeof(publisher->refused_topic), "%s", topic);
+    }
+    if (message->err == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && publisher->single && letters != NULL &&
+        strcmp(topic, letters) == 0 && size * 3 / 4 < publisher->letters_max) {
+        publisher->letters_max = size * 3 / 4;
+    }
+}
+
+/* Names what was refused instead of what followed from it. A topic's limit is one of batches: the next producer sends
+   each record alone, and what is refused then is too large by itself. */
+static tm_status name_refusal(tm_kafka_publisher *publisher, tm_error *error)
+{
+    bool size = publisher->refused == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+    (void)tm_fail(error, TM_RETRY, "topic '%s' refuses %s of %zu bytes: %s; aborted", publisher->refused_topic,
+                  size && !publisher->single ? "a batch with a record" : "a record", publisher->refused_size,
+                  rd_kafka_err2str(publisher->refused));
+    tm_error_where(error, "producer %s", publisher->connection.id);
+    if (size) {
+        tm_error_hint(error, "raise its max.message.bytes: nothing is left out, so it is tried until that was done");
+    } else if (is_refusal(publisher->refused)) {
+        tm_error_hint(error, "this user needs WRITE on the topic");
+    }
+    publisher->single = publisher->single || size;
+    publisher->state = SPENT;
+    return TM_RETRY;
+}
+
 /* ---- The end of a transaction ---- */
 
 typedef struct watch {
@@ -164,6 +214,14 @@ static tm_status settle_failure(tm_kafka_publisher *publisher, const char *what,
     rd_kafka_error_destroy(failure);
     tm_kafka_redact(publisher->connection.config, text);
     status = abort_open(publisher, error);
+    if (publisher->refused != RD_KAFKA_RESP_ERR_NO_ERROR && !is_membership(code) && status != TM_FATAL) {
+        return name_refusal(publisher, error);
+    }
+    if (status == TM_RETRY) { /* what began it is said, not what followed */
+        (void)tm_fail(error, TM_RETRY, "%s: %s (%s); whether it was aborted is not known", what, text,
+                      rd_kafka_err2name(code));
+        tm_error_where(error, "producer %s", publisher->connection.id);
+    }
     if (status != TM_OK) {
         return status;
     }
@@ -229,8 +287,9 @@ static tm_status publisher_initialise(void *context, tm_error *error)
     if (!tm_kafka_connection_close(&publisher->connection, TM_KAFKA_LEAVE_MS)) {
         return tm_fail(error, TM_FATAL, "the old producer does not end");
     }
-    status = tm_kafka_producer_conf(&publisher->connection, &conf, error);
+    status = tm_kafka_producer_conf(&publisher->connection, publisher->single, &conf, error);
     if (status == TM_OK) {
+        rd_kafka_conf_set_dr_msg_cb(conf, on_failed_record);
         status = tm_kafka_connection_open(&publisher->connection, RD_KAFKA_PRODUCER, conf, error);
     }
     if (status != TM_OK) {
@@ -262,6 +321,7 @@ static tm_status publisher_begin(void *context, tm_error *error)
         return spend_error(publisher, "no transaction could be begun", failure, error);
     }
     publisher->state = OPEN;
+    publisher->refused = RD_KAFKA_RESP_ERR_NO_ERROR;
     publisher->opened_at = tm_kafka_steady(&publisher->connection);
     return TM_OK;
 }
@@ -309,6 +369,15 @@ static rd_kafka_resp_err_t produce(tm_kafka_publisher *publisher, const tm_outpu
     return code;
 }
 
+/* What a broker refuses spoils the transaction, each time it is tried: where it can be known it is refused here.
+   Signals and health records are far smaller than what topics take unless told otherwise. */
+static size_t largest(const tm_kafka_publisher *publisher, tm_topic topic)
+{
+    if (topic == TM_TOPIC_DEAD_LETTERS)
+        return publisher->letters_max;
+    return topic == TM_TOPIC_JOURNAL ? SIZE_MAX : RECORD_MAX;
+}
+
 static tm_status publisher_send(void *context, const tm_output *output, tm_error *error)
 {
     tm_kafka_publisher *publisher = context;
@@ -324,9 +393,7 @@ static tm_status publisher_send(void *context, const tm_output *output, tm_error
         return tm_fail(error, TM_FATAL, "an output for a topic that this worker does not publish to");
     }
     name = publisher->connection.config->outputs[output->topic];
-    /* Only the journal's topic takes more than a broker does by default. What a broker refuses spoils the transaction,
-       each time it is tried: it has to be refused here. */
-    code = output->topic != TM_TOPIC_JOURNAL && output->key.length + output->value.length > RECORD_MAX
+    code = output->key.length + output->value.length > largest(publisher, output->topic)
                ? RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
                : produce(publisher, output);
     while (code == RD_KAFKA_RESP_ERR__QUEUE_FULL && tm_kafka_steady(&publisher->connection) < until) {
@@ -348,7 +415,7 @@ static tm_status publisher_send(void *context, const tm_output *output, tm_error
                    (int)(output->key.length < 128 ? output->key.length : 128),
                    output->key.data != NULL ? output->key.data : "");
     if (status == TM_REJECT) {
-        tm_error_hint(error, "outputs are bounded by what a topic takes by default; shorten the rule's texts");
+        tm_error_hint(error, "raise max.message.bytes of the topic, or shorten the rule's texts");
     }
     return status;
 }
@@ -471,6 +538,7 @@ tm_status tm_kafka_publisher_new(const tm_kafka_config *config, const tm_kafka_s
     publisher->connection.config = config;
     publisher->connection.role = "publisher";
     publisher->source = source;
+    publisher->letters_max = SIZE_MAX;
     (void)tm_kafka_worker_id(config, publisher->connection.id, NULL);
     *ret_publisher = publisher;
     return TM_OK;

@@ -31,7 +31,8 @@ tm_status tm_kafka_consumer_conf(tm_kafka_connection *connection, rd_kafka_conf_
     return tm_kafka_conf_new(connection, defaults, fixed, ret_conf, error);
 }
 
-tm_status tm_kafka_producer_conf(tm_kafka_connection *connection, rd_kafka_conf_t **ret_conf, tm_error *error)
+tm_status tm_kafka_producer_conf(tm_kafka_connection *connection, bool single, rd_kafka_conf_t **ret_conf,
+                                 tm_error *error)
 {
     const tm_kafka_setting defaults[] = {
         {"linger.ms", "0", false},
@@ -42,10 +43,12 @@ tm_status tm_kafka_producer_conf(tm_kafka_connection *connection, rd_kafka_conf_
     };
     const tm_kafka_setting fixed[] = {
         {"transactional.id", connection->id, false},
-        {"transaction.timeout.ms", "10000", false}, /* TM_KAFKA_TRANSACTION_MS */
-        {"retry.backoff.ms", "100", false},         /* TM_KAFKA_BACKOFF_MS */
-        {"retry.backoff.max.ms", "100", true},      /* where backing off grows, it must not */
-        {"partitioner", "murmur2_random", false},   /* where a Java producer would put the same key */
+        {"delivery.report.only.error", "true", false}, /* what is refused is named; what succeeds costs nothing */
+        {"transaction.timeout.ms", "10000", false},    /* TM_KAFKA_TRANSACTION_MS */
+        {"retry.backoff.ms", "100", false},            /* TM_KAFKA_BACKOFF_MS */
+        {"retry.backoff.max.ms", "100", true},         /* where backing off grows, it must not */
+        {"partitioner", "murmur2_random", false},      /* where a Java producer would put the same key */
+        {single ? "batch.size" : NULL, "1", false},    /* each record alone */
         {NULL, NULL, false},
     };
     return tm_kafka_conf_new(connection, defaults, fixed, ret_conf, error);

@@ -7,8 +7,10 @@
 #include "tidemark/adapters/kafka/connection.h"
 
 /* The configuration of the connection's member of the group, or of its transactional producer, as tm_kafka_conf_new
-   makes it. TM_OK, or TM_REJECT naming the property. The caller owns ret_conf until it has given it to rd_kafka_new. */
+   makes it. `single`: the producer sends each record in a batch of its own. TM_OK, or TM_REJECT naming the property.
+   The caller owns ret_conf until it has given it to rd_kafka_new. */
 tm_status tm_kafka_consumer_conf(tm_kafka_connection *connection, rd_kafka_conf_t **ret_conf, tm_error *error);
-tm_status tm_kafka_producer_conf(tm_kafka_connection *connection, rd_kafka_conf_t **ret_conf, tm_error *error);
+tm_status tm_kafka_producer_conf(tm_kafka_connection *connection, bool single, rd_kafka_conf_t **ret_conf,
+                                 tm_error *error);
 
 #endif

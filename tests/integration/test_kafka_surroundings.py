@@ -1,0 +1,93 @@
+"""Kafka that refuses, is away, or moves, under a running worker: it waits, says for what, stays in its group or comes
+back to it, goes on by itself, and the signals are those of an undisturbed replay. KAFKA_LONG=1: what takes long, too."""
+
+import json
+import os
+import pathlib
+import random
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+import harness  # noqa: E402
+import jobs  # noqa: E402
+from trickle import Trickle  # noqa: E402
+
+POPULATION = {"accounts": 60, "days": 45, "start": "2026-02-15", "intensity": 2, "largest": 10}
+ERASED_AT = "2026-03-20T12:34:56.789Z"
+PARTITIONS = 3
+LONG = os.environ.get("KAFKA_LONG")
+
+
+class Surroundings(jobs.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.seed = int(os.environ.get("SEED", random.randrange(1 << 31)))
+        self.random = random.Random(self.seed)
+        self.input = self.population(**POPULATION, seed=self.seed % 1000)
+        self.erasures_added(self.input, [f"acme-{i:05}" for i in range(0, 60, 4)], ERASED_AT)
+        self.rows = jobs.timeline(self.input)
+
+    def begin(self, parts, **kafka):
+        self.topics = self.create_topics(partitions=PARTITIONS)
+        self.config = self.write_config(
+            self.topics, rules=jobs.RULES, commit_interval="50ms",
+            kafka={**kafka, "properties": {"session.timeout.ms": "3000", "heartbeat.interval.ms": "300",
+                                           **kafka.get("properties", {})}})
+        self.trickle = Trickle(self, self.topics, jobs.parts(self.rows, parts, self.random), PARTITIONS)
+        self.trickle.next()
+        self.run = self.start_tidemark("run", "--config", self.config)
+        self.goes_on()
+
+    def goes_on(self):
+        self.trickle.wait(runs=[self.run])
+
+    def finish(self):
+        self.assertIsNone(self.run.returncode, self.run.stderr)
+        while self.trickle.next():
+            self.goes_on()
+        if os.environ.get("SHOW"): print(self.run.stderr)
+        self.assertEqual(self.run.terminate(20), 0, self.run.stderr)
+        self.assertNotIn("shard_halted", self.run.stderr)
+        self.trickle.end()
+        self.tidemark.run("run", "--config", self.config, "--once")
+        with self.subTest(seed=self.seed):
+            self.assert_same_signals(self.signals(self.topics), self.replayed(self.input, self.config), minimum=40)
+
+    def test_outputs_refused(self):
+        self.begin(parts=4)
+        # Not even one signal fits any more: it is waited for the topic to take it.
+        self.kafka.configure_topic(self.topics["churn_risk"], **{"max.message.bytes": "600"})
+        self.trickle.next()
+        self.run.wait_for_line(f"event=waiting .*{self.topics['churn_risk']}' refuses a .*max.message.bytes")
+        # Now one does, and few of them together do not.
+        self.kafka.configure_topic(self.topics["churn_risk"], **{"max.message.bytes": "2500"})
+        self.goes_on()
+        # A dead letter is cut: the record itself is still in the input.
+        letters = self.topics["dead_letters"]
+        self.kafka.configure_topic(letters, **{"max.message.bytes": "6000"})
+        at = self.trickle.last
+        poison = {"key": "acme-00001", "timestamp": at, "value": "{" + "x" * 20000}
+        self.kafka.produce(self.topics["usage"], [poison])
+        self.trickle.next()
+        self.goes_on()
+        cut = [json.loads(r.value) for r in self.kafka.read(letters) if len(r.value) > 3000]
+        self.assertEqual([c["truncated"] for c in cut], [True])
+        self.finish()
+
+    @unittest.skipUnless(LONG, "half a minute of time-outs: KAFKA_LONG=1")
+    def test_an_output_topic_deleted_under_way(self):
+        self.begin(parts=3)
+        letters = self.topics["dead_letters"]
+        self.kafka.delete_topics([letters])
+        self.kafka.produce(self.topics["usage"], [{"key": "acme-00001", "timestamp": self.trickle.last, "value": "{"}])
+        self.trickle.next()
+        self.run.wait_for_line("event=waiting .*what=publisher.*(there is no topic|not delivered in time)", timeout=60)
+        self.kafka.create_topics([letters], partitions=PARTITIONS)
+        self.goes_on()
+        self.finish()
+
+
+if __name__ == "__main__":
+    unittest.main()
