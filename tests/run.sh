@@ -165,6 +165,7 @@ if enabled schemas tests/schemas/run.sh; then
     stage schemas timeout -k 30 600 bash tests/schemas/run.sh
 fi
 if enabled integration tests/integration/test_*.py; then
+    need crash
     need release
     # Two lanes, since most of it waits for others; what takes longest begins first.
     stage integration timeout -k 30 1500 "$python" tests/support/pytests.py --lanes 2 "${filters[@]}" \

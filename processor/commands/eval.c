@@ -93,9 +93,7 @@ static tm_status eval_files(evaluation *e, tm_feed_options *files, tm_error *err
         if (status != TM_OK || end)
             break;
         tm_outcome outcome;
-        status = tm_shard_apply(shard, &record, &outcome);
-        if (status != TM_OK)
-            (void)tm_fail(error, status, "the accounts do not fit into memory");
+        status = tm_feed_refused(shard, &record, tm_shard_apply(shard, &record, &outcome), error);
         if (++records % SETTLE_EVERY == 0)
             tm_shard_settled(shard);
         if ((records & PROGRESS_MASK) == 0) {

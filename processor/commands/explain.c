@@ -392,7 +392,7 @@ static int explain_files(const tm_command *command, explanation *e, tm_feed_opti
         status = tm_feed_next(feed, &record, &end, &error);
         if (status != TM_OK || end)
             break;
-        status = tm_shard_apply(e->shard, &record, &outcome);
+        status = tm_feed_refused(e->shard, &record, tm_shard_apply(e->shard, &record, &outcome), &error);
         last = record.timestamp;
         if (++records % SETTLE_EVERY == 0)
             tm_shard_settled(e->shard);
@@ -402,7 +402,7 @@ static int explain_files(const tm_command *command, explanation *e, tm_feed_opti
         if (e->at == TM_TIME_NONE)
             status = tm_fail(&error, TM_REJECT, "no record of the files has a time: --at is needed");
         else
-            status = tm_shard_advance(e->shard, e->at);
+            status = tm_feed_refused(e->shard, NULL, tm_shard_advance(e->shard, e->at), &error);
     }
     (void)tm_feed_close(feed, NULL);
     if (status != TM_OK) {

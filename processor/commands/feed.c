@@ -6,6 +6,7 @@
 
 #include "tidemark/adapters/file/lines.h"
 #include "tidemark/adapters/file/writer.h"
+#include "tidemark/base/check.h"
 #include "tidemark/codec/deadletter.h"
 #include "tidemark/codec/jsontext.h"
 
@@ -436,4 +437,19 @@ void tm_feed_progress(const tm_feed *feed, uint64_t *ret_done, uint64_t *ret_siz
         *ret_done += done;
         *ret_size += size;
     }
+}
+
+tm_status tm_feed_refused(tm_shard *shard, const tm_record *record, tm_status status, tm_error *error)
+{
+    const tm_check *check = tm_heap_tripped(tm_shard_heap(shard));
+    if (error->what[0] || status == TM_OK)
+        return status;
+    if (status != TM_BROKEN || !check)
+        return tm_fail(error, status, "the accounts do not fit into memory");
+    (void)tm_fail(error, status, "the internal check %s (%s:%d) tripped", check->name, check->file, check->line);
+    if (record)
+        tm_error_where(error, "%s, line %lld", record->input == TM_INPUT_USAGE ? "events" : "accounts",
+                       (long long)record->offset + 1);
+    tm_error_hint(error, "this is a mistake of tidemark's: please report it with the record");
+    return status;
 }

@@ -107,7 +107,7 @@ static tm_status feed_all(replay *r, tm_feed *feed, tm_shard *shard, tm_time *re
         tm_outcome outcome;
         status = tm_shard_apply(shard, &record, &outcome);
         if (status != TM_OK)
-            return r->error->what[0] ? status : tm_fail(r->error, status, "the accounts do not fit into memory");
+            return tm_feed_refused(shard, &record, status, r->error);
         *ret_last = record.timestamp;
         if (++records % SETTLE_EVERY == 0)
             tm_shard_settled(shard);
@@ -177,8 +177,7 @@ static int replay_files(const tm_command *command, const tm_setup *setup, const 
         status = feed_all(&r, feed, shard, &last);
         if (status == TM_OK)
             status = tm_shard_advance(shard, files->until == TM_TIME_NEVER ? last : files->until);
-        if (status != TM_OK && !error.what[0])
-            (void)tm_fail(&error, status, "out of memory");
+        (void)tm_feed_refused(shard, NULL, status, &error);
     }
     if (status == TM_OK)
         status = write_waiting(&r);

@@ -143,8 +143,8 @@ static int run_tests(testing *t, const tm_testfile *file, tm_ruletest *tests)
         if (status != TM_OK) {
             if (!error.where[0])
                 tm_error_where(&error, "%s:%u", file->document.name, file->tests[i].line);
-            (void)tm_cli_fail(t->command, status, &error);
-            return status == TM_FATAL ? EX_OSERR : EX_CONFIG;
+            int said = tm_cli_fail(t->command, status, &error);
+            return status == TM_BROKEN ? said : status == TM_FATAL ? EX_OSERR : EX_CONFIG;
         }
         if (!t->json)
             flush(t);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tidemark/base/check.h"
 #include "tidemark/base/limits.h"
 #include "tidemark/core/shard.h"
 #include "tidemark/rules/packfile.h"
@@ -612,6 +613,11 @@ tm_status tm_ruletest_run(tm_ruletest *tests, uint32_t index, tm_ruletest_result
         *add_difference(&r) = value_result.differences[i];
     ret_result->signals = r.caught_count;
 out:
+    if (status == TM_BROKEN) {
+        const tm_check *check = tm_heap_tripped(tm_shard_heap(r.shard));
+        (void)tm_fail(error, status, "the internal check %s (%s:%d) tripped in test '%.*s': a mistake of tidemark's",
+                      check->name, check->file, check->line, (int)test->name.length, test->name.data);
+    }
     if (status == TM_FATAL && !error->what[0])
         (void)tm_fail(error, TM_FATAL, "out of memory in test '%.*s'", (int)test->name.length, test->name.data);
     tm_shard_free(r.shard);
