@@ -528,6 +528,12 @@ def store_permissions():
     return ["resetkeys", "~tm:*", "resetchannels", "-@all", *re.findall(r'"(\+[a-z|]+)"', source)]
 
 
+def _redis_child():
+    """A file that may not grow any more (RLIMIT_FSIZE) is an error of writing, as on a full disk, and not the end."""
+    _die_with_parent()
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+
 class Redis:
     """A private redis-server. options: {"appendonly": "yes", ...}; unix=True listens on a socket file instead of a port.
 
@@ -540,6 +546,7 @@ class Redis:
         self.socket = self.dir / "redis.sock" if unix else None
         self.port = 0
         self.process = None
+        self.password = None  # of the default user, where the options have one
         self._connection = None
 
     @property
@@ -563,7 +570,7 @@ class Redis:
             argv += ["--user", "tidemark", "on", ">limited", *store_permissions()]
             with open(self.log, "ab") as log:
                 self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                                                preexec_fn=_die_with_parent)
+                                                preexec_fn=_redis_child)
             atexit.register(self.kill)
             deadline = time.monotonic() + timeout
             while self.process.poll() is None:
@@ -624,6 +631,8 @@ class Redis:
             else:
                 s = socket.create_connection(("127.0.0.1", self.port), timeout=30)
             self._connection = (s, s.makefile("rb"))
+            if self.password is not None:
+                self.command("AUTH", self.password)
         raw = [w if isinstance(w, bytes) else str(w).encode() for w in words]
         try:
             self._connection[0].sendall(

@@ -264,9 +264,16 @@ static tm_status node_connection(tm_redis_store *store, uint16_t index, tm_error
     return TM_OK;
 }
 
-tm_status tm_redis_route(tm_redis_store *store, int32_t partition, tm_error *error)
+static uint32_t slot_of(const tm_redis_store *store, int32_t partition)
 {
     char key[TM_REDIS_KEY_MAX];
+    int length = partition < 0 ? snprintf(key, sizeof(key), "{%s}", store->group)
+                               : snprintf(key, sizeof(key), "{%s/%" PRId32 "}", store->group, partition);
+    return tm_redis_slot((tm_slice){key, (size_t)length});
+}
+
+tm_status tm_redis_route(tm_redis_store *store, int32_t partition, tm_error *error)
+{
     tm_redis_cluster *cluster = store->cluster;
     store->moved = false;
     if (cluster == NULL) {
@@ -278,12 +285,10 @@ tm_status tm_redis_route(tm_redis_store *store, int32_t partition, tm_error *err
             return status;
         }
     }
-    int length = partition < 0 ? snprintf(key, sizeof(key), "{%s}", store->group)
-                               : snprintf(key, sizeof(key), "{%s/%" PRId32 "}", store->group, partition);
-    uint32_t slot = tm_redis_slot((tm_slice){key, (size_t)length});
+    uint32_t slot = slot_of(store, partition);
     if (cluster->owner[slot] == NOBODY) {
         cluster->known = false;
-        tm_fail(error, TM_RETRY, "slot %" PRIu32 " of the cluster, that of %s, belongs to no node", slot, key);
+        tm_fail(error, TM_RETRY, "slot %" PRIu32 " of the cluster belongs to no node", slot);
         tm_error_hint(error, "redis-cli --cluster check names what is missing");
         return TM_RETRY;
     }
@@ -360,5 +365,150 @@ tm_status tm_redis_cluster_each(tm_redis_store *store, tm_redis_node_visit visit
             status = visit(store, context, error);
         }
     }
+    return status;
+}
+
+/* ---- Nobody else has keys of it ---- */
+
+/* CLUSTER NODES' line "id host:port@bus[,name] flags …" of a primary that can be asked and is not the one that wrote
+ * it. */
+static bool read_primary(tm_slice line, bool by_name, tm_slice *ret_host, int *ret_port)
+{
+    tm_slice word[3];
+    const char *at = line.data;
+    const char *end = line.data + line.length;
+    for (int i = 0; i < 3; i++) {
+        const char *space = at < end ? memchr(at, ' ', (size_t)(end - at)) : NULL;
+        if (space == NULL) {
+            return false;
+        }
+        word[i] = (tm_slice){at, (size_t)(space - at)};
+        at = space + 1;
+    }
+    static const char *const others[] = {"myself", "slave", "fail", "handshake", "noaddr"};
+    bool asked = memmem(word[2].data, word[2].length, "master", 6) != NULL;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        const char *found = memmem(word[2].data, word[2].length, others[i], strlen(others[i]));
+        /* "fail?" is one node's suspicion: it is asked, and does not answer if it is right */
+        asked = asked && (found == NULL || found[strlen(others[i])] == '?');
+    }
+    const char *bus = memchr(word[1].data, '@', word[1].length);
+    const char *address_end = bus != NULL ? bus : word[1].data + word[1].length;
+    const char *colon = memrchr(word[1].data, ':', (size_t)(address_end - word[1].data));
+    int64_t port = 0;
+    if (!asked || colon == NULL || !tm_redis_integer((tm_slice){colon + 1, (size_t)(address_end - colon - 1)}, &port) ||
+        port <= 0 || port > 65535) {
+        return false;
+    }
+    *ret_host = (tm_slice){word[1].data, (size_t)(colon - word[1].data)};
+    *ret_port = (int)port;
+    const char *comma = bus != NULL ? memchr(bus, ',', (size_t)(word[1].data + word[1].length - bus)) : NULL;
+    if (by_name && comma != NULL) {
+        const char *name_end = word[1].data + word[1].length;
+        const char *next = memchr(comma + 1, ',', (size_t)(name_end - comma - 1));
+        *ret_host = (tm_slice){comma + 1, (size_t)((next != NULL ? next : name_end) - comma - 1)};
+    }
+    return ret_host->length > 0 && ret_host->length < 256;
+}
+
+static tm_status count_keys(tm_redis_store *store, tm_redis_connection *connection, uint32_t slot, tm_error *error)
+{
+    tm_redis_reply *reply = NULL;
+    tm_status status;
+    tm_redis_begin(connection);
+    tm_redis_command(connection, 3);
+    tm_redis_argument_text(connection, "CLUSTER");
+    tm_redis_argument_text(connection, "COUNTKEYSINSLOT");
+    tm_redis_argument_integer(connection, slot);
+    status = tm_redis_patient(tm_redis_send(connection, error));
+    if (status == TM_OK) {
+        status = tm_redis_receive(connection, &reply, error);
+    }
+    if (status == TM_OK && tm_redis_reply_type(reply) != TM_REDIS_INTEGER) {
+        tm_slice text = tm_redis_reply_text(reply);
+        status = tm_fail(error, TM_RETRY, "Redis at %s answers CLUSTER COUNTKEYSINSLOT with: %.*s",
+                         tm_redis_connection_name(connection), (int)(text.length < 160 ? text.length : 160),
+                         text.data != NULL ? text.data : "");
+        tm_error_hint(error, "`tidemark check --permissions` prints what the Redis user has to be allowed");
+    } else if (status == TM_OK && tm_redis_reply_integer(reply) != 0) {
+        status =
+            tm_fail(error, TM_RETRY,
+                    "Redis at %s has keys of slot %" PRIu32 ", which belongs to %s: a move of the slot was broken off",
+                    tm_redis_connection_name(connection), slot, tm_redis_connection_name(store->connection));
+        tm_error_hint(error,
+                      "bring the keys to where their slot is: redis-cli --cluster fix; nothing is taken for lost "
+                      "before that");
+    }
+    tm_redis_reply_free(reply);
+    return status;
+}
+
+/* A primary that has no slots (yet) is asked over a connection of the moment. */
+static tm_status ask_primary(tm_redis_store *store, tm_slice host, int port, uint32_t slot, tm_error *error)
+{
+    tm_redis_cluster *cluster = store->cluster;
+    tm_redis_connection *connection = NULL;
+    tm_status status = TM_OK;
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        if (cluster->nodes[i].port == port && tm_slice_equal_text(host, cluster->nodes[i].host)) {
+            tm_redis_connection *ours = store->connection;
+            status = node_connection(store, (uint16_t)i, error);
+            connection = store->connection;
+            store->connection = ours;
+            return status == TM_OK ? count_keys(store, connection, slot, error) : status;
+        }
+    }
+    status = tm_redis_connection_beside(store->home, TM_REDIS_TO_GUIDE, host, port, &connection, error);
+    if (status == TM_OK) {
+        status = count_keys(store, connection, slot, error);
+    }
+    tm_redis_connection_free(connection);
+    return status;
+}
+
+/* Whether the map names nodes by the names they announce, rather than by their addresses. */
+static bool named_by_name(const tm_redis_cluster *cluster, tm_slice nodes)
+{
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        char text[300];
+        snprintf(text, sizeof(text), ",%s", cluster->nodes[i].host);
+        if (memmem(nodes.data, nodes.length, text, strlen(text)) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+tm_status tm_redis_cluster_alone(tm_redis_store *store, int32_t partition, tm_error *error)
+{
+    tm_redis_reply *reply = NULL;
+    if (store->cluster == NULL) {
+        return TM_OK;
+    }
+    tm_redis_begin(store->connection);
+    tm_redis_command(store->connection, 2);
+    tm_redis_argument_text(store->connection, "CLUSTER");
+    tm_redis_argument_text(store->connection, "NODES");
+    tm_status status = tm_redis_send_more(store->connection, error);
+    if (status == TM_OK) {
+        status = tm_redis_receive(store->connection, &reply, error);
+    }
+    if (status == TM_OK && tm_redis_reply_type(reply) == TM_REDIS_ERROR) {
+        status = tm_redis_refused(store, tm_redis_reply_text(reply), "CLUSTER NODES", error);
+        tm_error_hint(error, "`tidemark check --permissions` prints what the Redis user has to be allowed");
+    }
+    tm_slice nodes = status == TM_OK ? tm_redis_reply_text(reply) : (tm_slice){NULL, 0};
+    bool by_name = nodes.data != NULL && named_by_name(store->cluster, nodes);
+    for (const char *at = nodes.data, *end = at + nodes.length; nodes.data != NULL && at < end && status == TM_OK;) {
+        const char *stop = memchr(at, '\n', (size_t)(end - at));
+        stop = stop != NULL ? stop : end;
+        tm_slice host;
+        int port = 0;
+        if (read_primary((tm_slice){at, (size_t)(stop - at)}, by_name, &host, &port)) {
+            status = ask_primary(store, host, port, slot_of(store, partition), error);
+        }
+        at = stop + 1;
+    }
+    tm_redis_reply_free(reply);
     return status;
 }

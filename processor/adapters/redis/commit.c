@@ -120,8 +120,65 @@ static void format_position(tm_position position, char *text, size_t size)
 
 enum { POSITION_TEXT = 80 };
 
-/* The first exchange; returns how many writes were put behind MULTI. */
-static uint32_t put_commit(tm_redis_store *store, const tm_store_commit *commit, uint32_t buckets)
+/* Whether the commit writes to this key, beside removals of accounts. */
+static bool touches(const tm_redis_store *store, const tm_store_commit *commit, uint32_t buckets, uint32_t key)
+{
+    if (key == buckets + TM_REDIS_OUT) {
+        return commit->outbox_count > 0;
+    }
+    if (key == buckets + TM_REDIS_DUP) {
+        return commit->fingerprints.length > 0;
+    }
+    return store->starts[key] != store->starts[key + 1];
+}
+
+/* EXISTS of what it touches and knows to be there. Returns how many keys these are. */
+static uint32_t put_exists(tm_redis_store *store, const tm_store_commit *commit, uint32_t buckets)
+{
+    const tm_redis_shard *shard = tm_redis_shard_of(store, commit->partition);
+    uint32_t count = 0;
+    for (int put = 0; put < 2; put++) {
+        if (put != 0 && count > 0) {
+            tm_redis_command(store->connection, 1 + count);
+            tm_redis_argument_text(store->connection, "EXISTS");
+        }
+        for (uint32_t key = 0; key < buckets + TM_REDIS_STREAMS; key++) {
+            if (!tm_redis_held(shard, key) || !touches(store, commit, buckets, key)) {
+                continue;
+            }
+            if (put == 0) {
+                count++;
+            } else {
+                tm_redis_argument_held(store, commit->partition, buckets, key);
+            }
+        }
+    }
+    return count;
+}
+
+/* What the commit leaves there: before it is tried, only what it may take away is noted; then what it put. */
+static void note_held(tm_redis_store *store, const tm_store_commit *commit, uint32_t buckets, bool done)
+{
+    tm_redis_shard *shard = tm_redis_shard_of(store, commit->partition);
+    for (uint32_t key = 0; store->cluster != NULL && key < buckets + TM_REDIS_STREAMS; key++) {
+        bool puts = touches(store, commit, buckets, key);
+        if (!puts) {
+            continue;
+        }
+        if (key < buckets) {
+            puts = false;
+            for (uint32_t i = store->starts[key]; i < store->starts[key + 1]; i++) {
+                puts = puts || commit->writes[store->order[i]].blob.data != NULL;
+            }
+        }
+        if (puts == done) {
+            tm_redis_held_note(store, shard, key, puts);
+        }
+    }
+}
+
+/* The first exchange; returns how many writes were put behind MULTI, and how many keys have to be there. */
+static uint32_t put_commit(tm_redis_store *store, const tm_store_commit *commit, uint32_t buckets, uint32_t *ret_held)
 {
     tm_redis_connection *connection = store->connection;
     int32_t partition = commit->partition;
@@ -137,6 +194,7 @@ static uint32_t put_commit(tm_redis_store *store, const tm_store_commit *commit,
     tm_redis_argument_text(connection, "position");
     tm_redis_argument_text(connection, "epoch");
     tm_redis_argument_text(connection, "buckets");
+    *ret_held = put_exists(store, commit, buckets);
     tm_redis_command(connection, 1);
     tm_redis_argument_text(connection, "MULTI");
     if (commit->expected.commit == 0) {
@@ -206,34 +264,52 @@ static tm_status judge(tm_redis_store *store, const tm_store_commit *commit, uin
     return TM_OK;
 }
 
+/* Keys that this worker put there are not there, and meta is: they are elsewhere. */
+static tm_status judge_held(tm_redis_store *store, const tm_store_commit *commit, uint32_t held,
+                            const tm_redis_reply *reply, tm_error *error)
+{
+    if (tm_redis_reply_type(reply) == TM_REDIS_INTEGER && tm_redis_reply_integer(reply) == held) {
+        return TM_OK;
+    }
+    tm_fail(error, TM_RETRY,
+            "shard %" PRId32 ": of %" PRIu32 " keys that were written before, Redis at %s has %" PRId64
+            ": a move of their slot was broken off",
+            commit->partition, held, tm_redis_connection_name(store->connection), tm_redis_reply_integer(reply));
+    tm_error_hint(error, "bring the keys to where their slot is: redis-cli --cluster fix");
+    return TM_RETRY;
+}
+
 /* Reads the answers of the first exchange to the last. Only with *ret_check GO everything is queued. */
 static tm_status read_check(tm_redis_store *store, const tm_store_commit *commit, uint32_t buckets, uint32_t writes,
-                            check *ret_check, tm_error *error)
+                            uint32_t held, check *ret_check, tm_error *error)
 {
     tm_status status = TM_OK;
     tm_redis_reply *reply = NULL;
+    uint32_t exists = held > 0 ? 2 : UINT32_MAX; /* where EXISTS is, if it is */
+    uint32_t multi = held > 0 ? 3 : 2;
     *ret_check = NOT_OURS;
-    for (uint32_t i = 0; i < writes + 3 && status == TM_OK; i++) {
+    for (uint32_t i = 0; i <= multi + writes && status == TM_OK; i++) {
         status = tm_redis_receive(store->connection, &reply, error);
         if (status != TM_OK) {
             break;
         }
         if (tm_redis_reply_type(reply) == TM_REDIS_ERROR) {
-            status = tm_redis_refused(store, tm_redis_reply_text(reply),
-                                      i == 0   ? "WATCH"
-                                      : i == 1 ? "HMGET"
-                                               : "a commit",
-                                      error);
-            tm_redis_disconnect(store->connection); /* discards what is queued */
+            const char *doing = i == 0 ? "WATCH" : i == 1 ? "HMGET" : "a commit";
+            status = tm_redis_refused(store, tm_redis_reply_text(reply), doing, error);
         } else if (i == 1) {
             status = judge(store, commit, buckets, reply, ret_check, error);
             TM_CRASH_POINT("redis_commit_read");
+        } else if (i == exists) {
+            status = *ret_check == GO ? judge_held(store, commit, held, reply, error) : TM_OK;
         } else if (tm_redis_reply_type(reply) != TM_REDIS_TEXT ||
-                   !tm_slice_equal_text(tm_redis_reply_text(reply), i < 3 ? "OK" : "QUEUED")) {
+                   !tm_slice_equal_text(tm_redis_reply_text(reply), i <= multi ? "OK" : "QUEUED")) {
             status = tm_redis_strange(store, "a commit", error);
         }
         tm_redis_reply_free(reply);
         reply = NULL;
+    }
+    if (status != TM_OK) {
+        tm_redis_disconnect(store->connection); /* discards what is queued */
     }
     return status;
 }
@@ -328,12 +404,13 @@ tm_status tm_redis_commit(void *context, const tm_store_commit *commit, tm_error
     if (status != TM_OK) {
         return tm_redis_patient(status);
     }
-    uint32_t writes = put_commit(store, commit, buckets);
+    uint32_t held = 0;
+    uint32_t writes = put_commit(store, commit, buckets, &held);
     TM_CRASH_POINT("redis_commit_put");
     status = tm_redis_send(store->connection, error);
     TM_CRASH_POINT("redis_commit_queue_sent");
     if (status == TM_OK) {
-        status = read_check(store, commit, buckets, writes, &found, error);
+        status = read_check(store, commit, buckets, writes, held, &found, error);
         TM_CRASH_POINT("redis_commit_queued");
     }
     if (status != TM_OK) {
@@ -341,9 +418,15 @@ tm_status tm_redis_commit(void *context, const tm_store_commit *commit, tm_error
     }
     switch (found) {
     case GO:
-        return execute(store, commit, writes, error);
+        note_held(store, commit, buckets, false);
+        status = execute(store, commit, writes, error);
+        if (status == TM_OK) {
+            note_held(store, commit, buckets, true);
+        }
+        return status;
     case OTHER_BUCKETS: /* removed and claimed again under another configuration: the next attempt asks anew */
         discard(store);
+        tm_redis_held_forget(tm_redis_shard_of(store, commit->partition));
         tm_redis_shard_of(store, commit->partition)->buckets = 0;
         return tm_fail(error, TM_RETRY, "shard %" PRId32 " has another number of buckets than before",
                        commit->partition);

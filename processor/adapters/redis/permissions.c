@@ -14,8 +14,11 @@ const char *tm_redis_permission_at(uint32_t index)
         "+info",
         "+role",
         "+config|get",
-        /* where the slots of a cluster are; harmless elsewhere */
+        /* where the slots of a cluster are, and whether their keys are; harmless elsewhere */
         "+cluster|slots",
+        "+cluster|nodes",
+        "+cluster|countkeysinslot",
+        "+exists",
         /* a commit: checked, then written at once */
         "+watch",
         "+multi",

@@ -120,6 +120,9 @@ static void port_close(void *context)
     tm_redis_cluster_free(store->cluster);
     tm_redis_connection_free(store->home);
     tm_buffer_done(&store->warnings);
+    for (uint32_t i = 0; i < store->shard_count; i++) {
+        tm_redis_held_forget(&store->shards[i]);
+    }
     free(store->shards);
     free(store->order);
     free(store->starts);

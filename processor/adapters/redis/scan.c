@@ -13,11 +13,13 @@ enum {
 typedef struct account_visit {
     tm_store_visit visit;
     void *context;
+    uint32_t count; /* of the bucket at hand */
 } account_visit;
 
 static tm_status visit_account(void *context, tm_slice key, tm_slice value)
 {
     account_visit *wanted = context;
+    wanted->count++;
     return wanted->visit(wanted->context, 0, key, value);
 }
 
@@ -52,6 +54,7 @@ tm_status tm_redis_scan_accounts(void *context, int32_t partition, tm_store_visi
             }
             asked++;
         }
+        wanted.count = 0;
         status = tm_redis_receive_pairs(store->connection, visit_account, &wanted, error);
         TM_CRASH_POINT("redis_scan_bucket");
         if (status != TM_OK) {
@@ -62,8 +65,9 @@ tm_status tm_redis_scan_accounts(void *context, int32_t partition, tm_store_visi
             tm_redis_disconnect(store->connection); /* with the answers still on their way */
             return status;
         }
+        tm_redis_held_note(store, tm_redis_shard_of(store, partition), read, wanted.count > 0);
     }
-    return TM_OK;
+    return tm_redis_cluster_alone(store, partition, error); /* an empty bucket may be elsewhere */
 }
 
 /* Takes an entry [id, [field, bytes]] apart. */

@@ -11,7 +11,11 @@ typedef struct tm_redis_shard {
     int32_t partition;
     uint32_t buckets; /* 0: not known (any more) */
     bool in_doubt;    /* an EXEC was sent and not answered: it may still be on its way */
+    uint8_t *held;    /* in a cluster: a bit for each key that is known to be there; NULL: for none */
 } tm_redis_shard;
+
+/* The keys of a shard beside meta, as numbers: its buckets, and behind them these. */
+enum { TM_REDIS_OUT, TM_REDIS_DUP, TM_REDIS_STREAMS };
 
 typedef struct tm_redis_cluster tm_redis_cluster;
 
@@ -60,6 +64,13 @@ bool tm_redis_buckets_valid(int64_t buckets);
 /* UNLINK of all keys of a shard but meta. Returns the number of commands. */
 uint32_t tm_redis_put_unlink(tm_redis_store *store, int32_t partition, uint32_t buckets);
 
+/* ---- What of a shard is known to be there (nothing, but in a cluster) ---- */
+
+void tm_redis_held_note(const tm_redis_store *store, tm_redis_shard *shard, uint32_t key, bool there);
+bool tm_redis_held(const tm_redis_shard *shard, uint32_t key);
+void tm_redis_held_forget(tm_redis_shard *shard);
+void tm_redis_argument_held(tm_redis_store *store, int32_t partition, uint32_t buckets, uint32_t key);
+
 /* ---- The server that holds a shard ---- */
 
 enum { TM_REDIS_GROUP = -1 }; /* instead of a partition: the values of the whole group */
@@ -67,6 +78,9 @@ enum { TM_REDIS_GROUP = -1 }; /* instead of a partition: the values of the whole
 /* Makes the connection to the server of this shard the store's. TM_OK (a single server: always); TM_RETRY: nobody tells
    where it is, or it is nowhere; TM_REJECT as tm_redis_connect; TM_FATAL. */
 tm_status tm_redis_route(tm_redis_store *store, int32_t partition, tm_error *error);
+/* Whether nobody else has keys of this shard's slot: only then is what the store's server does not have nowhere. TM_OK
+   (a single server: always); TM_RETRY: another has some, or cannot be asked. Keeps the connection's WATCH. */
+tm_status tm_redis_cluster_alone(tm_redis_store *store, int32_t partition, tm_error *error);
 /* Notes the answer MOVED. A single server that gives it turns out to be a cluster's. */
 void tm_redis_cluster_moved(tm_redis_store *store, tm_slice answer);
 /* Whatever failed may have been the map: it is asked for again before it is used. */

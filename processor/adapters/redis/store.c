@@ -10,6 +10,7 @@
 #include "tidemark/base/hash.h"
 
 enum {
+    ANSWER_SHOWN = 160, /* bytes of an error answer: what to do about it has to fit behind it */
     NAME_MAX_BYTES = 64,
     CLAIM_ATTEMPTS = 16 /* others that claim at the same instant; each of them got through once */
 };
@@ -57,7 +58,7 @@ tm_status tm_redis_refused(tm_redis_store *store, tm_slice answer, const char *d
     const tm_redis_condition *condition = tm_redis_condition_of(answer);
     tm_status status = tm_fail(error, condition->status, "Redis at %s answers %s with: %.*s",
                                tm_redis_connection_name(store->connection), doing,
-                               (int)(answer.length < 400 ? answer.length : 400), answer.data);
+                               (int)(answer.length < ANSWER_SHOWN ? answer.length : ANSWER_SHOWN), answer.data);
     if (condition->hint != NULL) {
         tm_error_hint(error, "%s", condition->hint);
     }
@@ -131,6 +132,9 @@ tm_status tm_redis_shard_remember(tm_redis_store *store, int32_t partition, uint
 {
     tm_redis_shard *found = tm_redis_shard_of(store, partition);
     if (found != NULL) {
+        if (found->buckets != buckets) {
+            tm_redis_held_forget(found);
+        }
         found->buckets = buckets;
         return TM_OK;
     }
@@ -371,6 +375,12 @@ tm_status tm_redis_claim(void *context, int32_t partition, int64_t generation, t
                           store->prefix, store->group, partition);
             return TM_REJECT;
         }
+        if (status == TM_OK) { /* what is not there may be elsewhere */
+            status = tm_redis_cluster_alone(store, partition, error);
+            if (status != TM_OK) {
+                tm_redis_disconnect(store->connection); /* and with it the WATCH */
+            }
+        }
         if (status == TM_OK && meta.state.epoch == INT64_MAX) {
             status = tm_fail(error, TM_FATAL, "the epoch of shard %" PRId32 " is at its end", partition);
         }
@@ -389,6 +399,7 @@ tm_status tm_redis_claim(void *context, int32_t partition, int64_t generation, t
             TM_CRASH_POINT("redis_epoch_raised");
             status = tm_redis_shard_remember(store, partition, meta.buckets, error);
             if (status == TM_OK) {
+                tm_redis_held_forget(tm_redis_shard_of(store, partition)); /* others may have written since */
                 *ret_state = meta.state;
             }
             return status;
@@ -467,6 +478,14 @@ tm_status tm_redis_settle_group(void *context, const char *name, int64_t proposa
     }
     int length = snprintf(key, sizeof(key), "%s:{%s}:%s", store->prefix, store->group, name);
     forget_kept(store);
+    tm_status status = tm_redis_connect(connection, error);
+    if (status == TM_OK) { /* or else a second value would be settled beside the first */
+        status = tm_redis_cluster_alone(store, TM_REDIS_GROUP, error);
+    }
+    if (status != TM_OK) {
+        tm_redis_disconnect(connection);
+        return tm_redis_patient(status);
+    }
     tm_redis_begin(connection);
     tm_redis_command(connection, 4);
     tm_redis_argument_text(connection, "SET");
@@ -476,7 +495,7 @@ tm_status tm_redis_settle_group(void *context, const char *name, int64_t proposa
     tm_redis_command(connection, 2);
     tm_redis_argument_text(connection, "GET");
     tm_redis_argument(connection, (tm_slice){key, (size_t)length});
-    tm_status status = tm_redis_ask(store, "SET", &reply, error);
+    status = tm_redis_ask(store, "SET", &reply, error);
     TM_CRASH_POINT("redis_group_value");
     if (status != TM_OK) {
         tm_redis_disconnect(connection);

@@ -219,15 +219,21 @@ class Connection:
         except OSError:
             self.close()
             return
-        answers = asyncio.ensure_future(self.pass_answers())
+        answers = asyncio.ensure_future(self.pump(self.up_reader, self.writer) if self.proxy.raw else self.pass_answers())
         try:
-            await self.pass_requests()
+            await (self.pump(self.reader, self.up_writer) if self.proxy.raw else self.pass_requests())
         except (asyncio.IncompleteReadError, OSError, ValueError):
             pass
         finally:
             if not self.kept:
                 answers.cancel()
                 self.close()
+
+    async def pump(self, reader, writer):
+        while piece := await reader.read(65536):
+            await self.open_gate()
+            writer.write(piece)
+            await writer.drain()
 
     async def open_gate(self):
         await self.proxy.open.wait()
@@ -340,10 +346,11 @@ class Connection:
 
 
 class Proxy:
-    """Listens on a loopback port and passes on to `upstream`, a port on `host`."""
+    """Listens on a loopback port and passes on to `upstream`, a port on `host`. raw: bytes of any kind, such as those
+    between a primary and its replica; then there are no rules."""
 
-    def __init__(self, upstream, host="127.0.0.1"):
-        self.upstream, self.host = upstream, host
+    def __init__(self, upstream, host="127.0.0.1", raw=False):
+        self.upstream, self.host, self.raw = upstream, host, raw
         self.port = 0
         self.rules = []
         self.connections = set()
