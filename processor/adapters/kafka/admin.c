@@ -12,8 +12,10 @@
 #include "tidemark/adapters/kafka/reader.h"
 
 enum {
-    CREATED_POLL_MS = 50, /* between looks whether a created topic is there */
-    REQUEST_MS = 15000    /* an admin request */
+    CREATED_POLL_MS = 50,          /* between looks whether a created topic is there */
+    REQUEST_MS = 15000,            /* an admin request */
+    UNWELCOME_MS = 2000,           /* how long it is tried on once a broker did not accept us, or we not it */
+    SCRAM_RIGHT_SINCE = 0x020601ff /* librdkafka's version from which it sends the nonce that RFC 5802 wants */
 };
 
 struct tm_kafka_admin {
@@ -49,6 +51,7 @@ tm_status tm_kafka_admin_connect(tm_kafka_admin *admin, int64_t timeout_ms, tm_e
 {
     int64_t until = tm_kafka_steady(&admin->connection) + timeout_ms;
     rd_kafka_resp_err_t code;
+    bool cut = false;
     do { /* in pieces, so that what librdkafka has to say about it is heard */
         const struct rd_kafka_metadata *metadata = NULL;
         int64_t left = until - tm_kafka_steady(&admin->connection);
@@ -63,11 +66,24 @@ tm_status tm_kafka_admin_connect(tm_kafka_admin *admin, int64_t timeout_ms, tm_e
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             return TM_OK;
         }
+        if (admin->connection.unwelcome && !cut) { /* it will hardly be right in a moment: not the whole time */
+            int64_t soon = tm_kafka_steady(&admin->connection) + UNWELCOME_MS;
+            until = soon < until ? soon : until;
+            cut = true;
+        }
     } while (tm_kafka_steady(&admin->connection) < until);
     (void)tm_fail(error, TM_RETRY, "no Kafka broker answers: %s",
                   admin->connection.reason[0] != '\0' ? admin->connection.reason : rd_kafka_err2str(code));
     tm_error_where(error, "%s", admin->connection.config->brokers);
-    tm_error_hint(error, "check kafka.brokers, and the security settings under kafka.properties");
+    if (strstr(admin->connection.reason, "SCRAM") != NULL && rd_kafka_version() < SCRAM_RIGHT_SINCE) {
+        tm_error_hint(
+            error,
+            "librdkafka %s computes SCRAM in a way that Kafka 4.0 and later refuse, whatever the password: use "
+            "2.6.1 or later, sasl.mechanism PLAIN over TLS, or a client certificate",
+            rd_kafka_version_str());
+    } else {
+        tm_error_hint(error, "check kafka.brokers, and the security settings under kafka.properties");
+    }
     return TM_RETRY;
 }
 
@@ -430,6 +446,19 @@ static void check_outputs(checking *to, const tm_kafka_config *config, const tm_
     }
 }
 
+/* What could not be looked at is not known to be right. */
+static void check_looked_at(checking *to, const char *const *names, const tm_kafka_topic *topics, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (topics[i].present && !topics[i].configured) {
+            find(to, false, names[i],
+                 "allow DescribeConfigs on it (`tidemark check --permissions`), or compare them "
+                 "with docs/operations.md yourself",
+                 "its settings could not be looked at");
+        }
+    }
+}
+
 /* Creates the journal as it has to be and describes it anew. */
 static tm_status make_journal(tm_kafka_admin *admin, const char *name, uint32_t partitions, tm_kafka_topic *ret_topic,
                               tm_error *error)
@@ -475,10 +504,15 @@ tm_status tm_kafka_admin_check(tm_kafka_admin *admin, int64_t compaction_lag_ms,
     for (uint32_t i = 0; i < count && status == TM_OK; i++) {
         topics[places[i]] = found[i];
     }
+    if (status == TM_REJECT) { /* a topic that we may not see, or that has a name that none can have */
+        report(report_context, true, error);
+        return tm_fail(error, TM_REJECT, "the topics are not as tidemark needs them");
+    }
     if (status != TM_OK) {
         return status;
     }
     *ret_partitions = topics[TM_INPUT_USAGE].partitions;
+    check_looked_at(&state, names, found, count);
     check_inputs(&state, config, topics, compaction_lag_ms);
     check_outputs(&state, config, outputs);
     if (journal != NULL && !outputs[TM_TOPIC_JOURNAL].present && create_journal && *ret_partitions > 0 &&
@@ -488,7 +522,8 @@ tm_status tm_kafka_admin_check(tm_kafka_admin *admin, int64_t compaction_lag_ms,
             return status;
         }
         if (status == TM_REJECT) {
-            find(&state, true, journal, "let this user create topics, or create it yourself", "%s", error->what);
+            find(&state, true, journal, "let this user create it (Create on this topic), or create it yourself", "%s",
+                 error->what);
         }
     } else if (journal != NULL && !outputs[TM_TOPIC_JOURNAL].present) {
         /* Nothing has to be put right before a start. */

@@ -85,8 +85,12 @@ static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opa
 {
     tm_kafka_connection *connection = opaque;
     (void)handle;
-    (void)snprintf(connection->reason, sizeof(connection->reason), "%s", reason);
-    tm_kafka_redact(connection->config, connection->reason);
+    if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || connection->reason[0] == '\0') { /* why says more than that */
+        (void)snprintf(connection->reason, sizeof(connection->reason), "%s", reason);
+        tm_kafka_redact(connection->config, connection->reason);
+    }
+    connection->unwelcome =
+        connection->unwelcome || code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL;
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !connection->down) {
         connection->down = true;
         tm_kafka_log(connection, TM_LOG_WARNING, "kafka_unreachable", connection->reason);
@@ -217,7 +221,7 @@ tm_status tm_kafka_connection_open(tm_kafka_connection *connection, rd_kafka_typ
                                    tm_error *error)
 {
     char text[512] = "";
-    connection->down = false;
+    connection->down = connection->unwelcome = false;
     connection->reason[0] = '\0';
     atomic_store(&connection->closing, false);
     connection->handle = rd_kafka_new(type, conf, text, sizeof(text));
@@ -335,7 +339,9 @@ tm_status tm_kafka_partitions(rd_kafka_t *handle, const char *topic, int timeout
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
         status = tm_fail(error, TM_REJECT, "topic '%s': %s", topic, rd_kafka_err2str(code));
-        tm_error_hint(error, "check the name, and that this user may describe the topic");
+        tm_error_hint(error,
+                      "check the name, and that this user is allowed Read (inputs) or Write (outputs) on the topic; "
+                      "`tidemark check --permissions` lists what it needs");
         break;
     default:
         status = tm_fail(error, TM_RETRY, "no answer about topic '%s': %s", topic, rd_kafka_err2str(code));

@@ -69,6 +69,18 @@ static bool is_fencing(rd_kafka_resp_err_t code)
            code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
 }
 
+static void hint_refusal(rd_kafka_resp_err_t code, tm_error *error)
+{
+    tm_error_hint(error, "%s",
+                  code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+                      ? "allow this user Write on the transactional id: `tidemark check --permissions`"
+                  : code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
+                      ? "allow this user Write on the output topic that librdkafka's line names"
+                  : code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
+                      ? "allow this user Read on the group: `tidemark check --permissions`"
+                      : "`tidemark check --permissions` lists what is needed; brokers of 2.5 or later");
+}
+
 /* The code that made the producer unusable, or `code` when it still is usable. */
 static rd_kafka_resp_err_t root_of(const tm_kafka_publisher *publisher, rd_kafka_resp_err_t code)
 {
@@ -99,8 +111,7 @@ static tm_status spend(tm_kafka_publisher *publisher, const char *what, rd_kafka
                              : open_too_long    ? "the transaction was open too long and the broker ended it"
                                                 : "after a broken connection: a new producer takes its place");
     } else if (is_refusal(code)) {
-        tm_error_hint(error, "this user needs WRITE on the output topics, and WRITE and DESCRIBE on the "
-                             "transactional id; the brokers need to be 2.5 or later");
+        hint_refusal(code, error);
     }
     return status;
 }
@@ -223,6 +234,11 @@ static tm_status settle_failure(tm_kafka_publisher *publisher, const char *what,
         tm_error_where(error, "producer %s", publisher->connection.id);
     }
     if (status != TM_OK) {
+        if (is_refusal(code)) { /* which says more than that there was nothing to abort */
+            (void)tm_fail(error, status, "%s: %s (%s)", what, text, rd_kafka_err2name(code));
+            tm_error_where(error, "producer %s", publisher->connection.id);
+            hint_refusal(code, error);
+        }
         return status;
     }
     if (is_refusal(code)) {

@@ -40,7 +40,8 @@ public final class Serve {
                 case "groups" -> Groups.run(clients, args, reply);
                 case "produce" -> Produce.run(clients, args, reply);
                 case "read" -> Read.run(args, reply);
-                default -> throw new IllegalArgumentException("'tool' is topics, groups, produce or read");
+                case "acls" -> Acls.run(clients, args, reply);
+                default -> throw new IllegalArgumentException("'tool' is topics, groups, produce, read or acls");
             }
         } catch (Exception e) {
             Throwable cause = e instanceof java.util.concurrent.ExecutionException && e.getCause() != null ? e.getCause() : e;

@@ -29,6 +29,7 @@ typedef struct tm_kafka_connection {
     atomic_bool closing;           /* the handle is being destroyed: its sockets are closed by ourselves */
     int64_t probed_at;             /* when that was last asked */
     bool down;                     /* no broker answers, as far as this handle was told */
+    bool unwelcome;                /* one refused who we are, or is not who it should be */
     char reason[256];              /* the last error it was told of */
 } tm_kafka_connection;
 
