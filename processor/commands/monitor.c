@@ -26,22 +26,20 @@ static bool hangs(const tm_service *service, const tm_service_worker *w)
 
 bool tm_monitor_alive(const tm_service *service, tm_buffer *out)
 {
-    tm_buffer nowhere;
-    tm_buffer_init(&nowhere, 0);
-    out = out ? out : &nowhere;
     for (uint32_t i = 0; service && i < service->worker_count; i++) {
         const tm_service_worker *w = &service->workers[i];
-        if (has_failed(w)) {
+        bool failed = has_failed(w);
+        if (!failed && !hangs(service, w))
+            continue;
+        if (out && failed)
             tm_buffer_append_format(out, "worker %u ended after an error\n", i);
-            return false;
-        }
-        if (hangs(service, w)) {
+        else if (out)
             tm_buffer_append_format(out, "worker %u has shown no sign of life for %lld s\n", i,
                                     (long long)(silence_of(service, w) / 1000));
-            return false;
-        }
+        return false;
     }
-    tm_buffer_append_text(out, "ok\n");
+    if (out)
+        tm_buffer_append_text(out, "ok\n");
     return true;
 }
 
@@ -172,7 +170,8 @@ static void serve_metrics(void *context, bool trusted, tm_http_answer *answer)
                      &answer->body);
 }
 
-int tm_monitor_start(tm_monitor *monitor, const tm_command *command, const tm_configuration *configuration)
+int tm_monitor_start(tm_monitor *monitor, const tm_command *command, const tm_configuration *configuration,
+                     const tm_log *log)
 {
     const tm_clock clock = tm_system_clock();
     *monitor = (tm_monitor){.started = clock.wall(clock.context)};
@@ -187,10 +186,14 @@ int tm_monitor_start(tm_monitor *monitor, const tm_command *command, const tm_co
                                .route_count = TM_MONITOR_ROUTES};
     tm_error error;
     tm_status status = tm_http_server_start(&options, &monitor->server, &error);
-    if (status == TM_OK)
+    if (status == TM_OK) {
+        tm_log_field fields[] = {tm_log_text("address", configuration->http_listen),
+                                 tm_log_integer("port", tm_http_server_port(monitor->server)),
+                                 tm_log_text("token", configuration->http_token.data ? "needed" : "none")};
+        log->write(log->context, TM_LOG_INFO, "listening", "HTTP is answered: /livez, /readyz, /metrics", fields, 3);
         return 0;
-    if (error.where[0] == 0)
-        tm_error_where(&error, "http.listen");
+    }
+    tm_error_where(&error, "http.listen");
     if (error.hint[0] == 0)
         tm_error_hint(&error, "give each process of a machine a port of its own, or write `listen: off`");
     int code = tm_cli_fail(command, status, &error);

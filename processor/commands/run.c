@@ -217,7 +217,7 @@ static int run(const tm_command *command, int argc, char **argv)
     TM_CRASH_POINT("run_prepare");
     /* A run with an end has its place beside the service, under the same configuration: the port is the service's. */
     if (!options.once && !options.dry_run)
-        code = tm_monitor_start(&monitor, command, setup.configuration);
+        code = tm_monitor_start(&monitor, command, setup.configuration, &log);
     if (code == 0)
         code = tm_service_prepare(&service, command, &setup, &log, &options);
     TM_CRASH_POINT("run_prepared");

@@ -248,6 +248,9 @@ Test(configfile, errors_point)
     bad("topics: {usage: .}\n", 1, 17, "no topic name", "letters");
     bad("topics: {accounts: ..}\n", 1, 20, "no topic name", "letters");
     bad("topics: {usage: ''}\n", 1, 18, "no topic name", "letters");
+    bad("http: {token: short}\n", 1, 15, "'http.token' has fewer than 16 bytes", "then token: !file http.token");
+    bad("http: {listen: ''}\n", 1, 17, "'http.listen' is empty", NULL);
+    bad("http: 127.0.0.1:80\n", 1, 7, "'http' must be a map", NULL);
     bad("user_key: short\n", 1, 11, "'user_key' has fewer than 16 bytes", "/dev/urandom");
     bad("user_key: !file short\n", 1, 17, "fewer than 16 bytes", "/dev/urandom");
     bad("user_key: !file absent\n", 1, 17, "the file 'absent' cannot be read: no such file", NULL);
@@ -281,6 +284,30 @@ Test(configfile, many_errors_and_many_pairs)
     bad(topic, 1, 17, "no topic name", "249");
     memcpy(topic + 265, "}", 2);
     good(topic);
+    tm_configuration_free(c);
+}
+
+Test(configfile, where_http_is_answered)
+{
+    static const struct {
+        const char *text, *listen;
+    } cases[] = {{"group: g\n", NULL},
+                 {"http: {listen: off}\n", NULL},
+                 {"http: {listen: false}\n", NULL},
+                 {"http: {listen: }\n", NULL},
+                 {"http: {listen: 127.0.0.1:9464}\n", "127.0.0.1:9464"},
+                 {"http: {listen: '[::1]:9464'}\n", "[::1]:9464"},
+                 {"http: {listen: '${HOST_1}:1'}\n", "web-1:1"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        good(cases[i].text);
+        cr_assert_eq(c->http_listen == NULL, cases[i].listen == NULL, "%s", cases[i].text);
+        if (cases[i].listen)
+            cr_assert_str_eq(c->http_listen, cases[i].listen);
+        cr_assert_null(c->http_token.data);
+        tm_configuration_free(c);
+    }
+    good("http: {listen: 127.0.0.1:1, token: 0123456789abcdef}\n");
+    cr_assert(tm_slice_equal_text(c->http_token, "0123456789abcdef"));
     tm_configuration_free(c);
 }
 

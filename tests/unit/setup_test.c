@@ -144,6 +144,33 @@ Test(setup, mistakes_are_told_apart)
     unlink(path);
 }
 
+/* Errors behind the reader point too, and never show the token. */
+Test(setup, where_http_is_answered)
+{
+    static const struct {
+        const char *text, *said;
+        bool open;
+    } cases[] = {{"http: {listen: 127.0.0.1:9464}\n", NULL, false},
+                 {"http: {listen: 0.0.0.0:9464}\n", NULL, true},
+                 {"http: {listen: 0.0.0.0:9464, token: 0123456789abcdef}\n", NULL, false},
+                 {"http: {token: 0123456789abcdef}\n", NULL, false},
+                 {"http: {listen: nowhere:1}\n", "'nowhere:1' is no address", false},
+                 {"http: {token: a secret with blanks}\n", "the token is not", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tm_setup_options options = {.configuration = file(cases[i].text), .offline = true, .without_rules = true};
+        cr_assert_eq(load(&options), cases[i].said ? EX_CONFIG : 0, "%s: %s", cases[i].text, shown);
+        cr_assert_eq(setup.http_is_open, cases[i].open, "%s", cases[i].text);
+        if (cases[i].said) {
+            cr_assert_not_null(strstr(shown, cases[i].said), "%s", shown);
+            cr_assert_not_null(strstr(shown, ":1:"), "%s", shown);
+            cr_assert_null(strstr(shown, "a secret"), "%s", shown);
+        } else {
+            tm_setup_done(&setup);
+        }
+        unlink(path);
+    }
+}
+
 Test(setup, the_command_line_goes_over_the_defaults)
 {
     tm_setup_options options = {.without_rules = true, .offline = true, .evaluate_every = "15m", .dedup_window = "2h"};

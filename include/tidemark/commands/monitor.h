@@ -18,7 +18,8 @@ typedef struct tm_monitor {
 
 /* Starts the server where the configuration has http.listen; before a service is shown it says that it is starting.
    0, or an exit status after saying why. */
-int tm_monitor_start(tm_monitor *monitor, const tm_command *command, const tm_configuration *configuration);
+int tm_monitor_start(tm_monitor *monitor, const tm_command *command, const tm_configuration *configuration,
+                     const tm_log *log);
 /* From here on, what is told is of this service, whose workers run; it outlives the monitor's stop. */
 void tm_monitor_show(tm_monitor *monitor, const tm_service *service);
 /* The service leaves: alive, not ready. */
