@@ -400,14 +400,19 @@ class Campaign:
             verdict = {"verdict": "good", **r.judge()}
         except rounds.Verdict as wrong:
             verdict = {"verdict": "bad", "why": str(wrong)}
-        except (harness.HarnessError, AssertionError, OSError, TimeoutError) as trouble:
-            verdict = {"verdict": "bad", "why": f"{type(trouble).__name__}: {trouble}\n{traceback.format_exc()[-1500:]}"}
+        except AssertionError as wrong:  # a command of tidemark did not do its work
+            verdict = {"verdict": "bad", "why": str(wrong)}
+        except (harness.HarnessError, OSError, TimeoutError) as trouble:  # the ground gave way: that says nothing about tidemark
+            verdict = {"verdict": "void", "why": f"{type(trouble).__name__}: {trouble}\n{traceback.format_exc()[-1500:]}"}
         kills = {what: n - before[what] for what, n in self.kills.items() if n > before[what]}
         self.rounds[verdict["verdict"]] += 1
         self.why = verdict.get("why", self.why)
         self.write(round=seed, **verdict, kills=kills, seconds=round(time.monotonic() - begun, 1))
         if r:
             r.close()
+        if verdict["verdict"] == "void":
+            self.ground.close()
+            self.ground = None
         return verdict["verdict"] == "good"
 
     def close(self):
@@ -423,11 +428,12 @@ def summarise(path):
     for line in path.read_text().splitlines():
         d = json.loads(line)
         if "verdict" in d:
-            for b in blows.pop(d["round"], []):
+            for b in blows.pop(d["round"], []) if d["verdict"] != "void" else ():
                 servers.update(b["also"])
                 if b["hit"]:
                     points[b["point"]] += 1
                     circumstances[b["circumstance"]] += 1
+            blows.pop(d["round"], None)
             verdicts[d["round"]] = d["verdict"]
             rounds_of[d["verdict"]] += 1
             sound.update({k: v for k, v in d.items() if k in ("signals", "dead_letters", "values")})
@@ -495,7 +501,7 @@ def main():
     finally:
         campaign.close()
     print(f"{dict(campaign.kills)}, {dict(campaign.rounds)} rounds in {time.monotonic() - begun:.0f} s")
-    return 1 if campaign.rounds["bad"] else 0
+    return 1 if campaign.rounds["bad"] or not campaign.rounds["good"] else 0
 
 
 def check(campaign, seed, begun):
@@ -505,6 +511,7 @@ def check(campaign, seed, begun):
         print(f"{test_points.CRASH} does not have {sorted(missing)}")
     good = campaign.round(seed, blows=54, wanted=[p for p in POINTS if p not in MOODY], mix={"points": 82, "random": 10, "proxies": 6, "stops": 2}, days=8,
                           until=lambda: time.monotonic() - begun > 95, last=lambda: campaign.kills["tidemark"] >= 44)
+    campaign.ground = campaign.ground or rounds.Ground()
     lengths, _, states, problems, _, _ = aof.sweep(campaign.ground, seed, samples=12)
     print("\n".join([f"Redis' file cut at {lengths} places, {len(states)} states", *problems]))
     kills, points = campaign.kills["tidemark"], len([p for p in campaign.hits if p != "random"])
