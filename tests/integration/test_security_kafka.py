@@ -1,12 +1,16 @@
 """TLS, SASL and rights at a real broker that asks for them: the service runs with exactly the rights that
 `check --permissions` prints, and one that is missing is named."""
 
+import base64
 import contextlib
 import json
 import pathlib
 import re
+import signal
 import sys
 import unittest
+import urllib.error
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
@@ -26,6 +30,8 @@ rules:
 
 
 class Guarded(jobs.TestCase):
+    RULES = RULES
+
     def setUp(self):
         super().setUp()
         self.guarded, self._kafka, self.acls = secured.shared_broker()
@@ -47,7 +53,7 @@ class Guarded(jobs.TestCase):
                        "sasl.password": harness.Verbatim("!file sasl.password"),
                        "ssl.ca.location": str(self.guarded.certificates / "ca.pem"),
                        **{key.replace("_", "."): value for key, value in properties.items()}}
-        return self.write_config(topics, rules=RULES, name=name, kafka={
+        return self.write_config(topics, rules=self.RULES, name=name, kafka={
             "brokers": brokers or self.guarded.sasl,
             "properties": {key: value for key, value in all_of_them.items() if value is not None}})
 
@@ -207,6 +213,187 @@ class Certificates(Guarded):
         else:
             self.assertEqual(done.status, 78, done)  # let in, and nothing allowed
             self.assertIn("--permissions", done.stdout)
+
+
+class Canaries(Guarded):
+    """Unique strings as user ids and as every secret, a run at its most talkative, mistakes of all kinds: none of them
+    turns up in anything that leaves the process. Dead letters hold the original bytes by design; what else stands in
+    them is looked at too."""
+
+    USERS = ("canary-user-plain", "canary-user-champion", "canary-user-unusable", "canary-user-late", "canary-user-future",
+             "canary-user-stranger", "canary-user-in-junk", "canary-user-\u00fc")
+    SECRETS = {"redis.password": "canary-of-the-redis-user", "sasl.password": secured.PASSWORD,
+               "user.key": "canary-of-the-key-of-users", "http.token": "canary-of-the-http-token",
+               "wrong": "canary-that-opens-nothing"}
+
+    def setUp(self):
+        super().setUp()
+        self.said = {}  # where -> text or bytes
+
+    def forms(self, canary):
+        """As it is, in hexadecimal, and in base64 wherever it may begin in a longer text."""
+        raw = canary.encode()
+        yield raw
+        yield raw.hex().encode()
+        for shift in range(3):
+            yield base64.b64encode(b"\0" * shift + raw)[(shift * 8 + 5) // 6:len(raw) * 4 // 3 - 2]
+
+    def assert_silent(self):
+        for where, text in self.said.items():
+            data = text if isinstance(text, bytes) else text.encode()
+            for canary in (*self.USERS, *self.SECRETS.values()):
+                for form in self.forms(canary):
+                    at = data.find(form)
+                    self.assertEqual(at, -1, f"{where} holds {canary}: …{data[max(0, at - 200):at + 100]!r}")
+
+    def finish(self, name, child, status):
+        self.assertEqual(child.wait(60), status, child.stdout + child.stderr)
+        self.said[name] = child.stdout + child.stderr
+        return self.said[name]
+
+    def try_all(self, cases):
+        """cases: {name: (arguments, status, words)}, all at once."""
+        running = {name: self.start_tidemark(*arguments) for name, (arguments, _, _) in cases.items()}
+        for name, child in running.items():
+            _, status, words = cases[name]
+            self.assertIn(words, self.finish(name, child, status), name)
+
+    def http(self, address, path, token=None):
+        request = urllib.request.Request(f"http://{address}{path}", headers={"Authorization": f"Bearer {token}"} if token else {})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, answer.read() + str(answer.headers).encode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read() + str(error.headers).encode()
+
+    def events(self):
+        plain, champion, unusable, late, future, stranger, junk, umlaut = self.USERS
+        at = T0 + 30 * 24 * HOUR
+        def event(number, user, **more):
+            return {"id": f"e{number}", "account": "acme", "event": "seen", "at": at + number * 1000, "user": user, **more}
+
+        rows = [event(1, plain), event(1, plain), event(2, umlaut), event(3, champion), event(4, plain),
+                event(5, late, at=at - 20 * 24 * HOUR), event(6, future, at=at + 99 * 24 * HOUR),
+                event(7, {"id": unusable}), event(8, unusable * 20), event(9, unusable, at=unusable),
+                event(10, unusable, value=unusable), event(11, unusable, account=7), event(12, unusable, id=None),
+                event(13, unusable, properties={"deep": {"er": unusable}}), event(14, stranger, account="other")]
+        values = [json.dumps(row) for row in rows] + [f'{{"user": "{junk}", "id": ', f"{junk}", f'["{junk}"]']
+        return [{"key": "acme", "timestamp": at + n * 1000, "value": value} for n, value in enumerate(values)]
+
+    def accounts(self):
+        at = T0 + 30 * 24 * HOUR - 1
+        rows = [{"account": "acme", "champions": [self.USERS[1]], "seats": 4},
+                {"account": "acme", "champions": {"who": self.USERS[2]}},
+                {"account": "acme", "champions": [self.USERS[2]] * 2, "seats": self.USERS[2]},
+                {"account": "other", "champions": [self.USERS[5]]}]
+        return [{"key": "acme", "timestamp": at, "value": json.dumps(row)} for row in rows]
+
+    RULES = """
+version: 1
+metrics:
+  users: {distinct: user, keep: 7d}
+  by_champions: {count: "*", where: user in champions}
+rules:
+  - {name: busy, kind: churn_risk, when: 'users[1d] >= 2 and by_champions[1d] >= 1', clear: 'users[1d] < 2',
+     summary: '{{users[1d] | number}} people'}
+"""
+
+    def test_nothing_leaves_that_should_stay(self):
+        topics = self.create_topics(partitions=1)
+        for name, secret in self.SECRETS.items():
+            (self.dir / name).write_text(secret + "\n")
+            (self.dir / name).chmod(0o600)
+        self.redis.command("ACL", "SETUSER", "canary", "on", ">" + self.SECRETS["redis.password"], *harness.store_permissions())
+        address = f"127.0.0.1:{harness.free_port()}"
+
+        def secret(name):
+            return harness.Verbatim(f"!file {name}")
+
+        def config(name, url=None, password="redis.password", sasl="sasl.password", **more):
+            path = self.configure(topics, name=name, debug="security,broker,protocol,cgrp,eos,consumer", sasl_password=secret(sasl))
+            text = path.read_text().replace('user_key: !file user.key', 'user_key: !file user.key\nlog: {level: debug}')
+            path.write_text(text)
+            for key, value in more.items():
+                path.write_text(path.read_text() + f"{key}: {value}\n")
+            settings = harness.yaml({"redis": {"url": url or f"redis://127.0.0.1:{self.redis.port}/0", "username": "canary",
+                                               "password": secret(password)}})
+            path.write_text(re.sub(r"^redis:\n(  .*\n)+", lambda _: settings, path.read_text(), flags=re.M))
+            for file, value in self.SECRETS.items():
+                (self.dir / file).write_text(value + "\n")  # write_config puts a user.key of its own there
+            return path
+
+        good = config("good.yaml", http=f"{{listen: '{address}', token: !file http.token}}")
+        for line in self.permissions(good)[0][0]:
+            self.acls.run(line)
+        self.said["permissions"] = self.tidemark.run("check", "--permissions", "--config", good).stdout
+        self.said["check"] = self.tidemark.run("check", "--json", "--config", good).stdout
+
+        # Mistakes.
+        wrong = self.SECRETS["wrong"]
+        broken = config("broken.yaml", url=f"redis://canary:{wrong}@127.0.0.1:{wrong}/0")
+        halves = config("halves.yaml", url=f"redis://canary:%zz{wrong}@127.0.0.1:1/0")
+        slip = config("slip.yaml")
+        slip.write_text(slip.read_text().replace('"sasl.password": !file sasl.password', f'"sasl.pasword": "{wrong}"'))
+        stray = config("stray.yaml")
+        stray.write_text(stray.read_text().replace("redis:\n", f"redis:\n  passwort: {wrong}\n"))
+        short = config("short.yaml")
+        short.write_text(short.read_text().replace("!file user.key", wrong[:9]))
+        self.SECRETS["short"] = wrong[:9]
+        self.try_all({
+            "a broken URL": (("run", "--config", broken), 78, "Redis URL"),
+            "a malformed password": (("run", "--config", halves), 78, "malformed %xx"),
+            "a slip in a property": (("run", "--config", slip), 78, "sasl.pasword"),
+            "a key that is none": (("check", "--json", "--config", stray), 78, "passwort"),
+            "a key too short": (("run", "--config", short), 78, "fewer than 16 bytes"),
+            "a wrong Redis password": (("run", "--config", config("redis.yaml", password="wrong")), 78, "WRONGPASS"),
+            "a wrong SASL password": (("run", "--config", config("sasl.yaml", sasl="wrong")), 69, "Authentication failed"),
+            "no Redis": (("run", "--config", config("none.yaml", url=f"redis://127.0.0.1:{harness.free_port()}/0")), 69, "refused"),
+        })
+
+        # A run, with Redis dying in the middle, rules that are wrong, and questions of strangers.
+        self.kafka.produce(topics["accounts"], self.accounts())
+        self.kafka.produce(topics["usage"], self.events())
+        run = self.start_tidemark("run", "--config", good)
+        run.wait_for_line("event=shard_claimed")
+        harness.wait_until("dead letters", lambda: len(self.kafka.read(topics["dead_letters"])) >= 12, timeout=30, interval=0.3)
+        harness.wait_until("the signal", lambda: self.raised(topics) == ["acme"], timeout=30, interval=0.3)
+        # Letters lie in the outbox until they are known to be published.
+        self.said["what Redis keeps"] = re.sub(r'"value_base64":"[^"]*"', "", repr(self.redis.everything()))
+        for path in ("/metrics", "/readyz", "/livez", "/nowhere"):
+            for token in (None, wrong, self.SECRETS["http.token"]):
+                status, body = self.http(address, path, token)
+                self.said[f"{path} with {'a' if token else 'no'} token: {status}"] = body
+        self.assertIn(b"tidemark_records", self.http(address, "/metrics", self.SECRETS["http.token"])[1])
+        for name in ("cmdline", "environ"):
+            self.said[name] = pathlib.Path(f"/proc/{run.pid}/{name}").read_bytes()
+        (self.dir / "rules.yaml").write_text(self.RULES + f"# {self.USERS[0]}\n  - {{nam: x}}\n")
+        run.signal(signal.SIGHUP)
+        run.wait_for_line("event=reload_refused")
+        (self.dir / "rules.yaml").write_text(self.RULES)
+        self.redis.freeze()
+        self.kafka.produce(topics["usage"], self.events())
+        run.wait_for_line("level=warning event=waiting .*what=store", timeout=40)
+        self.redis.thaw()
+        run.wait_for_line("event=going_on", timeout=40)
+        run.signal(signal.SIGTERM)
+        self.finish("the run", run, 0)
+        self.assertIn("level=debug event=librdkafka", self.said["the run"])
+
+        for role, topic in topics.items():
+            for record in self.kafka.read(topic):
+                value = record.json() if role in ("dead_letters",) else record.value
+                if role == "dead_letters":
+                    value.pop("value_base64")
+                if role not in ("usage", "accounts"):
+                    self.said[f"{topic} {record.partition}:{record.offset}"] = f"{record.key} {value} {record.headers}"
+        explained = self.tidemark.run("explain", "--account", "acme", "--json", "--config", good).stdout
+        self.said["explain"] = explained
+        self.assertRegex(explained, r'users\[1d\]')
+        self.assert_silent()
+        # And the search is able to find: what is in the input, and in a letter, by design.
+        self.said = {"letters": "".join(r.value for r in self.kafka.read(topics["dead_letters"]))}
+        with self.assertRaises(AssertionError):
+            self.assert_silent()
 
 
 if __name__ == "__main__":
