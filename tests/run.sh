@@ -2,7 +2,7 @@
 # Installs what the tests need (Debian 12), builds, and runs them, stage by stage; stops at the first that fails.
 #
 #   tests/run.sh [all]          everything
-#   tests/run.sh STAGE...       unit | lint | model | schemas | integration | crash | fuzz
+#   tests/run.sh STAGE...       unit | lint | simulation | model | schemas | integration | crash | fuzz
 #   tests/run.sh tsan           the program with the thread sanitizer, through the integration tests with several threads
 #   tests/run.sh coverage       how many lines of core, codec and rules the tests run; under 95 % of one is a failure
 #   tests/run.sh integration -- -k NAME     only the tests whose name contains NAME
@@ -17,13 +17,13 @@ export LC_ALL=C.UTF-8 TZ=UTC PYTHONDONTWRITEBYTECODE=1
 logs=build/test-logs
 mkdir -p "$logs"
 
-known=(unit lint model schemas integration crash fuzz)
+known=(unit lint simulation model schemas integration crash fuzz)
 wanted=()
 filters=()
 while [ $# -gt 0 ]; do
     case $1 in
     all) wanted+=("${known[@]}") ;;
-    unit | lint | model | schemas | integration | crash | fuzz) wanted+=("$1") ;;
+    unit | lint | simulation | model | schemas | integration | crash | fuzz) wanted+=("$1") ;;
     coverage | tsan) wanted+=("$1") ;; # not part of all: the same tests on another build
     --)
         shift
@@ -155,6 +155,17 @@ fi
 if enabled lint tests/lint/CMakeLists.txt; then
     need dev
     stage lint timeout -k 30 900 ctest --preset dev --parallel "$(nproc)" -R '^lint/'
+fi
+# A build of its own, optimised and without sanitizers, since thousands of seeds count here; some go through the unit stage
+# with sanitizers. Then three planted bugs, to show that the judge can fail.
+seeds() {
+    bash tests/simulation/test.sh hashes build/simulation/tests/simulation/simulation &&
+        bash tests/simulation/bugs/run.sh c_compared_ge fingerprints_not_restored settle_trusts_retry &&
+        bash tests/simulation/test.sh seeds build/simulation/tests/simulation/simulation 4000 "$(nproc)"
+}
+if enabled simulation tests/simulation/CMakeLists.txt; then
+    need simulation
+    stage simulation seeds
 fi
 if enabled model "${model_tests[@]}"; then
     need release

@@ -209,6 +209,19 @@ static tm_status load_kept(tm_rebuild *r, tm_error *error)
         r->lacking = true;
     }
     tm_status status = tm_ledger_load(r->ledger, holding, r->pack, &r->meta, NULL, error);
+    if (status == TM_OK || status == TM_REJECT) {
+        /* It was read in several calls: it is one state only if the store is still where it was claimed. */
+        tm_shard_meta still;
+        tm_error moved;
+        tm_status claimed = tm_ledger_read_meta(r->ledger, holding, &still, &moved);
+        if (claimed != TM_OK)
+            *error = moved;
+        if (claimed == TM_REJECT) {
+            tm_holding_drop(holding);
+            return TM_REJECT;
+        }
+        status = claimed == TM_OK ? status : claimed;
+    }
     if (status == TM_RETRY) {
         tm_shard_free(holding->shard); /* half of it is none */
         holding->shard = NULL;

@@ -245,11 +245,12 @@ void sim_operator(sim *s, int32_t partition, sim_life *life)
         if (journal->items[i].partition == partition && sim_line_read(journal->items[i].value, &line))
             c = (tm_position){{line.to[0], line.to[1]}, line.n};
     }
-    const sim_shard *shard = &s->store.shards[partition];
+    sim_shard *shard = &s->store.shards[partition];
     sim_note(s, "an operator looks at shard %d: published up to %" PRId64 ", the store has %" PRId64, partition,
              c.commit, shard->position.commit);
     if (s->offsets_lost && s->committed[partition].commit < c.commit)
         s->committed[partition] = c;
+    shard->generation = -1;
     if (!life->dead && !life->finished && !s->stopping)
         quit(s, life->process, 500);
 }

@@ -35,7 +35,7 @@ bool sim_settled(sim *s)
                      s->committed[p].commit);
             return false;
         }
-        if (shard->time != TM_TIME_NONE && shard->time < s->base + s->length + least - s->settings.grace) {
+        if (shard->time != TM_TIME_NONE && shard->time < s->base + s->length + least - s->settings.grace - s->grain) {
             snprintf(why, size, "shard %u: T stays behind, at %" PRId64, p, shard->time - s->base);
             return false;
         }

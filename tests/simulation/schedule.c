@@ -228,7 +228,8 @@ void sim_to_life(sim *s, sim_life *life)
 
 tm_time sim_wall(const sim *s, const sim_process *process)
 {
-    return s->base + s->now + (process ? process->offset : 0);
+    tm_time t = s->base + s->now + (process ? process->offset : 0);
+    return t - t % s->grain;
 }
 
 /* Whether somebody else has something to do before `at`. */

@@ -336,6 +336,7 @@ struct sim {
     sim_event *events;
     uint32_t event_count, event_capacity;
     uint64_t event_order;
+    int64_t grain;            /* ms: the wall clock shows multiples of it */
     int64_t latency, stretch; /* ms: calls take up to; idle polls take up to */
     int64_t slow_until;
     ucontext_t main;

@@ -16,6 +16,7 @@ static void draw(sim *s)
 {
     static const int64_t latencies[] = {0, 1, 1, 3, 20, 200};
     static const int64_t intervals[] = {200, 1000, 1000, 5000, 20000, 60000};
+    static const int64_t grains[] = {1, 1, 1, 1000, 10000}; /* so that T stands on the grid now and then */
     static const int64_t grids[] = {TM_MINUTE, 5 * TM_MINUTE, 5 * TM_MINUTE, 15 * TM_MINUTE};
     sim_random r = sim_stream(s->seed, 1);
     int pack = (int)sim_below(&r, SIM_PACKS);
@@ -27,6 +28,7 @@ static void draw(sim *s)
     s->base = SIM_START + sim_between(&r, 6, 22) * TM_HOUR + sim_below(&r, TM_HOUR);
     s->length = sim_between(&r, 10, 240) * TM_MINUTE;
     s->latency = latencies[sim_below(&r, 6)];
+    s->grain = grains[sim_below(&r, 5)];
     s->stretch = s->length / sim_between(&r, 15, 60);
     s->rebalance_timeout = sim_between(&r, 20, 120) * 1000;
     s->settings_workers = (int)sim_between(&r, 1, SIM_EACH);
