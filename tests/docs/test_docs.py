@@ -1,5 +1,6 @@
 """What the documents say is there is there: links, commands and their options, keys, log events, headers; and the manual page."""
 
+import json
 import os
 import pathlib
 import re
@@ -166,6 +167,26 @@ class Documents(unittest.TestCase):
         page = text_of(ROOT / "ARCHITECTURE.md")
         headers = [p for floor in ("base", "core", "rules", "codec", "ports", "pipeline") for p in (ROOT / "include" / "tidemark" / floor).glob("*.h")]
         self.check(f"ARCHITECTURE.md: the book of headers lacks {name_of(p)}" for p in sorted(headers) if name_of(p) not in page)
+
+    def test_permissions(self):
+        """The commands in docs/security.md are those that `check --permissions` prints, run by a shell."""
+        with tempfile.TemporaryDirectory() as folder:
+            at = pathlib.Path(folder)
+            (at / "rules.yaml").write_text("version: 1\n")
+            (at / "tidemark.yaml").write_text("kafka: {brokers: kafka-1:9093}\nredis: {url: 'redis://h'}\nuser_key: 0123456789abcdef\n")
+            printed = json.loads(subprocess.run([BINARY, "check", "--permissions", "--json", "--config", "tidemark.yaml"], cwd=at,
+                                                capture_output=True, text=True, check=True, timeout=30).stdout)
+        blocks = re.findall(r"^```sh\n(.*?)^```", text_of(ROOT / "docs" / "security.md"), re.M | re.S)
+        tools = 'redis-cli() { echo "redis $*"; }\nkafka-acls.sh() { echo "kafka $*"; }\n'
+        shown = subprocess.run(["bash", "-c", tools + "".join(blocks)], capture_output=True, text=True, check=True, timeout=30).stdout.splitlines()
+        [redis] = [line for line in shown if line.startswith("redis ")]
+        self.assertEqual(redis, f"redis ACL SETUSER tidemark reset on >PASSWORD {printed['redis']['rules']}")
+        rights = set()
+        for line in (line for line in shown if line.startswith("kafka ")):
+            [(kind, name)] = re.findall(r"--(topic|group|transactional-id) (\S+)", line)
+            pattern = "prefixed" if "--resource-pattern-type prefixed" in line else "literal"
+            rights |= {(kind, name, pattern, operation) for operation in re.findall(r"--operation (\S+)", line)}
+        self.assertEqual(rights, {(r["resource"], r["name"], r["pattern"], r["operation"]) for r in printed["kafka"] if r["for"] == "run"})
 
     def test_yaml_in_documents_and_deploy_parses(self):
         for path in DOCUMENTS:
