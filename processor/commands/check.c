@@ -6,6 +6,7 @@
 #include "tidemark/adapters/kafka/admin.h"
 #include "tidemark/adapters/redis/store.h"
 #include "tidemark/adapters/system/clock.h"
+#include "tidemark/commands/check.h"
 #include "tidemark/commands/commands.h"
 #include "tidemark/commands/permissions.h"
 #include "tidemark/commands/setup.h"
@@ -21,6 +22,7 @@ typedef struct checking {
     bool json;
     tm_buffer findings; /* JSON objects with commas between, or lines for people */
     uint32_t count;
+    bool only_problems;
     bool wrong;       /* something is not as it has to be */
     bool unavailable; /* something did not answer */
 } checking;
@@ -31,6 +33,8 @@ static void find(checking *c, finding_level level, const tm_error *what)
     tm_buffer *out = &c->findings;
     if (level == FINDING_ERROR)
         c->wrong = true;
+    if (level == FINDING_GOOD && c->only_problems)
+        return;
     if (c->json) {
         tm_buffer_append_format(out, "%s{\"level\":\"%s\",\"where\":", c->count++ ? "," : "", names[level]);
         tm_buffer_append_json_string(out, what->where[0] ? tm_slice_of(what->where) : (tm_slice){0});
@@ -301,6 +305,19 @@ static void show_errors_json(const tm_diagnostics *found)
     tm_buffer_append_format(&out, "],\"not_shown\":%u}", found->dropped);
     puts(tm_buffer_text(&out));
     tm_buffer_done(&out);
+}
+
+int tm_check_look(const tm_command *command, const tm_setup *setup, bool json, tm_buffer *out)
+{
+    checking c = {.command = command, .json = json, .only_problems = true};
+    tm_buffer_init(&c.findings, 16 << 20);
+    tm_time first = TM_TIME_NONE;
+    check_pack(&c, setup, true);
+    check_kafka(&c, setup, &first);
+    check_redis(&c, setup);
+    tm_buffer_append_slice(out, tm_buffer_slice(&c.findings));
+    tm_buffer_done(&c.findings);
+    return c.unavailable ? EX_UNAVAILABLE : c.wrong ? EX_CONFIG : EX_OK;
 }
 
 static int run(const tm_command *command, int argc, char **argv)

@@ -7,6 +7,8 @@ const tm_command *const tm_commands[] = {
     &tm_command_init,
     &tm_command_check,
     &tm_command_run,
+    &tm_command_doctor,
+    &tm_command_shard,
     &tm_command_replay,
     &tm_command_eval,
     &tm_command_explain,

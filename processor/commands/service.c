@@ -195,9 +195,7 @@ static void describe(tm_service *service)
     s->version = TIDEMARK_VERSION;
     s->once = service->options.once || service->options.dry_run;
     s->until = service->options.until;
-    /* What the state means: whose days, and whose hashed users. */
-    tm_slice key = {(const char *)service->setup->user_key.bytes, TM_USER_KEY_SIZE};
-    s->configuration_hash = tm_hash_seeded(s->timezone, tm_hash(key));
+    s->configuration_hash = tm_setup_configuration_hash(service->setup);
 }
 
 int tm_service_prepare(tm_service *service, const tm_command *command, const tm_setup *setup, const tm_log *log,

@@ -466,6 +466,12 @@ void tm_setup_done(tm_setup *setup)
     explicit_bzero(setup, sizeof *setup); /* the user key among it */
 }
 
+uint64_t tm_setup_configuration_hash(const tm_setup *setup)
+{
+    tm_slice key = {(const char *)setup->user_key.bytes, TM_USER_KEY_SIZE};
+    return tm_hash_seeded(tm_slice_of(setup->configuration->timezone), tm_hash(key));
+}
+
 tm_event_options tm_setup_reading(const tm_setup *setup, bool files)
 {
     bool ignore = files || strcmp(setup->configuration->key_mismatch, "ignore") == 0;

@@ -105,7 +105,7 @@ void tm_holding_drop(tm_holding *holding)
     holding->open = holding->done = holding->sealed = holding->apart = false;
     holding->records = 0;
     holding->publishing = true;
-    holding->configuration_told = holding->count_from_start = false;
+    holding->configuration_told = false;
     forget_marks(holding);
     if (holding->state != TM_HOLDING_HALTED)
         holding->state = TM_HOLDING_CLAIMING;
@@ -387,16 +387,6 @@ tm_status tm_holding_apply_record(tm_holding *holding, const tm_source_record *r
     return TM_OK;
 }
 
-void tm_holding_started(tm_holding *holding)
-{
-    if (!holding->count_from_start || tm_shard_time(holding->shard) == TM_TIME_NONE)
-        return;
-    holding->count_from_start = false;
-    tm_shard_count_from(holding->shard, tm_shard_time(holding->shard));
-    if (holding->pack->metric_count > 0)
-        holding->counting_start = tm_shard_counting(holding->shard, 0).start;
-}
-
 tm_status tm_holding_apply(tm_holding *holding, uint32_t limit, uint32_t *ret_count, tm_intake_answer *ret_answer,
                            tm_error *error)
 {
@@ -416,10 +406,8 @@ tm_status tm_holding_apply(tm_holding *holding, uint32_t limit, uint32_t *ret_co
         /* Of records without any timestamp the clock has to tell; when no record may be taken at all, T stays unset. */
         if (first == TM_TIME_NONE && tm_intake_waiting(&holding->intake, holding->shard))
             first = holding->clock_begin;
-        if (first != TM_TIME_NONE) {
+        if (first != TM_TIME_NONE)
             tm_shard_start(holding->shard, first < holding->clock_begin ? first : holding->clock_begin);
-            tm_holding_started(holding);
-        }
     }
     while (*ret_count < limit && !tm_holding_full(holding)) {
         if (holding->suspect.state != TM_SUSPECT_NONE && tm_poison_apart(holding))

@@ -150,7 +150,6 @@ static tm_status seal(tm_holding *holding, tm_time clock_end, tm_time advance_to
             return status;
     }
     TM_CRASH_POINT("seal_advanced");
-    tm_holding_started(holding);
     holding->next.commit = holding->stored.commit + 1;
     for (int i = 0; i < TM_INPUTS; i++)
         holding->next.next[i] = holding->intake.lanes[i].on ? holding->intake.lanes[i].next : holding->stored.next[i];

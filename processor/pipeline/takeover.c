@@ -57,12 +57,7 @@ static tm_status load_output(void *context, int64_t commit, tm_slice key, tm_sli
 {
     (void)key;
     loading *l = context;
-    tm_outbox_extent *extent = &l->extent;
-    if (extent->oldest == 0)
-        extent->oldest = commit;
-    else if (commit != extent->newest && commit != extent->newest + 1)
-        extent->gap = true;
-    extent->newest = commit;
+    tm_outbox_note(&l->extent, commit);
     return tm_outbox_add_bytes(&l->holding->outbox, commit, bytes);
 }
 
@@ -109,25 +104,12 @@ static tm_status start_input(tm_ledger *ledger, tm_holding *holding, int input, 
     return ledger->source->start(ledger->source->context, (tm_input)input, holding->partition, begin, error);
 }
 
-/* The last evidence is the log's; then the shard is live, or halted. A shard that never was begins where the group's
-   offsets say (a reset put them there), or where the log begins. */
-static tm_status go_live(tm_ledger *ledger, tm_holding *holding, tm_evidence *evidence, tm_error *error)
+/* Reading begins, and the shard is live. One that never was begins where the group's offsets say (a reset put them
+   there), or where the log begins. */
+static tm_status go_live(tm_ledger *ledger, tm_holding *holding, const tm_evidence *evidence, tm_error *error)
 {
-    const tm_source *source = ledger->source;
-    ledger->asked = TM_WAITING_INPUT;
-    for (int i = 0; i < TM_INPUTS; i++) {
-        int64_t reached;
-        if (!holding->intake.lanes[i].on)
-            continue;
-        tm_status status = source->bounds(source->context, (tm_input)i, holding->partition, &evidence->first[i],
-                                          &evidence->end[i], &reached, error);
-        if (status != TM_OK)
-            return status;
-    }
-    tm_row row;
-    if (judge(ledger, holding, evidence, &row))
-        return TM_OK;
     TM_CRASH_POINT("claim_compared");
+    ledger->asked = TM_WAITING_INPUT;
     const tm_position *at = evidence->present ? &evidence->stored : &evidence->committed;
     for (int i = 0; i < TM_INPUTS; i++) {
         if (!holding->intake.lanes[i].on)
@@ -278,9 +260,17 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
                             .partitions = holding->settings->partitions,
                             .rules_version = holding->pack->version,
                             .configuration_hash = holding->settings->configuration_hash};
+    const tm_source *source = ledger->source;
+    ledger->asked = TM_WAITING_INPUT;
     for (int i = 0; i < TM_INPUTS; i++) {
-        if (holding->intake.lanes[i].on)
-            evidence.topics[i] = holding->settings->topics[i];
+        int64_t reached;
+        if (!holding->intake.lanes[i].on)
+            continue;
+        evidence.topics[i] = holding->settings->topics[i];
+        status = source->bounds(source->context, (tm_input)i, holding->partition, &evidence.first[i], &evidence.end[i],
+                                &reached, error);
+        if (status != TM_OK)
+            return status;
     }
     tm_row row;
     if (state.present && committed.commit >= 0)
@@ -302,8 +292,12 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
     }
     if (tm_holding_make_shard(holding, holding->pack, holding->settings->counting_start, NULL) != TM_OK)
         return tm_fail(error, TM_FATAL, "no memory for a shard");
-    /* A reset may have left a part of the log out: what is counted is complete from the first record on. */
-    holding->count_from_start = committed.next[TM_INPUT_USAGE] >= 0;
+    if (committed.next[TM_INPUT_USAGE] > 0) {
+        /* A reset left out what the log has, or had, before: what is counted is complete from tomorrow on. */
+        tm_shard_count_from(holding->shard, ledger->clock->wall(ledger->clock->context));
+        if (holding->pack->metric_count > 0)
+            holding->counting_start = tm_shard_counting(holding->shard, 0).start;
+    }
     status = go_live(ledger, holding, &evidence, error);
     TM_CRASH_POINT("claim_fresh");
     return status;

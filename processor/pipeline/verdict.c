@@ -88,6 +88,15 @@ void tm_halt_hint(tm_halt halt, int32_t partition, tm_error *error)
     tm_error_hint(error, "%s", text);
 }
 
+void tm_outbox_note(tm_outbox_extent *extent, int64_t commit)
+{
+    if (extent->oldest == 0)
+        extent->oldest = commit;
+    else if (commit != extent->newest && commit != extent->newest + 1)
+        extent->gap = true;
+    extent->newest = commit;
+}
+
 static void halt(tm_verdict *verdict, tm_halt name)
 {
     verdict->row = TM_ROW_HALT;
@@ -127,6 +136,15 @@ static void judge_positions(const tm_evidence *e, tm_verdict *ret)
         ret->row = TM_ROW_CLEAN;
         if (tm_position_equal(c, r))
             return;
+        for (int i = 0; i < TM_INPUTS; i++) {
+            if (!e->topics[i].data || c.next[i] >= 0 || r.next[i] < 0)
+                continue;
+            tm_fail(&ret->why, TM_REJECT,
+                    "the group has no offsets of '%.*s' any more, as when a topic is deleted and made again",
+                    (int)e->topics[i].length, e->topics[i].data);
+            halt(ret, TM_HALT_TOPIC_RECREATED);
+            return;
+        }
         tm_fail(&ret->why, TM_REJECT,
                 "the group's offsets were moved by hand: they name commit %lld at another position",
                 (long long)c.commit);
@@ -156,7 +174,7 @@ static void judge_positions(const tm_evidence *e, tm_verdict *ret)
 static void judge_log(const tm_evidence *e, tm_verdict *ret)
 {
     /* Reading goes up to C where the state is behind it, and begins at R otherwise. */
-    const tm_position *at = e->present && ret->row != TM_ROW_TAIL_LOST ? &e->stored : &e->committed;
+    const tm_position *at = e->present && e->committed.commit <= e->stored.commit ? &e->stored : &e->committed;
     for (int i = 0; i < TM_INPUTS && ret->row != TM_ROW_HALT; i++) {
         if (!e->topics[i].data)
             continue;
@@ -187,8 +205,9 @@ void tm_verdict_of(const tm_evidence *evidence, int32_t partition, tm_verdict *r
                 "the group has committed offsets that tidemark did not write: they name no commit");
         halt(ret_verdict, TM_HALT_OFFSETS_FOREIGN);
     } else if (!judge_configuration(evidence, ret_verdict)) {
-        judge_positions(evidence, ret_verdict);
-        judge_log(evidence, ret_verdict);
+        judge_log(evidence, ret_verdict); /* another log says more than what it did to the offsets */
+        if (ret_verdict->row != TM_ROW_HALT)
+            judge_positions(evidence, ret_verdict);
     }
     if (ret_verdict->row == TM_ROW_HALT) {
         tm_error_where(&ret_verdict->why, "shard %d", (int)partition);

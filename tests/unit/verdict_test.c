@@ -71,6 +71,11 @@ Test(verdict, offsets_that_cannot_be_believed)
 {
     e.committed.next[1] = 3;
     halts(TM_HALT_OFFSETS_MOVED, "tidemark shard resume 3");
+    e.committed = (tm_position){{-1, 2}, 5};
+    halts(TM_HALT_TOPIC_RECREATED, "tidemark shard reset 3");
+    e.topics[0] = (tm_slice){0}; /* switched off */
+    halts(TM_HALT_OFFSETS_MOVED, "tidemark shard resume 3");
+    e.topics[0] = TM_SLICE_LITERAL("usage");
     e.committed = (tm_position){{10, 2}, -1};
     halts(TM_HALT_OFFSETS_FOREIGN, "tidemark shard resume 3");
     e.committed = (tm_position){{4, 0}, 2};

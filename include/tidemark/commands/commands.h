@@ -6,6 +6,7 @@
 
 extern const tm_command tm_command_demo;
 extern const tm_command tm_command_check;
+extern const tm_command tm_command_doctor;
 extern const tm_command tm_command_eval;
 extern const tm_command tm_command_explain;
 extern const tm_command tm_command_generate;
@@ -13,6 +14,7 @@ extern const tm_command tm_command_init;
 extern const tm_command tm_command_replay;
 extern const tm_command tm_command_run;
 extern const tm_command tm_command_schema;
+extern const tm_command tm_command_shard;
 extern const tm_command tm_command_test;
 extern const tm_command tm_command_version;
 

@@ -62,6 +62,8 @@ tm_redis_store_options tm_setup_store(const tm_setup *setup);
 /* Hands over, one by one, what is unwise about secrets and openness: files that everybody may read, a port that
    everybody reaches. */
 void tm_setup_advice(const tm_setup *setup, void (*visit)(void *context, const tm_error *advice), void *context);
+/* What the state means: whose days, and whose hashed users. */
+uint64_t tm_setup_configuration_hash(const tm_setup *setup);
 /* How the event reader is to read, for a configuration's Kafka topics or (`files`) for lines of files. */
 tm_event_options tm_setup_reading(const tm_setup *setup, bool files);
 /* RFC 3339, or whole milliseconds since 1970, as every command takes an instant. TM_OK or TM_REJECT. */

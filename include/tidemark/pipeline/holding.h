@@ -79,7 +79,6 @@ typedef struct tm_holding {
     tm_record_mark expected[TM_INPUTS]; /* the record at R - 1 as the store remembers it, until it was seen again;
                                            offset -1: nothing to see */
     tm_time counting_start;
-    bool count_from_start;   /* a reset left out what came before: it counts from its first record on */
     bool configuration_told; /* the journal has the pack and configuration in force */
     tm_fingerprint_span *spans;
     uint32_t span_count, span_capacity;
@@ -133,8 +132,6 @@ void tm_holding_begin(tm_holding *holding, tm_time wall);
  * tm_poison_decide says what is to be done. */
 tm_status tm_holding_apply(tm_holding *holding, uint32_t limit, uint32_t *ret_count, tm_intake_answer *ret_answer,
                            tm_error *error);
-/* T has begun: where a reset left out what came before, metrics count from here on. */
-void tm_holding_started(tm_holding *holding);
 /* One record that was taken already; `headers` is read from the source. Statuses as above. */
 tm_status tm_holding_apply_record(tm_holding *holding, const tm_source_record *record, tm_error *error);
 /* Remembers that commit `commit` accepted fingerprints, the last of them at `last`. TM_OK or TM_FATAL. */

@@ -22,6 +22,9 @@ typedef struct tm_outbox_extent {
     bool gap;               /* a commit between them has none */
 } tm_outbox_extent;
 
+/* One more output of commit `commit` was seen; commits come in ascending order. */
+void tm_outbox_note(tm_outbox_extent *extent, int64_t commit);
+
 /* What was found. Take-over learns it step by step, and asks after each: what is not known yet is not judged. */
 typedef struct tm_evidence {
     tm_position committed;     /* C */
