@@ -19,6 +19,7 @@ typedef struct plan {
         tm_position position; /* STEP_SET_OFFSETS */
     } steps[STEPS_MAX];
     uint32_t count, done;
+    bool claimed; /* the store has a state whose epoch and generation are others' */
     bool refused;
     tm_error why;
 } plan;
@@ -161,6 +162,7 @@ static void make_plan(const deciding *d, const tm_shard_look *look, plan *p)
     p->partition = look->partition;
     snprintf(p->found, sizeof p->found, "%s",
              halted ? tm_halt_code(look->verdict.halt) : tm_row_name(look->verdict.row));
+    p->claimed = d->choice == CHOICE_RESUME && look->evidence.present;
     if (d->choice == CHOICE_RESUME)
         plan_resume(d, p, look);
     else if (d->choice == CHOICE_REBUILD)
@@ -175,6 +177,13 @@ static tm_status carry_out(tm_shards *shards, plan *p, tm_error *error)
     for (p->done = 0; p->done < p->count && status == TM_OK; p->done += status == TM_OK) {
         switch (p->steps[p->done].kind) {
         case STEP_SET_OFFSETS:
+            if (p->claimed) {
+                /* A group that was deleted counts its generations from 1 again: the former ones are forgotten. */
+                tm_store_state state;
+                status = shards->store.claim(shards->store.context, p->partition, TM_GENERATION_ANEW, &state, error);
+                if (status != TM_OK)
+                    break;
+            }
             status = tm_kafka_group_set(shards->group, p->partition, p->steps[p->done].position, error);
             break;
         case STEP_FORGET_OFFSETS:
