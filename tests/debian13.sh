@@ -57,6 +57,8 @@ for preset in release dev; do
     cmake --build --preset "$preset" --parallel "$JOBS"
 done
 build/release/tidemark version
+build/release/tidemark version | grep -q 'hiredis .* with TLS'
+python3 -B tests/support/pytests.py tests/cli/test_redis_tls.py tests/cli/test_process.py
 ctest --preset dev --parallel "$JOBS" -R '^(unit|contract|property|cli)/'
 INSIDE
 echo "debian13.sh: all good"
