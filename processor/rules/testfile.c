@@ -711,7 +711,7 @@ tm_status tm_testfile_parse(tm_slice text, const char *file_name, tm_diagnostics
         tm_arena_free_all(arena);
         return tm_fail(error, TM_FATAL, "out of memory while reading %s", file_name);
     }
-    *file = (tm_testfile){.arena = arena, .document = {name, {copy, text.length}}, .evaluate_every = TM_MINUTE};
+    *file = (tm_testfile){.arena = arena, .document = {name, {copy, text.length}, false}, .evaluate_every = TM_MINUTE};
     reader r = {.file = file, .diagnostics = diagnostics};
     tm_yaml_node *root;
     tm_status status = tm_yaml_parse(arena, &file->document, diagnostics, &root);

@@ -1,0 +1,86 @@
+/* Any bytes as what an HTTP client sends, through the library, over a socket: nothing but what knows the token is
+   served behind it, every answer is one, and every connection ends. */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tidemark/adapters/http/server.h"
+
+#define TOKEN "0123456789abcdef"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static tm_http_server *server;
+static int served_closed;
+
+static void serve_open(void *context, bool trusted, tm_http_answer *answer)
+{
+    (void)context;
+    tm_buffer_append_text(&answer->body, trusted ? "trusted" : "stranger");
+}
+
+static void serve_closed(void *context, bool trusted, tm_http_answer *answer)
+{
+    (void)context;
+    if (!trusted)
+        abort();
+    served_closed++;
+    tm_buffer_append_text(&answer->body, "closed");
+}
+
+static const tm_http_route routes[] = {{"/livez", true, serve_open, NULL}, {"/metrics", false, serve_closed, NULL}};
+
+static void start(void)
+{
+    const tm_http_options options = {.token = TM_SLICE_LITERAL(TOKEN), .routes = routes, .route_count = 2};
+    tm_error error;
+    if (tm_http_server_open(&options, &server, &error) != TM_OK)
+        abort();
+}
+
+/* The bytes as an address and as a token: one of them is what it is said to be, or refused. */
+static void try_words(const uint8_t *data, size_t size)
+{
+    char text[64];
+    size_t length = size < sizeof text - 1 ? size : sizeof text - 1;
+    tm_error error;
+    bool loopback;
+    memcpy(text, data, length);
+    text[length] = 0;
+    if (tm_http_address_check(text, &loopback, &error) == TM_OK && !strchr(text, ':'))
+        abort();
+    if (tm_http_token_check((tm_slice){(const char *)data, size}, &error) == TM_OK &&
+        (size < TM_HTTP_TOKEN_LEAST || memchr(data, ' ', size)))
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    int pair[2];
+    char answer[4096];
+    size_t length = 0;
+    ssize_t got;
+    if (!server)
+        start();
+    try_words(data, size);
+    if (size > 60000 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+        return -1;
+    if (send(pair[0], data, size, MSG_NOSIGNAL) < 0 && size > 0)
+        abort();
+    (void)shutdown(pair[0], SHUT_WR);
+    served_closed = 0;
+    tm_http_server_serve(server, pair[1]);
+    if (fcntl(pair[1], F_GETFD) != -1)
+        abort(); /* a connection that does not end */
+    while (length < sizeof answer && (got = recv(pair[0], answer + length, sizeof answer - length, 0)) > 0)
+        length += (size_t)got;
+    if (length > 0 && (length < 12 || memcmp(answer, "HTTP/1.", 7) != 0))
+        abort();
+    if (served_closed && !memmem(data, size, TOKEN, sizeof TOKEN - 1))
+        abort();
+    close(pair[0]);
+    return 0;
+}
