@@ -31,10 +31,6 @@ BUGS = {  # name: (what it does, the kinds of blow it is tried with, file, what 
         "R, n and epoch are not compared before a commit", {"stops": 1}, COMMIT,
         "    if (!position_agrees || !tm_slice_equal_text(stored_epoch, epoch)) {",
         "    if (!position_agrees && !tm_slice_equal_text(stored_epoch, epoch) && position.data == NULL && commit->epoch < 0) {"),
-    "exec_guessed": (
-        "an EXEC without an answer counts as executed", {"proxies": 1}, LEDGER,
-        "    if (status == TM_RETRY)\n        status = settle(ledger, holding, error);",
-        "    if (status == TM_RETRY)\n        status = settle(ledger, holding, error) == TM_FATAL ? TM_FATAL : TM_OK;"),
     "outbox_unkept": (
         "outputs are not kept in Redis until they are published", {"points": 1, "random": 1}, LEDGER,
         ".outbox_count = outbox_count,", ".outbox_count = 0,"),

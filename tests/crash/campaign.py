@@ -510,7 +510,7 @@ def check(campaign, seed, begun):
     if missing:
         print(f"{test_points.CRASH} does not have {sorted(missing)}")
     good = campaign.round(seed, blows=54, wanted=[p for p in POINTS if p not in MOODY], mix={"points": 82, "random": 10, "proxies": 6, "stops": 2}, days=8,
-                          until=lambda: time.monotonic() - begun > 95, last=lambda: campaign.kills["tidemark"] >= 44)
+                          until=lambda: time.monotonic() - begun > 125, last=lambda: campaign.kills["tidemark"] >= 44)
     campaign.ground = campaign.ground or rounds.Ground()
     lengths, _, states, problems, _, _ = aof.sweep(campaign.ground, seed, samples=12)
     print("\n".join([f"Redis' file cut at {lengths} places, {len(states)} states", *problems]))
