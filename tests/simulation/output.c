@@ -68,6 +68,21 @@ static void open_transaction(sim_life *life)
     sim_at(s, at, SIM_HAPPENS_TIMEOUT, life->producer, (int64_t)producer->serial, NULL);
 }
 
+static tm_slice headers_of(sim *s, const tm_output *output)
+{
+    tm_buffer text;
+    tm_buffer_init(&text, 1 << 16);
+    for (uint32_t i = 0; i < output->header_count; i++) {
+        tm_buffer_append_text(&text, i ? "," : "");
+        tm_buffer_append_text(&text, output->headers[i].name);
+        tm_buffer_append_text(&text, "=");
+        tm_buffer_append_slice(&text, output->headers[i].value);
+    }
+    tm_slice copy = sim_copy(s, tm_slice_of(tm_buffer_text(&text)));
+    tm_buffer_done(&text);
+    return copy;
+}
+
 static tm_status publisher_send(void *context, const tm_output *output, tm_error *error)
 {
     sim_life *life = context;
@@ -87,6 +102,8 @@ static tm_status publisher_send(void *context, const tm_output *output, tm_error
                          .key = sim_copy(s, output->key),
                          .value = sim_copy(s, output->value),
                          .timestamp = output->timestamp};
+    if (!life->judged)
+        staged.headers = headers_of(s, output);
     sim_outputs_add(s, &producer_of(life)->staged, &staged);
     if (fate == SIM_DIES)
         sim_crash(s, life->process, 1000, false);
@@ -112,7 +129,8 @@ static tm_status publisher_abort(void *context, tm_error *error)
 /* The group's own check: by generation, not by partition. */
 static bool is_member(const sim_life *life)
 {
-    return life->member.inside && life->member.generation == life->s->generation;
+    const sim_member *member = &life->group_of->member;
+    return member->inside && member->generation == life->s->generation;
 }
 
 static tm_status send_offsets(sim_life *life, const int32_t *partitions, const tm_position *positions, uint32_t count,

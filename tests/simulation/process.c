@@ -75,6 +75,28 @@ static void log_write(void *context, tm_log_level level, const char *event, cons
 
 /* ---- Processes ---- */
 
+static sim_life *make_life(sim *s, sim_process *process, int instance)
+{
+    sim_life *life = sim_take(s, sizeof *life);
+    life->s = s;
+    life->number = (int)s->life_count;
+    life->process = process;
+    life->producer = instance;
+    life->producer_epoch = -1;
+    life->group_of = life;
+    life->member.life = life;
+    life->member.instance = instance;
+    life->member.silent = -1;
+    memset(life->member.next, 0xff, sizeof life->member.next);
+    s->lives[s->life_count++] = life;
+    return life;
+}
+
+sim_life *sim_bare_life(sim *s, int instance)
+{
+    return make_life(s, &s->processes[0], instance);
+}
+
 void sim_start_process(sim *s, sim_process *process)
 {
     process->up = true;
@@ -91,19 +113,10 @@ void sim_start_process(sim *s, sim_process *process)
             sim_fail(s, "too many lives");
             return;
         }
-        sim_life *life = sim_take(s, sizeof *life);
-        life->s = s;
-        life->number = (int)s->life_count;
+        sim_life *life = make_life(s, process, process->instance * SIM_EACH + slot);
         life->slot = slot;
-        life->process = process;
         life->wake = s->now + sim_below(&s->schedule, 50);
-        life->producer = process->instance * SIM_EACH + slot;
-        life->producer_epoch = -1;
         life->judged = true;
-        life->member.life = life;
-        life->member.instance = life->producer;
-        life->member.silent = -1;
-        memset(life->member.next, 0xff, sizeof life->member.next);
         life->settings = s->settings;
         life->ports = (tm_worker_ports){.source = sim_source_port(life),
                                         .store = sim_store_port(life),
@@ -114,7 +127,6 @@ void sim_start_process(sim *s, sim_process *process)
                                         .generation = sim_source_generation,
                                         .generation_context = life,
                                         .seed = (uint64_t)life->number};
-        s->lives[s->life_count++] = life;
         process->life[slot] = life;
         process->lives++;
     }

@@ -256,10 +256,12 @@ bool sim_pass(sim_life *life, int64_t ms)
         until = life->process->frozen_until;
     if (s->current != life || s->failed || others_before(s, life, until)) {
         life->wake = until;
-        if (s->current == life)
+        if (s->current == life) {
             to_main(life);
-        else
-            s->now = until;
+        } else { /* no stack of its own: a bare world */
+            for (s->now = until; s->event_count > 0 && s->events[0].at <= until;)
+                sim_happen(s, sim_pop_event(s));
+        }
     } else {
         s->now = until;
     }
@@ -366,7 +368,7 @@ sim_fate sim_call(sim_life *life, sim_op op, int64_t partition, int64_t *ret_len
 
 /* ---- The run ---- */
 
-static void happen(sim *s, sim_event event)
+void sim_happen(sim *s, sim_event event)
 {
     switch (event.kind) {
     case SIM_HAPPENS_FAULT:
@@ -454,7 +456,7 @@ static bool next(sim *s)
         s->now = at;
     int64_t chosen = count + event > 1 ? sim_below(&s->schedule, count + event) : 0;
     if (chosen == count) {
-        happen(s, sim_pop_event(s));
+        sim_happen(s, sim_pop_event(s));
         return true;
     }
     sim_life *life = ready[chosen];

@@ -149,8 +149,7 @@ typedef struct sim_output {
     int32_t partition;
     tm_slice key, value;
     tm_time timestamp;
-    bool journal_commit; /* a journal line of kind commit, read below */
-    int64_t n;
+    tm_slice headers; /* as "name=value,…", in a bare world only */
 } sim_output;
 
 typedef struct sim_outputs {
@@ -261,13 +260,15 @@ struct sim_life {
     sim_member member;
     tm_source_listener listener;
     bool joined;
-    bool judged;  /* the invariants are looked after: not in the contract tests */
-    int producer; /* the id it publishes under */
+    const sim_life *group_of; /* whose membership its transactions go by: its own but in the contract tests */
+    bool judged;              /* the invariants are looked after: not in the contract tests */
+    int producer;             /* the id it publishes under */
     int64_t producer_epoch;
     bool begun; /* a transaction, on this side */
     bool in_doubt[SIM_SHARDS];
-    bool wrote[SIM_PARTITIONS]; /* this life was the last to commit */
-    int64_t trouble_at;         /* when a call of it last failed */
+    int64_t tried[SIM_PARTITIONS]; /* the commit that was tried last */
+    bool wrote[SIM_PARTITIONS];    /* this life was the last to commit */
+    int64_t trouble_at;            /* when a call of it last failed */
     /* Of each input when this life last committed or claimed: the offset after the last record to be seen, and which
        upstream transaction was open (0: none). */
     int64_t seen_end[TM_INPUTS][SIM_PARTITIONS];
@@ -404,6 +405,10 @@ sim_event sim_pop_event(sim *s);
 void sim_run(sim *s);
 /* The world of one seed, until the next is made; `trace` may be NULL. */
 sim *sim_new(uint64_t seed, uint64_t dropped, FILE *trace);
+/* A world without processes, records and faults, for one thread that calls ports: the contract tests. */
+sim *sim_bare(uint32_t partitions);
+sim_life *sim_bare_life(sim *s, int instance);
+void sim_happen(sim *s, sim_event event);
 void sim_end(void); /* what all worlds shared is freed */
 const char *sim_op_name(int op);
 

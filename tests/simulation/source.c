@@ -215,13 +215,18 @@ static uint32_t source_headers(void *context, const tm_source_record *record, tm
     return 0;
 }
 
+static bool owns(const sim_life *life, int32_t partition)
+{
+    return partition >= 0 && partition < SIM_PARTITIONS && (life->member.owned >> partition & 1);
+}
+
 static tm_status source_start(void *context, tm_input input, int32_t partition, int64_t offset, tm_error *error)
 {
     sim_life *life = context;
     if (sim_call(life, SIM_START_LANE, partition, NULL) != SIM_FINE)
         return fails(life, error, "start");
-    if (!(life->member.owned >> partition & 1))
-        return tm_fail(error, TM_RETRY, "partition %d is not this member's", partition);
+    if (!owns(life, partition))
+        return tm_fail(error, TM_REJECT, "partition %d is not this member's", partition);
     life->member.next[input][partition] = offset;
     life->member.paused[input][partition] = false;
     return TM_OK;
@@ -232,6 +237,8 @@ static tm_status source_pause(void *context, tm_input input, int32_t partition, 
     sim_life *life = context;
     if (sim_call(life, SIM_PAUSE_LANE, partition, NULL) != SIM_FINE)
         return fails(life, error, "pause");
+    if (!owns(life, partition))
+        return tm_fail(error, TM_REJECT, "partition %d is not this member's", partition);
     life->member.paused[input][partition] = paused;
     return TM_OK;
 }

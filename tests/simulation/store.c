@@ -6,80 +6,6 @@
 
 #include "sim.h"
 
-/* ---- Reading what passes by ---- */
-
-bool sim_read_number(const char **at, const char *end, const char *name, int64_t *ret_value)
-{
-    size_t length = strlen(name);
-    const char *found = *at < end ? memmem(*at, (size_t)(end - *at), name, length) : NULL;
-    if (!found)
-        return false;
-    const char *c = found + length;
-    int64_t value = 0;
-    bool negative = c < end && *c == '-';
-    c += negative;
-    if (end - c >= 4 && memcmp(c, "null", 4) == 0) {
-        *ret_value = TM_TIME_NONE;
-        *at = c + 4;
-        return true;
-    }
-    const char *digits = c;
-    while (c < end && *c >= '0' && *c <= '9')
-        value = value * 10 + (*c++ - '0');
-    *ret_value = negative ? -value : value;
-    *at = c;
-    return c > digits;
-}
-
-static uint32_t count_of(const char *at, const char *end, const char *text)
-{
-    uint32_t count = 0;
-    size_t length = strlen(text);
-    while (at < end && (at = memmem(at, (size_t)(end - at), text, length)) != NULL) {
-        count++;
-        at += length;
-    }
-    return count;
-}
-
-bool sim_line_read(tm_slice text, sim_line *ret_line)
-{
-    const char *at = text.data, *end = text.data + text.length;
-    sim_line *l = ret_line;
-    *l = (sim_line){0};
-    if (text.length < 30 || memmem(text.data, 30, "\"kind\":\"commit\"", 15) == NULL)
-        return false;
-    if (!sim_read_number(&at, end, "\"n\":", &l->n) || !sim_read_number(&at, end, "\"epoch\":", &l->epoch) ||
-        !sim_read_number(&at, end, "\"usage\":[", &l->from[0]) || !sim_read_number(&at, end, ",", &l->to[0]) ||
-        !sim_read_number(&at, end, "\"accounts\":[", &l->from[1]) || !sim_read_number(&at, end, ",", &l->to[1]) ||
-        !sim_read_number(&at, end, "\"clock_begin\":", &l->clock_begin) ||
-        !sim_read_number(&at, end, "\"clock_end\":", &l->clock_end))
-        return false;
-    l->drained = memmem(at, (size_t)(end - at), "\"drained\":true", 14) != NULL;
-    if (!sim_read_number(&at, end, "\"t_before\":", &l->t_before) ||
-        !sim_read_number(&at, end, "\"t_after\":", &l->t_after))
-        return false;
-    l->judged = memmem(at, (size_t)(end - at), "\"judged_at_t\":true", 18) != NULL;
-    const char *erasures = memmem(at, (size_t)(end - at), "\"erasures\":[", 12);
-    if (!erasures)
-        return false;
-    l->signals = count_of(at, erasures, "\"episode\":");
-    l->erasures = count_of(erasures, end, "\"at\":");
-    return true;
-}
-
-bool sim_outbox_journal(tm_slice bytes, tm_slice *ret_value)
-{
-    tm_reader in;
-    tm_reader_init(&in, bytes);
-    uint8_t topic = tm_reader_u8(&in);
-    (void)tm_reader_signed(&in);
-    (void)tm_reader_signed(&in);
-    (void)tm_reader_slice(&in, bytes.length);
-    *ret_value = tm_reader_slice(&in, bytes.length);
-    return !in.failed && topic == TM_TOPIC_JOURNAL;
-}
-
 /* ---- Lists ---- */
 
 static void add_kept(sim *s, sim_kepts *list, int64_t commit, tm_slice bytes)
@@ -315,6 +241,33 @@ static tm_status no_answer(tm_error *error, const char *what)
     return tm_fail(error, TM_RETRY, "store: %s: no answer", what);
 }
 
+/* A commit that counts as drained has taken all that was delivered when its end was decided: at the first attempt. */
+static void check_attempt(sim_life *life, const tm_store_commit *commit)
+{
+    sim *s = life->s;
+    int32_t p = commit->partition;
+    if (!life->judged || life->dead || life->tried[p] == commit->position.commit)
+        return;
+    life->tried[p] = commit->position.commit;
+    for (uint32_t i = 0; i < commit->outbox_count; i++) {
+        tm_slice value;
+        sim_line line;
+        if (!sim_outbox_journal(commit->outbox[i], &value) || !sim_line_read(value, &line) || !line.drained)
+            continue;
+        for (int k = 0; k < TM_INPUTS; k++) {
+            int64_t delivered = life->member.next[k][p];
+            const sim_log *log = sim_input(s, (tm_input)k, p);
+            while (delivered > 0 && log->items[delivered - 1]->kind == SIM_HIDDEN)
+                delivered--;
+            if (line.to[k] < delivered)
+                sim_fail(s,
+                         "shard %d: commit %" PRId64 " was not drained of input %d: it took up to %" PRId64
+                         ", delivered was up to %" PRId64,
+                         p, line.n, k, line.to[k], delivered);
+        }
+    }
+}
+
 static tm_status store_commit(void *context, const tm_store_commit *commit, tm_error *error)
 {
     sim_life *life = context;
@@ -323,6 +276,7 @@ static tm_status store_commit(void *context, const tm_store_commit *commit, tm_e
     sim_shard *shard = &s->store.shards[p];
     if (commit->position.commit <= commit->expected.commit)
         return tm_fail(error, TM_FATAL, "a commit must have a greater number than the one before it");
+    check_attempt(life, commit);
     if (sim_call(life, SIM_COMMIT, p, NULL) != SIM_FINE)
         return no_answer(error, "commit");
     uint64_t version = shard->version;
@@ -375,6 +329,8 @@ static tm_status store_claim(void *context, int32_t p, int64_t generation, tm_st
     shard->epoch++;
     shard->version = ++s->versions;
     look_around(life, p);
+    if (life->judged)
+        life->tried[p] = 0;
     for (uint32_t i = 0; i < s->life_count && life->judged; i++)
         s->lives[i]->wrote[p] = false;
     tell(shard, ret_state);

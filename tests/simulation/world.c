@@ -41,13 +41,6 @@ static void draw(sim *s)
         s->processes[p].back = p < first ? 1000 : -1;
         s->processes[p].born = sim_below(&r, 2000);
     }
-    for (uint32_t p = 0; p < SIM_PARTITIONS; p++) {
-        s->committed[p] = (tm_position){{-1, -1}, 0};
-        for (int i = 0; i < TM_INPUTS; i++)
-            s->inputs[i][p].held = -1;
-    }
-    sim_store_emptied(s);
-    s->store_lost = false;
     s->settings = (tm_pipeline_settings){
         .group = TM_SLICE_LITERAL("t"),
         .topics = {TM_SLICE_LITERAL("usage"), TM_SLICE_LITERAL("accounts")},
@@ -79,12 +72,45 @@ static void draw(sim *s)
     sim_faults_draw(s, &striking);
 }
 
-sim *sim_new(uint64_t seed, uint64_t dropped, FILE *trace)
+static sim world;
+
+static sim *blank(void)
 {
     if (!block) {
         block = mmap(NULL, ARENA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (block == MAP_FAILED)
             abort();
+    }
+    sim *s = &world;
+    memset(s, 0, sizeof *s);
+    s->arena_at = block;
+    s->arena_end = block + ARENA;
+    s->grain = 1;
+    for (uint32_t p = 0; p < SIM_PARTITIONS; p++) {
+        s->committed[p] = (tm_position){{-1, -1}, 0};
+        for (int i = 0; i < TM_INPUTS; i++)
+            s->inputs[i][p].held = -1;
+    }
+    sim_store_emptied(s);
+    s->store_lost = false;
+    return s;
+}
+
+sim *sim_bare(uint32_t partitions)
+{
+    sim *s = blank();
+    s->partitions = partitions;
+    s->process_count = 1;
+    s->base = SIM_START;
+    s->stretch = 100;
+    s->rebalance_timeout = 60000;
+    s->quiet = true;
+    return s;
+}
+
+sim *sim_new(uint64_t seed, uint64_t dropped, FILE *trace)
+{
+    if (!mapping) {
         mapping = tm_mapping_native();
         for (int i = 0; i < SIM_PACKS; i++) {
             tm_error error;
@@ -94,11 +120,7 @@ sim *sim_new(uint64_t seed, uint64_t dropped, FILE *trace)
             }
         }
     }
-    static sim world;
-    sim *s = &world;
-    memset(s, 0, sizeof *s);
-    s->arena_at = block;
-    s->arena_end = block + ARENA;
+    sim *s = blank();
     s->seed = seed;
     s->dropped = dropped;
     s->trace = trace;

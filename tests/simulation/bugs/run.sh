@@ -43,7 +43,7 @@ ninja -t commands simulation >"$scratch/commands"
 
 # plant NAME: $scratch/simulation with the bug in it.
 plant() {
-    local file objects="" replaced command link
+    local file objects="" command link
     rm -rf "$scratch"/{processor,tests,include,simulation}
     mkdir "$scratch/tests"
     cp -r "$root/processor" "$root/include" "$scratch/"
@@ -55,8 +55,6 @@ plant() {
         command=$(grep -F -- "-c $root/$file" "$scratch/commands" | head -n 1 |
             sed -E "s# -MD -MT [^ ]+ -MF [^ ]+##; s# -Werror # #; s# -o [^ ]+# -o $scratch/$(basename "$file").o#; s#$root/#$scratch/#g")
         bash -c "$command" || return 1
-        replaced=tests/simulation/CMakeFiles/simulation.dir/$(basename "$file").o
-        [[ $file == tests/simulation/* ]] && link=${link//$replaced/}
         objects+=" $scratch/$(basename "$file").o"
     done < <(sed -nE 's#^\+\+\+ b/##p' "$bugs/$1.patch")
     # Before the libraries: what they have of the same names is not taken then.
