@@ -85,12 +85,13 @@ static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opa
 {
     tm_kafka_connection *connection = opaque;
     (void)handle;
-    if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || connection->reason[0] == '\0') { /* why says more than that */
+    bool refusal = code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL;
+    bool says_more = refusal || (!connection->unwelcome && code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN);
+    if (says_more || connection->reason[0] == '\0') {
         (void)snprintf(connection->reason, sizeof(connection->reason), "%s", reason);
         tm_kafka_redact(connection->config, connection->reason);
     }
-    connection->unwelcome =
-        connection->unwelcome || code == RD_KAFKA_RESP_ERR__AUTHENTICATION || code == RD_KAFKA_RESP_ERR__SSL;
+    connection->unwelcome = connection->unwelcome || refusal;
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && !connection->down) {
         connection->down = true;
         tm_kafka_log(connection, TM_LOG_WARNING, "kafka_unreachable", connection->reason);
@@ -297,7 +298,7 @@ tm_status tm_kafka_reachable(tm_kafka_connection *connection, tm_error *error)
             rd_kafka_metadata_destroy(metadata);
         }
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            connection->down = false;
+            connection->down = connection->unwelcome = false;
             tm_kafka_log(connection, TM_LOG_INFO, "kafka_reachable", "a broker answers again");
             return TM_OK;
         }

@@ -79,7 +79,7 @@ static void on_rebalance(rd_kafka_t *handle, rd_kafka_resp_err_t code, rd_kafka_
     source->rebalances++;
     TM_CRASH_POINT("kafka_rebalance");
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
-        source->connection.down = false;
+        source->connection.down = source->connection.unwelcome = false;
         on_assigned(source, list);
     } else {
         if (code != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS) {
@@ -402,7 +402,7 @@ static tm_status source_poll(void *context, int64_t wait_ms, tm_source_record *r
     }
     *ret_count = count;
     if (count > 0) {
-        source->connection.down = false;
+        source->connection.down = source->connection.unwelcome = false;
         return TM_OK;
     }
     if (source->pending != TM_OK) {
@@ -508,7 +508,7 @@ static tm_status source_bounds(void *context, tm_input input, int32_t partition,
         tm_error_where(error, "%s:%" PRId32, source->connection.config->inputs[input], partition);
         return TM_RETRY;
     }
-    source->connection.down = false;
+    source->connection.down = source->connection.unwelcome = false;
     return TM_OK;
 }
 
