@@ -22,6 +22,7 @@ class Failover(live.TestCase):
         self.addCleanup(watched.kill)
         watched.start()
         self.begin(redis={"url": watched.url})
+        self.tidemark.run("check", "--config", self.config)
         self.caught_up()
         old = watched.primary()
         old.kill()

@@ -126,14 +126,18 @@ class Cluster:
         return found
 
 
+SENTINEL_PASSWORD = "for-sentinels-alone"
+
+
 class Sentinel:
-    """One sentinel, watching the primary at a port under the name 'main'."""
+    """One sentinel, watching the primary at a port under the name 'main'; it has a password of its own."""
 
     def __init__(self, port, quorum=2, down_ms=1000):
         self.dir = harness.temp_dir("tidemark-sentinel-")
         self.watched, self.quorum, self.down_ms = port, quorum, down_ms
         self.log = self.dir / "sentinel.log"
         self.client = harness.Redis()  # speaks for it; its own server is never started
+        self.client.password = SENTINEL_PASSWORD
         self.process = None
 
     @property
@@ -147,7 +151,8 @@ class Sentinel:
                 f"bind 127.0.0.1\nport {self.port}\ndir {self.dir}\n"
                 f"sentinel monitor main 127.0.0.1 {self.watched} {self.quorum}\n"
                 f"sentinel down-after-milliseconds main {self.down_ms}\nsentinel failover-timeout main 5000\n"
-                f"sentinel parallel-syncs main 1\n")
+                f"sentinel parallel-syncs main 1\n"
+                f"requirepass {SENTINEL_PASSWORD}\nsentinel sentinel-pass {SENTINEL_PASSWORD}\n")
             with open(self.log, "ab") as log:
                 self.process = subprocess.Popen(
                     [shutil.which("redis-server"), str(self.dir / "sentinel.conf"), "--sentinel"],
@@ -158,7 +163,7 @@ class Sentinel:
                 try:
                     if f"process_id:{self.process.pid}\r\n" in self.client.command("INFO", "server"):
                         return self
-                except OSError:
+                except (OSError, harness.RedisError):
                     pass
                 time.sleep(0.02)
         raise harness.HarnessError(f"no sentinel:\n{self.log.read_text()[-2000:]}")
@@ -184,7 +189,8 @@ class Watched:
 
     @property
     def url(self):
-        return "redis+sentinel://tidemark:limited@" + ",".join(f"127.0.0.1:{s.port}" for s in self.sentinels) + "/main"
+        return "redis+sentinel://tidemark:limited@" + ",".join(f"127.0.0.1:{s.port}" for s in self.sentinels) + (
+            f"/main?sentinel_password={SENTINEL_PASSWORD}")
 
     def start(self):
         first = self.servers[0]
