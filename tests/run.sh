@@ -195,7 +195,7 @@ fi
 threads() {
     TIDEMARK=$root/build/tsan/tidemark TSAN_OPTIONS="exitcode=66 suppressions=$root/tests/support/tsan.supp" \
         "$python" tests/support/pytests.py --lanes 2 "${filters[@]}" \
-        tests/integration/test_{splits,crash,silence,reload,checks,erase,demo,live_values}.py
+        tests/integration/test_{splits,crash,silence,reload,checks,erase,demo,live_values,http}.py
 }
 if enabled tsan tests/support/tsan.supp; then
     need tsan
