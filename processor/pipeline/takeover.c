@@ -236,7 +236,6 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
     if (status != TM_OK)
         return status;
     if (ledger->must_initialise) {
-        TM_CRASH_POINT("claim_initialise");
         ledger->asked = TM_WAITING_PUBLISHER;
         status = ledger->publisher->initialise(ledger->publisher->context, error);
         if (status != TM_OK)

@@ -39,13 +39,15 @@ POINTS = sorted({argument.strip('"') for _, _, argument in crashpoints.points(ro
 # Where a point is passed only then: the first that fits is tried before anything is known.
 HINTS = {
     "rebuild": ("emptied",), "journal_opened": ("emptied",), "journal_line": ("emptied",), "install": ("emptied",),
-    "worker_rebuild": ("emptied",), "run_reload": ("reload",), "worker_adopt": ("reload",), "settle_": ("redis_killed",),
-    "redis_read": ("redis_killed",), "redis_doubt": ("redis_killed", "redis_frozen"), "worker_pauses": ("redis_killed",),
-    "renew_compare": ("broker_frozen",), "publish_failed": ("broker_frozen", "broker_killed"), "kafka_abort": ("broker_killed",),
-    "worker_claim_again": ("joined_late", "redis_killed"), "commit_dropped": ("joined_late", "redis_killed"),
-    "redis_discard": ("joined_late",), "membership_gone": ("broker_killed",), "worker_settle": ("stopped", "plain"),
-    "run_stop": ("stopped", "plain"), "kafka_leave": ("stopped", "plain"), "claim_initialise": ("joined_late", "broker_frozen"),
+    "worker_rebuild": ("emptied",), "run_reload": ("reload",), "worker_adopt": ("reload",), "settle_": ("exec_spoiled",),
+    "redis_read": ("exec_spoiled",), "redis_doubt": ("exec_spoiled",), "worker_pauses": ("redis_killed",),
+    "renew_compare": ("end_spoiled",), "publish_failed": ("end_spoiled",), "kafka_abort": ("woken_to_publish",),
+    "worker_claim_again": ("woken_to_commit", "epoch_bumped"), "commit_dropped": ("woken_to_commit", "epoch_bumped"),
+    "redis_discard": ("woken_to_commit", "epoch_bumped"),
+    "membership_gone": ("woken_to_publish",), "worker_settle": ("stopped", "plain"),
+    "run_stop": ("stopped", "plain"), "kafka_leave": ("stopped", "plain"), "kafka_sought": ("epoch_bumped",),
 }
+ALWAYS = ("exec_spoiled", "end_spoiled", "woken_to_commit", "woken_to_publish")  # not worth their time for what others pass, too
 
 # Where standing still matters: what was decided before is acted on after others have gone on.
 STOPS = ("store_commit_before", "redis_commit_queued", "redis_exec_before", "redis_exec_sent", "redis_exec_answered", "commit_stored",
@@ -56,7 +58,7 @@ SLOW_STOPS = ("kafka_offsets_sent", "kafka_flushed", "kafka_produced")  # a tran
 
 # What only another's mistake, or a machine's mood, brings about: not for a run that has no time.
 MOODY = ("kafka_abort_before", "kafka_aborted", "membership_gone", "redis_discard", "redis_doubt_ended", "commit_dropped", "worker_claim_again",
-         "settle_read", "settle_answered", "redis_read", "renew_compare", "publish_failed", "kafka_sought", "claim_initialise", "worker_claims_published")
+         "settle_read", "settle_answered", "redis_read", "renew_compare", "publish_failed", "kafka_sought", "worker_claims_published")
 MIX = {"points": 70, "random": 12, "proxies": 12, "stops": 6, "live": 40}  # the whole campaign's
 
 
@@ -92,7 +94,7 @@ class Campaign:
         order.sort(key=lambda p: self.hits[p] + self.tries[p] / 3)
         for point in order:
             known = [c for c in circumstances if self.reach[c][point]]
-            hoped = [c for prefix, names in HINTS.items() if point.startswith(prefix) for c in names if c in circumstances]
+            hoped = [c for prefix, names in HINTS.items() if point.startswith(prefix) for c in names if c in circumstances or c in ALWAYS]
             if not known and not hoped:
                 hoped = ["plain"]
             # What comes with a machine's moods is tried with what may bring it about, too.
@@ -172,6 +174,14 @@ class Campaign:
             r.redis.start()
         return [child]
 
+    def epoch_bumped(self, r, order):
+        """As one leaves it that raised the epoch in its take-over and died: the owner's commits are refused, and it claims again."""
+        child = r.start(crash=order)
+        if self.claimed(child):
+            for p in range(r.partitions):
+                r.redis.command("HINCRBY", f"tm:{{{r.prefix}/{p}}}:meta", "epoch", "1")
+        return [child]
+
     def redis_frozen(self, r, order):
         child = r.start(crash=order)
         if self.claimed(child):
@@ -248,7 +258,27 @@ class Campaign:
             return [a, b]
         return [a]
 
-    def settled(self, child, timeout=60.0):
+    # The blow falls on one that wakes, finds that its shards are another's, and lets go.
+
+    def woken(self, r, stop, crash):
+        a = r.start("a", stop=stop, crash=crash, workers=1)
+        while a.returncode is None and rounds.state_of(a.pid) != "T":
+            time.sleep(0.01)
+        if a.returncode is not None:
+            return [a]
+        time.sleep(rounds.SESSION_MS / 1000 + 0.2)
+        b = r.start("b", workers=1)
+        self.settled(b)
+        self.wake(a)
+        return [a, b]
+
+    def woken_to_commit(self, r, order):
+        return self.woken(r, r.random.choice(("store_commit_before:1", "redis_commit_put:1", "sealed:1")), order)
+
+    def woken_to_publish(self, r, order):
+        return self.woken(r, r.random.choice(("publish_begin:1", "kafka_begun:1", "publish_commit_before:1")), order)
+
+    def settled(self, child, timeout=120.0):
         try:
             child.process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -341,7 +371,7 @@ class Campaign:
 
     def circumstances(self, r, rng):
         """What may happen in this portion: the costly ones seldom."""
-        names = ["plain", "plain", "stopped", "redis_killed", "redis_frozen", "broker_frozen"]
+        names = ["plain", "plain", "stopped", "redis_killed", "redis_frozen", "broker_frozen", "epoch_bumped"]
         if r.fed > 1:
             names += ["emptied", "reload"]
         if rng.random() < 0.35:
