@@ -34,6 +34,7 @@ void tm_account_record_reader_free(tm_account_record_reader *reader)
     if (reader == NULL)
         return;
     json_decref(reader->root);
+    explicit_bzero(&reader->user_key, sizeof reader->user_key);
     free(reader);
 }
 

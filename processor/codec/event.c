@@ -65,6 +65,7 @@ void tm_event_reader_free(tm_event_reader *reader)
     if (reader == NULL)
         return;
     reader->raw_reader->free(reader->raw_reader);
+    explicit_bzero(&reader->options.user_key, sizeof reader->options.user_key);
     free(reader);
 }
 

@@ -393,5 +393,5 @@ void tm_service_done(tm_service *service)
     for (int i = 0; i < TM_INPUTS; i++)
         free(service->ends[i]);
     tm_memory_state_free(service->dry_state);
-    *service = (tm_service){0};
+    explicit_bzero(service, sizeof *service); /* the user key among it */
 }

@@ -390,6 +390,8 @@ Test(store_redis, users_and_what_they_may)
     tm_store noxtrim = open_store(url, 0);
     cr_assert_eq(noxtrim.commit(noxtrim.context, sc_next(&made, 1, epoch, 2), &error), TM_RETRY);
     cr_assert_not_null(strstr(error.what, "NOPERM"), "%s", error.what);
+    cr_assert_not_null(strstr(error.what, "xtrim"), "the command is not named: %s", error.what);
+    cr_assert_not_null(strstr(error.hint, "--permissions"), "%s", error.hint);
     cr_assert_eq(sc_stored_commit(&few, 1), 1);
     /* user and password may stand beside the URL, and go over those in it */
     snprintf(url, sizeof(url), "unix://nobody:wr0ng@%s", server.socket);

@@ -353,7 +353,9 @@ rules:
         # A run, with Redis dying in the middle, rules that are wrong, and questions of strangers.
         self.kafka.produce(topics["accounts"], self.accounts())
         self.kafka.produce(topics["usage"], self.events())
+        (self.dir / "http.token").chmod(0o644)
         run = self.start_tidemark("run", "--config", good)
+        run.wait_for_line(r"level=warning event=check .*everybody on this machine may read .*http\.token")
         run.wait_for_line("event=shard_claimed")
         harness.wait_until("dead letters", lambda: len(self.kafka.read(topics["dead_letters"])) >= 12, timeout=30, interval=0.3)
         harness.wait_until("the signal", lambda: self.raised(topics) == ["acme"], timeout=30, interval=0.3)
