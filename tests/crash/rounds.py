@@ -101,7 +101,7 @@ class Round:
         self.redis = harness.Redis({"appendonly": "yes", "appendfsync": "always", **(redis_options or {})})
         self.redis.start()
         self.tidemark = harness.Tidemark(crash_binary(), cwd=self.dir)
-        self.children = []
+        self.children, self.said = [], []
         self.passed = collections.Counter()  # greatest number of passings of each point in one process
         self.version = 1
         self.numbers = iter(range(1 << 30))
@@ -214,6 +214,7 @@ class Round:
         child.passed_file = path
         child.begun = time.monotonic()
         self.children.append(child)
+        self.said.append(child)
         return child
 
     def end(self, child, timeout=150.0, also=()):
@@ -259,11 +260,17 @@ class Round:
     def finish_portion(self, tries=8):
         """Runs undisturbed until all that was fed is consumed."""
         for _ in range(tries):
-            if self.end(self.start(workers=1)) == 0 and self.consumed():
+            child = self.start(workers=1)
+            # One that had only some of the shards, since others' sessions were not over, did not bring all to the end.
+            if self.end(child) == 0 and self.claimed_by(child) == set(range(self.partitions)) and self.consumed():
                 return
             time.sleep(SESSION_MS / 3000)  # members that are gone keep their shards until their session ends
         said = "\n".join(self.last_lines())
         raise Verdict(f"after {tries} undisturbed runs not all input is consumed:\n{self.positions()}\n{said}")
+
+    def claimed_by(self, child):
+        found = (re.search(r"event=shard_claimed .*partition=(\d+)", line) for line in child.lines())
+        return {int(m.group(1)) for m in found if m}
 
     def last_lines(self):
         child = self.start(workers=1)
@@ -294,7 +301,7 @@ class Round:
         letters = self.compare_dead_letters(problems)
         values = self.compare_state(problems)
         if problems:
-            raise Verdict("\n".join(problems))
+            raise Verdict("\n".join(problems + [self.evidence()]))
         return {"signals": len(got), "dead_letters": letters, "values": values}
 
     def signals(self, problems):
@@ -375,6 +382,18 @@ class Round:
                 if len(problems) > 20:
                     break
         return len(names) * len(texts)
+
+    def evidence(self):
+        """What a bad round leaves behind: what the processors said, the journal, the positions; where it is."""
+        place = harness.pathlib.Path(harness.tempfile.mkdtemp(prefix=f"tidemark-crash-evidence-{self.seed}-"))
+        for n, child in enumerate(self.said[-40:]):
+            (place / f"{n:03}.log").write_text(child.stderr)
+        (place / "positions.json").write_text(self.positions())
+        journal = [r.value for r in self.read(("journal",))["journal"]]
+        (place / "journal.ndjson").write_text("".join(str(line) + "\n" for line in journal))
+        for path in self.dir.glob("*.*"):
+            harness.shutil.copy2(path, place)
+        return f"evidence is in {place}"
 
     def close(self):
         self.kill_all()
