@@ -189,8 +189,8 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     const tm_http_route *route = NULL;
     (void)version;
     (void)upload;
-    (void)upload_size;
     (void)request;
+    *upload_size = 0; /* nothing is taken */
     for (uint32_t i = 0; i < server->route_count && !route; i++) {
         if (strcmp(server->routes[i].path, url) == 0)
             route = &server->routes[i];
@@ -271,8 +271,10 @@ static tm_status new_server(const tm_http_options *options, tm_http_server **ret
     if (options->token.data && tm_http_token_check(options->token, error) != TM_OK)
         return TM_REJECT;
     tm_http_server *server = calloc(1, sizeof *server);
-    if (!server)
-        return tm_fail(error, TM_FATAL, "no memory for the HTTP server");
+    if (!server) {
+        (void)tm_fail(error, TM_FATAL, "no memory for the HTTP server");
+        return TM_FATAL;
+    }
     server->routes = options->routes;
     server->route_count = options->route_count;
     server->has_token = options->token.data != NULL;
