@@ -350,7 +350,7 @@ rules:
             "no Redis": (("run", "--config", config("none.yaml", url=f"redis://127.0.0.1:{harness.free_port()}/0")), 69, "refused"),
         })
 
-        # A run, with Redis dying in the middle, rules that are wrong, and questions of strangers.
+        # A run, with Redis refusing in the middle, rules that are wrong, and questions of strangers.
         self.kafka.produce(topics["accounts"], self.accounts())
         self.kafka.produce(topics["usage"], self.events())
         (self.dir / "http.token").chmod(0o644)
@@ -372,10 +372,10 @@ rules:
         run.signal(signal.SIGHUP)
         run.wait_for_line("event=reload_refused")
         (self.dir / "rules.yaml").write_text(self.RULES)
-        self.redis.freeze()
+        self.redis.command("CONFIG", "SET", "maxmemory", "1")
         self.kafka.produce(topics["usage"], self.events())
         run.wait_for_line("level=warning event=waiting .*what=store", timeout=40)
-        self.redis.thaw()
+        self.redis.command("CONFIG", "SET", "maxmemory", "0")
         run.wait_for_line("event=going_on", timeout=40)
         run.signal(signal.SIGTERM)
         self.finish("the run", run, 0)
