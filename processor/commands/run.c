@@ -147,8 +147,10 @@ static int supervise(tm_service *service, tm_monitor *monitor, reloads *r, bool 
         int64_t now = service->clock.steady(service->clock.context);
         if (tm_monitor_alive(service, NULL)) /* a worker that hangs is the watchdog's to end */
             tm_notify("WATCHDOG=1");
-        if (tm_signals_take_reload())
+        if (tm_signals_take_reload()) {
             reload(service, r);
+            (void)atomic_fetch_add(&service->retries, 1);
+        }
         if (bounded) {
             tm_service_sum sum;
             tm_service_look(service, &sum);
@@ -245,7 +247,7 @@ const tm_command tm_command_run = {
     "run", "read usage events, keep aggregates, publish signals", "",
     "Joins the consumer group and processes until it is asked to stop (SIGTERM, SIGINT): then it settles and leaves.\n"
     "SIGHUP reads the rules again: with a greater version they act from the next grid instant on; with errors, or\n"
-    "without one, the old ones stay in force.\n"
+    "without one, the old ones stay in force. Halted shards are claimed again (`tidemark doctor` says why one is).\n"
     "Logs go to standard error: one line at start, one a minute, and what happens.\n\n"
     "Exit status: 0 stopped or at its end; 64 usage; 66 a file is missing; 69 Kafka or Redis does not answer;\n"
     "70 an invariant is broken, or a shard is halted; 75 stopped while something did not answer (nothing is "

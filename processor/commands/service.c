@@ -189,6 +189,7 @@ static void describe(tm_service *service)
                            .key_policy = strcmp(c->key_mismatch, "ignore") == 0 ? TM_KEY_IGNORE : TM_KEY_REFUSE};
     s->pack = service->setup->pack;
     s->reloaded = &service->reloaded;
+    s->retries = &service->retries;
     s->timezone = tm_slice_of(c->timezone);
     s->key_mismatch = tm_slice_of(c->key_mismatch);
     s->mapping = tm_slice_of(c->mapping);

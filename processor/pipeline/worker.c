@@ -506,6 +506,7 @@ static void round_of_commits(worker *w)
     tm_worker_commit_all(w, false);
     if (!w->failed)
         (void)tm_worker_publish(w, 0);
+    tm_worker_retry_halted(w);
     take_reloaded(w);
     TM_CRASH_POINT("worker_round_published");
     if (!w->failed)
@@ -518,6 +519,7 @@ tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *p
                         tm_worker_gauges *gauges, tm_error *error)
 {
     worker w = {.settings = settings, .ports = ports, .stop = stop, .gauges = gauges};
+    w.retried = settings->retries ? atomic_load(settings->retries) : 0;
     w.random = 1 + (uint32_t)(ports->seed ^ ports->seed >> 32);
     tm_ledger_init(&w.ledger, &ports->store, &ports->publisher, &ports->source, &ports->log, &ports->clock);
     w.batch = calloc(POLL_RECORDS, sizeof *w.batch);

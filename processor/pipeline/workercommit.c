@@ -162,3 +162,19 @@ void tm_worker_commit_all(worker *w, bool full_only)
     }
     tm_worker_sweep(w);
 }
+
+void tm_worker_retry_halted(worker *w)
+{
+    uint32_t asked = w->settings->retries ? atomic_load(w->settings->retries) : 0;
+    if (asked == w->retried)
+        return;
+    w->retried = asked;
+    for (uint32_t i = 0; i < w->count; i++) {
+        held *h = w->shards[i];
+        /* One whose invariant broke is left for a new process, which begins with clean memory. */
+        if (h->holding->state != TM_HOLDING_HALTED || h->holding->halt == TM_HALT_INVARIANT)
+            continue;
+        h->holding->state = TM_HOLDING_CLAIMING;
+        h->claim_at = 0;
+    }
+}

@@ -48,6 +48,7 @@ typedef struct worker {
     int64_t said_at[TM_WAITINGS]; /* steady ms of the last log line about it; 0: none of this wait */
     bool in_callback;             /* the source's callback is running: it must not be polled */
     bool inside;                  /* a commit or publication is being tried: a revocation only marks */
+    uint32_t retried;             /* of settings->retries */
     int64_t next_round;
     int64_t lag_at;     /* steady ms of the next look at how far the inputs are ahead */
     int64_t stop_since; /* steady ms when the stop was seen; 0: not yet */
@@ -110,5 +111,7 @@ void tm_worker_look_at_lag(worker *w);
 void tm_worker_commit_all(worker *w, bool full_only);
 /* Moves C up to R, in at most `tries` attempts (0: until there is no more time). False when that could not be done. */
 bool tm_worker_publish(worker *w, uint32_t tries);
+/* Where an operator asked for it, halted shards are to be claimed again. */
+void tm_worker_retry_halted(worker *w);
 
 #endif

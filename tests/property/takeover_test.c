@@ -392,6 +392,30 @@ Test(takeover, a_damaged_state_halts)
     halts("state_damaged", "damaged");
 }
 
+/* What halts may be put right while the process runs: asked again, it claims again. */
+Test(takeover, a_halted_shard_is_claimed_again_when_asked)
+{
+    first_life();
+    tm_position right = stage_position(&s, 0, NULL), wrong = right;
+    wrong.next[0] = 1;
+    tm_world_set_committed(s.world, 0, wrong);
+    static _Atomic uint32_t retries;
+    s.settings.retries = &retries;
+    actor *a = stage_hire(&s, "later");
+    steps(a, 60);
+    cr_assert_str_eq(s.codes[0], "offsets_moved");
+    tm_world_set_committed(s.world, 0, right);
+    event(0, 50, "more");
+    s.now += 5 * TM_MINUTE;
+    steps(a, 60);
+    cr_assert_eq(a->gauges.halted, 1, "nobody asked");
+    atomic_fetch_add(&retries, 1);
+    steps(a, 60);
+    cr_assert_eq(a->gauges.halted, 0);
+    cr_assert_eq(stage_position(&s, 0, NULL).next[0], f.ends[0][0]);
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+}
+
 /* --- rebuilding where the log no longer has everything --- */
 
 Test(takeover, a_rebuild_without_the_oldest_records_keeps_episodes_and_judges_on)

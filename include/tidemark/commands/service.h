@@ -40,6 +40,7 @@ typedef struct tm_service {
     tm_kafka_property *properties;
     tm_pipeline_settings settings;
     _Atomic(const tm_pack *) reloaded; /* the newest rules; NULL: those of the setup */
+    _Atomic uint32_t retries;          /* how often halted shards were to be claimed again */
     int64_t *ends[TM_INPUTS];
     tm_service_worker *workers;
     uint32_t worker_count;

@@ -30,6 +30,8 @@ typedef struct tm_pipeline_settings {
     /* Where a reload puts newer rules: taken between two commits, acting from the next grid instant on. NULL: no
        reloads. A pack put there outlives the workers. */
     _Atomic(const tm_pack *) *reloaded;
+    /* How often an operator asked that halted shards be claimed again (after *reloaded was set). NULL: never. */
+    const _Atomic uint32_t *retries;
     uint64_t configuration_hash;              /* over everything below that changes what records mean */
     tm_slice timezone, key_mismatch, mapping; /* as the journal keeps them */
     const char *version;                      /* of the program */
