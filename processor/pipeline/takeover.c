@@ -163,6 +163,40 @@ tm_status tm_ledger_load(tm_ledger *ledger, tm_holding *holding, const tm_pack *
     return status;
 }
 
+/* The line of commit 1 as the outbox has it; absent: none. */
+static tm_slice first_line(const tm_holding *holding)
+{
+    tm_slice line = {0};
+    tm_output output;
+    for (uint32_t i = 0; i < holding->outbox.count && holding->outbox.entries[i].commit == 1; i++) {
+        if (tm_outbox_read(&holding->outbox, i, &output) == TM_OK && output.topic == TM_TOPIC_JOURNAL)
+            line = output.value;
+    }
+    return line;
+}
+
+/* Before the first publication, and when the group's offsets expired after it, both ledgers look alike: no C, and an
+   outbox from commit 1 on. The journal has the line of that commit, or it has not. */
+static tm_status ask_journal(tm_ledger *ledger, const tm_holding *holding, bool *ret_told, tm_error *error)
+{
+    const tm_journal_source *journal = ledger->journal;
+    tm_slice line = first_line(holding), found = line;
+    *ret_told = false;
+    if (!journal || !line.data)
+        return TM_OK;
+    ledger->asked = TM_WAITING_JOURNAL;
+    if (ledger->journal_taken)
+        return tm_fail(error, TM_RETRY, "shard %d: the journal is being read for another", (int)holding->partition);
+    bool whole;
+    tm_status status = journal->open(journal->context, holding->partition, -1, &whole, error);
+    while (status == TM_OK && found.data && !*ret_told) {
+        status = journal->next(journal->context, &found, error);
+        *ret_told = status == TM_OK && found.data && tm_slice_equal(found, line);
+    }
+    journal->close(journal->context);
+    return status;
+}
+
 static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, tm_evidence *evidence, tm_slice bytes,
                            tm_error *error)
 {
@@ -207,6 +241,10 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, tm_evidence *
         return status;
     TM_CRASH_POINT("load_outbox");
     evidence->outbox_known = true;
+    if (evidence->committed.commit == 0 && evidence->outbox.oldest == 1)
+        status = ask_journal(ledger, holding, &evidence->told, error);
+    if (status != TM_OK)
+        return status;
     if (judge(ledger, holding, evidence, &row))
         return TM_OK;
     return go_live(ledger, holding, evidence, error);

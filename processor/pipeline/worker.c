@@ -264,12 +264,23 @@ static void on_revoked(void *context, const int32_t *partitions, uint32_t count,
 
 /* --- one turn --- */
 
+/* A worker reads one journal at a time: the others wait for their turn. */
+static bool rebuilding(const worker *w)
+{
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (w->shards[i]->rebuild)
+            return true;
+    }
+    return false;
+}
+
 static void claim_one(worker *w, held *h)
 {
     tm_error error;
     int64_t generation = w->ports->generation ? w->ports->generation(w->ports->generation_context) : -1;
     tm_holding *holding = h->holding;
     TM_CRASH_POINT("worker_claim");
+    w->ledger.journal_taken = rebuilding(w);
     tm_status status = tm_ledger_claim(&w->ledger, holding, generation, &error);
     if (status == TM_RETRY) {
         tm_worker_lack(w, h, w->ledger.asked, &error);
@@ -314,16 +325,6 @@ static void claim_all(worker *w)
         (void)tm_worker_publish(w, 1); /* what take-over found, of all shards in one transaction */
     tm_worker_sweep(w);
     TM_CRASH_POINT("worker_claims_published");
-}
-
-/* A worker reads one journal at a time: the others wait for their turn. */
-static bool rebuilding(const worker *w)
-{
-    for (uint32_t i = 0; i < w->count; i++) {
-        if (w->shards[i]->rebuild)
-            return true;
-    }
-    return false;
 }
 
 /* A step of a shard's rebuild. Returns true when it went on. */
@@ -522,6 +523,7 @@ tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *p
     w.retried = settings->retries ? atomic_load(settings->retries) : 0;
     w.random = 1 + (uint32_t)(ports->seed ^ ports->seed >> 32);
     tm_ledger_init(&w.ledger, &ports->store, &ports->publisher, &ports->source, &ports->log, &ports->clock);
+    w.ledger.journal = &ports->journal;
     w.batch = calloc(POLL_RECORDS, sizeof *w.batch);
     tm_status status = w.batch ? tm_reading_init(&w.reading, &settings->reading) : TM_FATAL;
     if (status != TM_OK) {

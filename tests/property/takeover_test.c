@@ -283,6 +283,26 @@ Test(takeover, offsets_that_expired_halt_while_outputs_wait)
     halts("offsets_expired", "offsets expired");
 }
 
+/* No C, and an outbox from commit 1 on: as before the first publication, but for the journal. */
+Test(takeover, offsets_that_expired_after_one_commit_halt_too)
+{
+    actor *a = stage_hire(&s, "first");
+    while (published() == 0)
+        stage_step(&s, a);
+    s.base -= TM_HOUR; /* nothing more to commit */
+    cr_assert_eq(stage_stop(&s, a), TM_OK);
+    cr_assert_eq(stage_position(&s, 0, NULL).commit, 1);
+    s.base += TM_HOUR;
+    uint32_t before = published();
+    tm_world_set_committed(s.world, 0, (tm_position){{-1, -1}, 0});
+    event(1, 50, "later");
+    a = stage_hire(&s, "second");
+    steps(a, 80);
+    cr_assert_str_eq(s.codes[0], "offsets_expired", "%s", s.halted[0]);
+    cr_assert_eq(stage_stop(&s, a), TM_FATAL);
+    cr_assert_geq(published(), before); /* and nothing twice */
+}
+
 /* Another world in the place of the first; committed offsets are as they were. */
 static void recreate(uint32_t partitions)
 {

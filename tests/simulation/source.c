@@ -69,6 +69,7 @@ static void revoke(sim_life *life, bool lost)
     }
     member->told = false;
     member->owned = 0;
+    memset(life->wrote, 0, sizeof life->wrote);
     stop_lanes(member);
 }
 

@@ -14,6 +14,8 @@ typedef struct tm_ledger {
     const tm_source *source;
     const tm_log *log;
     const tm_clock *clock;
+    const tm_journal_source *journal;    /* set by who has one; NULL: it is not asked */
+    bool journal_taken;                  /* a replay is reading it */
     tm_buffer blobs, meta, fingerprints; /* room for one commit */
     tm_buffer letter;                    /* a dead letter cut to what its topic takes */
     tm_store_write *writes;

@@ -33,6 +33,7 @@ typedef struct tm_evidence {
     const tm_shard_meta *meta; /* its meta; NULL: not known */
     bool outbox_known;
     tm_outbox_extent outbox;
+    bool told; /* the journal has the line of the outbox's first commit: it was published, whatever C says */
     tm_slice topics[TM_INPUTS];               /* names; absent: the input is off */
     int64_t first[TM_INPUTS], end[TM_INPUTS]; /* of the log; end -1: not known */
     const tm_record_mark *beyond[TM_INPUTS];  /* the record found at R - 1; NULL: not looked at, or not there */
