@@ -62,6 +62,21 @@ class Cluster(ClusterCase):
         twice = {k: n for k, n in cluster.keys().items() if len(n) != 1}
         self.assertEqual(twice, {}, "a key lies on two nodes")
 
+    def test_a_primary_is_lost(self):
+        cluster = self.cluster(replicas=1)
+        harness.wait_until("the replicas", lambda: all(
+            "master_link_status:up" in n.command("INFO", "replication") for n in cluster.nodes[3:]))
+        self.begin(redis={"url": cluster.url})
+        self.caught_up()
+        lost = cluster.owner(self.slot(0))
+        lost.kill()
+        self.feed()
+        self.run_.wait_for_line("event=waiting .*what=store")
+        self.feed()
+        self.caught_up(timeout=60)
+        self.assertEqual(self.halted(), [])
+        self.finish(minimum=40)
+
     def test_a_move_that_stops_half_way(self):
         cluster = self.cluster()
         self.spread(cluster)

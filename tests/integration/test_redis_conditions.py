@@ -3,12 +3,18 @@ waits, says what Redis said, stays in its group, goes on by itself, and in the e
 those of a run that nothing happened to."""
 
 import contextlib
+import json
+import os
 import pathlib
+import random
 import re
 import resource
 import sys
 import threading
+import time
 import unittest
+import urllib.error
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
@@ -47,6 +53,7 @@ class Conditions(live.TestCase):
             self.feed()
             self.run_.wait_for_line(rf"event=waiting .*what=store.*{says}", timeout=20, skip=said)
             self.feed()
+            self.assertRegex(self.not_ready(), says, f"{name}: /readyz has another reason")
         except harness.HarnessError as error:
             raise AssertionError(f"{name}: {error}") from None
         finally:
@@ -54,11 +61,22 @@ class Conditions(live.TestCase):
         self.caught_up()
         return self.claims() - claims
 
+    def not_ready(self):
+        """What /readyz says is waited for of the store; fails when it says that all is well."""
+        with self.assertRaises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{self.http}/readyz", timeout=10)
+        with refused.exception as answer:
+            self.assertEqual(answer.status, 503)
+            told = json.load(answer)
+        return " ".join(json.dumps(wait) for worker in told["workers"] for wait in worker["waiting"] if wait["for"] == "store")
+
     def claims(self):
         return sum("event=shard_claimed" in line for line in self.run_.lines())
 
     def test_whatever_redis_refuses(self):
-        self.begin(redis={"url": f"redis://:{PASSWORD}@127.0.0.1:{self.proxy.port}/0"})
+        self.http = harness.free_port()
+        self.begin(redis={"url": f"redis://:{PASSWORD}@127.0.0.1:{self.proxy.port}/0"},
+                   http={"listen": f"127.0.0.1:{self.http}"})
         self.caught_up()
         ask, again = self.ask, 0
 
@@ -192,6 +210,36 @@ class Conditions(live.TestCase):
         self.proxy.thaw()
         self.caught_up()
         self.finish(minimum=100)
+
+    def test_a_storm(self):
+        """Anything at any command, by chance: STORM_SECONDS of it, from SEED."""
+        seed = int(os.environ.get("SEED", random.randrange(1 << 31)))
+        chance = random.Random(seed)
+        errors = (b"-BUSY Redis is busy running a script.", b"-LOADING Redis is loading the dataset in memory",
+                  b"-READONLY You can't write against a read only replica.", b"-ERR max number of clients reached",
+                  b"-TRYAGAIN Multiple keys request during rehashing of slot")
+        discarded = b"-EXECABORT Transaction discarded because of: "
+        with self.subTest(seed=seed):
+            self.begin(redis={"url": f"redis://:{PASSWORD}@127.0.0.1:{self.proxy.port}/0"}, workers=2)
+            self.caught_up()
+            end = time.monotonic() + float(os.environ.get("STORM_SECONDS", 5))
+            held = []
+            while time.monotonic() < end:
+                word = chance.choice(("EXEC", "EXEC", "EXEC", "WATCH", "HMGET", "MULTI", "HSET", "XADD", "AUTH", "HINCRBY"))
+                action = chance.choice((
+                    proxies.Close(), proxies.Close(after=True), proxies.Delay(chance.uniform(0, 0.2)),
+                    proxies.Late(chance.uniform(0, 0.5)), proxies.Hold(),
+                    proxies.Answer(discarded + chance.choice(errors)[1:] if word == "EXEC" else chance.choice(errors))))
+                rule = self.proxy.on(word, action, skip=chance.randrange(4), times=chance.randrange(1, 3))
+                held += [rule] if isinstance(action, proxies.Hold) else []
+                self.feed(count=chance.randrange(1, 20))
+                while len(held) > 3:
+                    self.proxy.call(held.pop(0)._release)
+            hits = sum(len(rule.hits) for rule in self.proxy.rules)
+            self.proxy.clear()
+            self.caught_up()
+            self.assertGreater(hits, 10)
+            self.finish(minimum=60)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ class Cluster:
             self.finish(slot, source, to)
 
     def finish(self, slot, source, to):
-        for node in (to, source, *self.nodes):
+        for node in (to, source, *self.nodes[:self.primaries]):
             node.command("CLUSTER", "SETSLOT", slot, "NODE", to.id)
         # Moves that follow faster than the nodes talk make two of them take the same epoch.
         harness.wait_until("the nodes to agree", self.agree)

@@ -205,7 +205,7 @@ static tm_status ask_map(tm_redis_store *store, tm_slice host, int port, tm_erro
     if (status == TM_OK && tm_redis_reply_type(reply) == TM_REDIS_ERROR) {
         tm_slice text = tm_redis_reply_text(reply);
         status = tm_fail(error, TM_RETRY, "Redis at %s answers CLUSTER SLOTS with: %.*s",
-                         tm_redis_connection_name(connection), (int)(text.length < 300 ? text.length : 300), text.data);
+                         tm_redis_connection_name(connection), (int)(text.length < 160 ? text.length : 160), text.data);
         if (tm_slice_has_prefix(text, TM_SLICE_LITERAL("NOPERM"))) {
             tm_error_hint(error, "`tidemark check --permissions` prints what the Redis user has to be allowed");
         }

@@ -43,7 +43,7 @@ static tm_status judge_answer(tm_redis_connection *connection, const char *asked
         }
         const tm_redis_condition *condition = tm_redis_condition_of(text);
         tm_status status = tm_fail(error, condition->greeting, "Redis at %s answers %s with: %.*s", connection->name,
-                                   asked, (int)(text.length < 300 ? text.length : 300), text.data);
+                                   asked, (int)(text.length < 160 ? text.length : 160), text.data);
         if (condition->hint != NULL) {
             tm_error_hint(error, "%s", condition->hint);
         } else if (status == TM_REJECT) {

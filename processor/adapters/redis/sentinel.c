@@ -31,7 +31,7 @@ static tm_status take_place(tm_redis_connection *connection, const tm_redis_conn
     tm_slice text = tm_redis_reply_text(reply);
     if (tm_redis_reply_type(reply) == TM_REDIS_ERROR) {
         return tm_fail(error, TM_RETRY, "the sentinel at %s answers with: %.*s", sentinel->name,
-                       (int)(text.length < 300 ? text.length : 300), text.data);
+                       (int)(text.length < 160 ? text.length : 160), text.data);
     }
     if (tm_redis_reply_type(reply) == TM_REDIS_NIL) {
         tm_fail(error, TM_RETRY, "the sentinel at %s knows no master '%s'", sentinel->name, connection->address.master);
