@@ -26,6 +26,7 @@ class NoCore(unittest.TestCase):
         def unlimited():
             hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
             resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+            signal.signal(number, signal.SIG_DFL)  # a shell's background job has SIGQUIT ignored, and hands it on
 
         child = subprocess.Popen([self.tidemark.binary, "replay", "--events", "-", "--rules", "rules.yaml"], cwd=self.dir,
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, user=user,
