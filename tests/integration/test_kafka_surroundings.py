@@ -76,6 +76,63 @@ class Surroundings(jobs.TestCase):
         self.assertEqual([c["truncated"] for c in cut], [True])
         self.finish()
 
+    def test_a_broker_that_stops_and_one_that_is_killed(self):
+        # A broker of its own: the shared one may serve other tests at the same time.
+        self.stand_on(harness.Broker())
+        self.begin(parts=4)
+        for down in (self.stood.stop, self.stood.kill):
+            self.trickle.next()  # it goes down in the middle of this
+            down()
+            self.run.wait_for_line("event=kafka_unreachable|event=waiting")
+            self.stood.start()
+            self.goes_on()
+        self.finish()
+
+    def stand_on(self, ground):
+        """This test's broker or cluster, and a foreign client of it."""
+        self.stood = ground
+        self.addCleanup(ground.kill)
+        ground.start()
+        self._kafka = harness.Kafka(ground.bootstrap)
+        self.addCleanup(self._kafka.close)
+
+    @property
+    def broker(self):
+        return getattr(self, "stood", None) or super().broker
+
+    @property
+    def kafka(self):
+        return getattr(self, "_kafka", None) or super().kafka
+
+    @unittest.skipUnless(LONG, "three brokers: KAFKA_LONG=1")
+    def test_each_of_three_brokers_killed_in_turn(self):
+        """With it go the coordinators of the group and of the transactions, leaders of every topic, and the controller."""
+        self.stand_on(harness.Cluster(3))
+        self.kafka.replication = 3
+        self.begin(parts=9)
+        for broker in self.stood.brokers:
+            self.trickle.next()
+            broker.kill()
+            self.goes_on()
+            self.trickle.next()
+            self.goes_on()
+            broker.start()
+        self.finish()
+
+    @unittest.skipUnless(LONG, "three brokers: KAFKA_LONG=1")
+    def test_partitions_without_a_leader(self):
+        """Topics of one replica: while its broker is away, longer than the session, nobody leads some of the partitions."""
+        self.stand_on(harness.Cluster(3, properties={"min.insync.replicas": "1"}))
+        self.begin(parts=6, properties={"session.timeout.ms": "6000"})
+        for broker in self.stood.brokers:
+            self.trickle.next()
+            broker.kill()
+            self.run.wait_for_line("event=waiting", timeout=60, skip=sum("event=waiting" in x for x in self.run.lines()))
+            self.assertIsNone(self.run.returncode, self.run.stderr)
+            broker.start()
+            self.goes_on()
+        self.finish()
+
     @unittest.skipUnless(LONG, "half a minute of time-outs: KAFKA_LONG=1")
     def test_an_output_topic_deleted_under_way(self):
         self.begin(parts=3)

@@ -205,6 +205,8 @@ def _prepare_java():
 class Broker:
     """One combined KRaft broker of Apache Kafka. `properties` are laid over the settings below."""
 
+    node = 1
+
     def __init__(self, properties=None, heap="512m"):
         _prepare_java()
         self.dir = temp_dir("tidemark-kafka-")
@@ -264,22 +266,25 @@ class Broker:
         for attempt in range(5):
             if first:
                 self.port, self._controller_port = free_port(), free_port()
-            self._write_properties()
-            if first:
+                self._write_properties()
                 self._format()
-            with open(self.log, "ab") as log:
-                self.process = subprocess.Popen(
-                    _java("-cp", f"{CACHE}/kafka/libs/*", "kafka.Kafka", str(self.dir / "server.properties"),
-                          heap=self.heap),
-                    cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                    preexec_fn=_die_with_parent)
-            atexit.register(self.kill)
+            self._launch()
             if self._answers_within(timeout):
                 return self.bootstrap
             if attempt == 4 or "Address already in use" not in self.log.read_text(errors="replace"):
                 break
         raise HarnessError(f"the broker stopped (status {self.process.poll()}) before it answered; last lines of "
                            f"{self.log}:\n{_tail(self.log)}")
+
+    def _launch(self):
+        self._write_properties()
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                _java("-cp", f"{CACHE}/kafka/libs/*", "kafka.Kafka", str(self.dir / "server.properties"),
+                      heap=self.heap),
+                cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                preexec_fn=_die_with_parent)
+        atexit.register(self.kill)
 
     def _answers_within(self, timeout):
         deadline = time.monotonic() + timeout
@@ -335,6 +340,46 @@ class Broker:
         self.process.send_signal(signal.SIGCONT)
 
 
+class Cluster:
+    """Small KRaft brokers, each of them a voter too; `replication` of the internal topics, and of others unless told."""
+
+    def __init__(self, count=3, heap="256m", properties=None):
+        self.brokers = [Broker(heap=heap) for _ in range(count)]
+        for broker in self.brokers:
+            broker.port, broker._controller_port = free_port(), free_port()
+        voters = ",".join(f"{n}@127.0.0.1:{b._controller_port}" for n, b in enumerate(self.brokers, 1))
+        for node, broker in enumerate(self.brokers, 1):
+            broker.node = node
+            broker.properties = {
+                "node.id": str(node), "controller.quorum.voters": voters, "default.replication.factor": str(count),
+                "min.insync.replicas": str(count // 2 + 1), "offsets.topic.replication.factor": str(count),
+                "transaction.state.log.replication.factor": str(count),
+                "transaction.state.log.min.isr": str(count // 2 + 1),
+                "controller.quorum.election.timeout.ms": "500", "controller.quorum.fetch.timeout.ms": "1000",
+                # A broker that stops hands its partitions over first.
+                "controlled.shutdown.enable": "true", **(properties or {})}
+
+    @property
+    def bootstrap(self):
+        return ",".join(b.bootstrap for b in self.brokers)
+
+    def start(self, timeout=180.0):
+        """Starts all of them; none answers before most are there."""
+        for broker in self.brokers:
+            broker._write_properties()
+            broker._format()
+        for broker in self.brokers:
+            broker._launch()
+        for broker in self.brokers:
+            if not broker._answers_within(timeout):
+                raise HarnessError(f"broker {broker.node} ended; last lines of {broker.log}:\n{_tail(broker.log)}")
+        return self.bootstrap
+
+    def kill(self):
+        for broker in self.brokers:
+            broker.kill()
+
+
 class Record:
     """One Kafka record as a foreign client read it. key and value are str, bytes (no UTF-8) or None."""
 
@@ -367,6 +412,7 @@ class Kafka:
     def __init__(self, bootstrap):
         _prepare_java()
         self.bootstrap = bootstrap
+        self.replication = 1  # of topics created
         self._dir = temp_dir("tidemark-client-")
         self._numbers = itertools.count()
         self._log = open(self._dir / "client.log", "ab")
@@ -413,7 +459,8 @@ class Kafka:
         """topics: names, or {name: {config: value}}. Records keep whatever age they have (retention.ms=-1)."""
         each = topics if isinstance(topics, dict) else {name: {} for name in topics}
         self.call("topics", do="create", topics=[
-            {"name": name, "partitions": partitions, "configs": {"retention.ms": "-1", **configs, **own}}
+            {"name": name, "partitions": partitions, "replication": self.replication,
+             "configs": {"retention.ms": "-1", **configs, **own}}
             for name, own in each.items()])
 
     def topics(self):

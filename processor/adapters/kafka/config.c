@@ -33,6 +33,7 @@ static const char *const reserved[] = {
     "acks",
     "request.required.acks",
     "partitioner",
+    "delivery.report.only.error",
     /* The rule for a commit that may have been sent twice is measured in these */
     "transaction.timeout.ms",
     "retry.backoff.ms",

@@ -41,7 +41,7 @@ final class Topics {
         }
     }
 
-    /** "topics": [{"name", "partitions", "configs": {...}}]; an existing topic is an error. */
+    /** "topics": [{"name", "partitions", "replication", "configs": {...}}]; an existing topic is an error. */
     private static void create(Admin admin, JsonNode args) throws Exception {
         List<NewTopic> wanted = new ArrayList<>();
         for (JsonNode topic : args.get("topics")) {
@@ -50,7 +50,8 @@ final class Topics {
                 topic.get("configs").properties().forEach(e -> configs.put(e.getKey(), e.getValue().asText()));
             }
             int partitions = topic.path("partitions").asInt(1);
-            wanted.add(new NewTopic(Json.text(topic, "name"), partitions, (short) 1).configs(configs));
+            short replication = (short) topic.path("replication").asInt(1);
+            wanted.add(new NewTopic(Json.text(topic, "name"), partitions, replication).configs(configs));
         }
         admin.createTopics(wanted).all().get();
         // The answer comes before every part of the broker knows the topic: wait until it describes it with leaders.
