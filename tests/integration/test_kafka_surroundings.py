@@ -41,7 +41,7 @@ class Surroundings(jobs.TestCase):
         self.goes_on()
 
     def goes_on(self):
-        self.trickle.wait(runs=[self.run])
+        self.trickle.wait(timeout=120, runs=[self.run])
 
     def finish(self):
         self.assertIsNone(self.run.returncode, self.run.stderr)

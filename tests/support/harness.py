@@ -355,9 +355,9 @@ class Cluster:
                 "min.insync.replicas": str(count // 2 + 1), "offsets.topic.replication.factor": str(count),
                 "transaction.state.log.replication.factor": str(count),
                 "transaction.state.log.min.isr": str(count // 2 + 1),
-                "controller.quorum.election.timeout.ms": "500", "controller.quorum.fetch.timeout.ms": "1000",
-                # A broker that stops hands its partitions over first.
-                "controlled.shutdown.enable": "true", **(properties or {})}
+                # Three brokers on a busy machine: no election because one of them was slow.
+                "controller.quorum.fetch.timeout.ms": "5000", "controller.quorum.election.timeout.ms": "2000",
+                "broker.session.timeout.ms": "9000", **(properties or {})}
 
     @property
     def bootstrap(self):

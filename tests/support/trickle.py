@@ -63,9 +63,13 @@ class Trickle:
     def wait(self, timeout=60.0, runs=()):
         """Until everything given was taken and its signals published. runs: Children, one of which at least has to be
         there all the time."""
+        def settled():
+            try:
+                return not self.missing() or runs and all(r.returncode is not None for r in runs)
+            except harness.HarnessError:  # brokers may be away
+                return False
         try:
-            harness.wait_until("the part to be taken", lambda: not self.missing() or runs and
-                               all(r.returncode is not None for r in runs), timeout, interval=0.05)
+            harness.wait_until("the part to be taken", settled, timeout, interval=0.05)
             if self.missing():
                 raise harness.HarnessError(f"ended with {[r.returncode for r in runs]} before the part was taken")
         except harness.HarnessError as error:
