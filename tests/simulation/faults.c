@@ -6,9 +6,9 @@
 #include "sim.h"
 
 static const char *const kind_names[SIM_FAULT_KINDS] = {
-    "crash",           "hang",           "lost",    "unanswered", "late", "doubled", "store down", "broker down",
-    "cut from broker", "cut from store", "slow",    "enter",      "quit", "expel",   "clock",      "stale",
-    "emptied",         "expired",        "upstream"};
+    "crash",           "hang",           "lost",   "unanswered", "late", "doubled", "store down", "broker down",
+    "cut from broker", "cut from store", "slow",   "enter",      "quit", "expel",   "clock",      "stale",
+    "emptied",         "expired",        "reload", "upstream"};
 
 static bool at_a_call(sim_fault_kind kind)
 {
@@ -219,6 +219,10 @@ void sim_fault_happens(sim *s, sim_fault *f)
         s->generation = 0;
         s->rebalancing = false;
         s->offsets_lost = true;
+        break;
+    case SIM_RELOAD:
+        s->settings.pack = s->packs[1];
+        atomic_store(&s->reloaded, s->packs[1]);
         break;
     case SIM_UPSTREAM:
         sim_hold(s, (tm_input)f->input, f->partition, end_of(s, f));

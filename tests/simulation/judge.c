@@ -90,6 +90,7 @@ typedef struct expected {
     tm_time t;
     bool judged;
     tm_shard *shadow;
+    const tm_pack *pack; /* the shadow's */
     tm_reading *reading;
 } expected;
 
@@ -203,6 +204,13 @@ static void walk_line(expected *x, int32_t p, const sim_line *line)
 {
     sim *s = x->s;
     int64_t at[TM_INPUTS] = {line->from[0], line->from[1]};
+    int version = line->rules == 2;
+    if (s->rules[version] != x->m.rules) { /* in force from the next instant on */
+        if (tm_shard_adopt(x->shadow, s->packs[version]) != TM_OK)
+            sim_fail(s, "no memory for the judge");
+        x->m.rules = s->rules[version];
+        x->pack = s->packs[version];
+    }
     if (line->t_before != x->t)
         sim_fail(s, "shard %d: line %" PRId64 " begins with T %" PRId64 " instead of %" PRId64, p, line->n,
                  line->t_before, x->t);
@@ -311,14 +319,14 @@ static void compare_state(expected *x, int32_t p)
             break;
         }
         tm_heap *heap = tm_shard_heap(x->shadow);
-        if (tm_state_decode(heap, s->pack, key, shard->accounts[i].blob, &kept, &error) != TM_OK) {
+        if (tm_state_decode(heap, x->pack, key, shard->accounts[i].blob, &kept, &error) != TM_OK) {
             sim_fail(s, "shard %d: account %.*s: %s", p, (int)key.length, key.data, error.what);
             break;
         }
         tm_buffer_reset(&ours);
         tm_buffer_reset(&theirs);
-        tm_state_encode(plain, s->pack, &now, &ours);
-        tm_state_encode(kept, s->pack, &now, &theirs);
+        tm_state_encode(plain, x->pack, &now, &ours);
+        tm_state_encode(kept, x->pack, &now, &theirs);
         if (!tm_slice_equal(tm_buffer_slice(&ours), tm_buffer_slice(&theirs)))
             sim_fail(s, "shard %d: the state of account %.*s is another than that of its records", p, (int)key.length,
                      key.data);
@@ -337,7 +345,9 @@ static void walk_shard(expected *x, int32_t p)
     x->t = TM_TIME_NONE;
     x->judged = false;
     x->accepted_count = 0;
-    x->shadow = tm_shard_new(&s->settings.shard, s->pack, SIM_START, NULL, 0);
+    x->pack = s->packs[0];
+    x->m.rules = s->rules[0];
+    x->shadow = tm_shard_new(&s->settings.shard, x->pack, SIM_START, NULL, 0);
     for (uint32_t i = 0; i < journal->count && !s->failed; i++) {
         sim_line line;
         if (journal->items[i].partition != p || !sim_line_read(journal->items[i].value, &line))
@@ -392,7 +402,7 @@ static tm_time time_after(tm_slice json, const char *name)
 static bool read_signal(const sim *s, tm_slice json, model_signal *ret_signal)
 {
     static const char *const states[] = {"none", "raised", "updated", "cleared"};
-    static const char *const reasons[] = {"none", "condition", "out_of_scope", "erased"};
+    static const char *const reasons[] = {"none", "condition", "out_of_scope", "erased", "rule_removed"};
     static const char *const severities[] = {"info", "warn", "high", "critical"};
     static const char *const topics[] = {"usage", "accounts"};
     model_signal *g = ret_signal;
@@ -408,14 +418,14 @@ static bool read_signal(const sim *s, tm_slice json, model_signal *ret_signal)
     tm_slice account = text_after(json, "\"account\":\"a");
     g->account = account.length == 1 ? account.data[0] - '0' : -1;
     tm_slice rule = text_after(json, "\"rule\":\"");
-    for (int i = 0; i < s->rules->count; i++) {
-        if (tm_slice_equal_text(rule, s->rules->rules[i].name))
+    for (int i = 0; i < s->rules[0]->count; i++) {
+        if (tm_slice_equal_text(rule, s->rules[0]->rules[i].name))
             g->rule = i;
     }
     g->state = number_of(text_after(json, "\"state\":\""), states, 4);
     g->severity = number_of(text_after(json, "\"severity\":\""), severities, 4);
     tm_slice reason = text_after(json, "\"reason\":\"");
-    g->reason = reason.data ? number_of(reason, reasons, 4) : MODEL_NONE;
+    g->reason = reason.data ? number_of(reason, reasons, 5) : MODEL_NONE;
     g->raised_at = time_after(json, "\"raised_at\":\"");
     if (!sim_read_number(&at, end, "\"sequence\":", &value))
         return false;
@@ -450,7 +460,7 @@ static void describe(const sim *s, const model_signal *g, char *text, size_t siz
     snprintf(text, size,
              "account a%d, rule %s, state %d, sequence %u, raised at %" PRId64 ", time %" PRId64
              ", severity %d, reason %d, value %s%g, input %d:%" PRId64,
-             g->account, s->rules->rules[g->rule].name, g->state, g->sequence, g->raised_at - s->base,
+             g->account, s->rules[0]->rules[g->rule].name, g->state, g->sequence, g->raised_at - s->base,
              g->time - s->base, g->severity, g->reason, g->has_value ? "" : "null ", g->value, g->input, g->offset);
 }
 

@@ -55,6 +55,8 @@ bool sim_line_read(tm_slice text, sim_line *ret_line)
         !sim_read_number(&at, end, "\"t_after\":", &l->t_after))
         return false;
     l->judged = memmem(at, (size_t)(end - at), "\"judged_at_t\":true", 18) != NULL;
+    if (!sim_read_number(&at, end, "\"rules_version\":", &l->rules))
+        return false;
     const char *erasures = memmem(at, (size_t)(end - at), "\"erasures\":[", 12);
     if (!erasures)
         return false;

@@ -6,7 +6,15 @@
 #include "sim.h"
 
 typedef enum model_state { MODEL_RAISED = 1, MODEL_UPDATED, MODEL_CLEARED } model_state;
-typedef enum model_reason { MODEL_NONE, MODEL_CONDITION, MODEL_OUT_OF_SCOPE, MODEL_ERASED } model_reason;
+typedef enum model_reason {
+    MODEL_NONE,
+    MODEL_CONDITION,
+    MODEL_OUT_OF_SCOPE,
+    MODEL_ERASED,
+    MODEL_RULE_REMOVED
+} model_reason;
+
+enum { INFO, WARN, HIGH, CRITICAL };
 
 typedef struct model_signal {
     int account, rule; /* numbers */
@@ -63,6 +71,7 @@ typedef struct model_rule {
     const char *name;
     int severity;                                          /* where there is no function */
     int64_t for_ms, clear_for, cooldown, tail;             /* cooldown -1: once */
+    bool absent;                                           /* not in this version of the pack */
     bool inhibited;                                        /* by the pack's first */
     double update_change;                                  /* 0: 0.2 */
     int (*when)(const model_account *account, tm_time t);  /* 1, 0, -1: null */

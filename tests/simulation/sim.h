@@ -6,7 +6,7 @@
    world.c     all that a seed says            process.c   processes, clock, log
    broker.c    inputs, group, transactions     feed.c      what customers do
    source.c    port `source`                   packs.c     the rules
-   output.c    ports `publisher`, `journal`    model.c     the brute-force judge of signals
+   output.c    ports `publisher`, `journal`    meaning.c, model.c   the brute-force judge of signals
    store.c     store and port `store`          judge.c     compares what came out
    faults.c    the list of faults              main.c      seeds, batches, shrinking */
 #ifndef TIDEMARK_TESTS_SIMULATION_SIM_H
@@ -84,6 +84,7 @@ typedef enum sim_fault_kind {
     SIM_STALE,       /* the store goes back to what it was `length` ms before */
     SIM_EMPTIED,     /* the store is empty */
     SIM_EXPIRED,     /* all processes die, the group's offsets are forgotten, all start again */
+    SIM_RELOAD,      /* all processes get the second version of the rules */
     SIM_UPSTREAM,    /* a producer's transaction is open in an input for `length` ms */
     SIM_FAULT_KINDS
 } sim_fault_kind;
@@ -163,6 +164,7 @@ typedef struct sim_line {
     int64_t from[TM_INPUTS], to[TM_INPUTS];
     tm_time clock_begin, clock_end, t_before, t_after;
     bool drained, judged;
+    int64_t rules; /* version */
     uint32_t signals, erasures;
 } sim_line;
 
@@ -314,9 +316,10 @@ typedef struct sim_rules sim_rules;
 
 struct sim {
     uint64_t seed;
-    sim_random schedule; /* who goes on and how long things take */
-    const sim_rules *rules;
-    const tm_pack *pack;
+    sim_random schedule;       /* who goes on and how long things take */
+    const sim_rules *rules[2]; /* before and after a reload */
+    const tm_pack *packs[2];
+    _Atomic(const tm_pack *) reloaded;
     tm_mapping *mapping;
     FILE *trace;
     bool failed;
@@ -461,8 +464,8 @@ void sim_feed(sim *s, sim_random *random);
 
 /* ---- packs.c ---- */
 enum { SIM_PACKS = 3 };
-const sim_rules *sim_pack(int number);
-const char *sim_pack_text(int number);
+const sim_rules *sim_pack(int number, int version);
+const char *sim_pack_text(int number, int version);
 const char *sim_event_name(int name);
 const char *sim_tier_name(int tier);     /* NULL: none */
 const char *sim_status_name(int status); /* NULL: none */

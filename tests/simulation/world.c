@@ -9,7 +9,7 @@
 
 static char *block; /* memory of one run, used again by the next */
 
-static tm_pack *packs[SIM_PACKS];
+static tm_pack *packs[SIM_PACKS][2];
 static tm_mapping *mapping;
 
 static void draw(sim *s)
@@ -21,8 +21,10 @@ static void draw(sim *s)
     sim_random r = sim_stream(s->seed, 1);
     int pack = (int)sim_below(&r, SIM_PACKS);
     s->schedule = sim_stream(s->seed, 2);
-    s->rules = sim_pack(pack);
-    s->pack = packs[pack];
+    for (int version = 0; version < 2; version++) {
+        s->rules[version] = sim_pack(pack, version);
+        s->packs[version] = packs[pack][version];
+    }
     s->partitions = (uint32_t)sim_between(&r, 1, SIM_PARTITIONS);
     s->accounts = (int)sim_between(&r, (int64_t)s->partitions, 8);
     s->base = SIM_START + sim_between(&r, 6, 22) * TM_HOUR + sim_below(&r, TM_HOUR);
@@ -58,7 +60,8 @@ static void draw(sim *s)
         .message_max = 1 << 20,
         .counting_start = SIM_START,
         .reading = {.mapping = mapping, .user_key = tm_user_key_from(TM_SLICE_LITERAL("secret"))},
-        .pack = s->pack,
+        .pack = s->packs[0],
+        .reloaded = &s->reloaded,
         .configuration_hash = 7,
         .timezone = TM_SLICE_LITERAL("UTC"),
         .key_mismatch = TM_SLICE_LITERAL("reject"),
@@ -112,9 +115,10 @@ sim *sim_new(uint64_t seed, uint64_t dropped, FILE *trace)
 {
     if (!mapping) {
         mapping = tm_mapping_native();
-        for (int i = 0; i < SIM_PACKS; i++) {
+        for (int i = 0; i < SIM_PACKS * 2; i++) {
             tm_error error;
-            if (tm_packfile_parse(tm_slice_of(sim_pack_text(i)), "rules.yaml", NULL, &packs[i], &error) != TM_OK) {
+            if (tm_packfile_parse(tm_slice_of(sim_pack_text(i / 2, i % 2)), "rules.yaml", NULL, &packs[i / 2][i % 2],
+                                  &error) != TM_OK) {
                 fprintf(stderr, "pack %d: %s %s\n", i, error.where, error.what);
                 abort();
             }
@@ -130,9 +134,9 @@ sim *sim_new(uint64_t seed, uint64_t dropped, FILE *trace)
 
 void sim_end(void)
 {
-    for (int i = 0; i < SIM_PACKS; i++) {
-        tm_pack_free(packs[i]);
-        packs[i] = NULL;
+    for (int i = 0; i < SIM_PACKS * 2; i++) {
+        tm_pack_free(packs[i / 2][i % 2]);
+        packs[i / 2][i % 2] = NULL;
     }
     tm_mapping_free(mapping);
     mapping = NULL;
