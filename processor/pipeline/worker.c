@@ -264,16 +264,6 @@ static void on_revoked(void *context, const int32_t *partitions, uint32_t count,
 
 /* --- one turn --- */
 
-/* A worker reads one journal at a time: the others wait for their turn. */
-static bool rebuilding(const worker *w)
-{
-    for (uint32_t i = 0; i < w->count; i++) {
-        if (w->shards[i]->rebuild)
-            return true;
-    }
-    return false;
-}
-
 static void claim_one(worker *w, held *h)
 {
     tm_error error;

@@ -74,6 +74,16 @@ static inline int64_t doubled(int64_t backoff)
     return next < BACKOFF_LAST ? next : BACKOFF_LAST;
 }
 
+/* A worker reads one journal at a time: the others wait for their turn. */
+static inline bool rebuilding(const worker *w)
+{
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (w->shards[i]->rebuild)
+            return true;
+    }
+    return false;
+}
+
 /* A sign of life: everything that may take long lies between two of them. */
 static inline void tm_worker_beat(worker *w)
 {
