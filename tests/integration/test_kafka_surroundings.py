@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import sys
 import unittest
 
@@ -56,11 +57,14 @@ class Surroundings(jobs.TestCase):
             self.assert_same_signals(self.signals(self.topics), self.replayed(self.input, self.config), minimum=40)
 
     def test_outputs_refused(self):
-        self.begin(parts=4)
+        self.begin(parts=8)
         # Not even one signal fits any more: it is waited for the topic to take it.
         self.kafka.configure_topic(self.topics["churn_risk"], **{"max.message.bytes": "600"})
-        self.trickle.next()
-        self.run.wait_for_line(f"event=waiting .*{self.topics['churn_risk']}' refuses a .*max.message.bytes")
+        refusal = f"event=waiting .*{self.topics['churn_risk']}' refuses a .*max.message.bytes"
+        while not any(re.search(refusal, line) for line in self.run.lines()):
+            self.assertTrue(self.trickle.next(), "no part had a signal")
+            harness.wait_until("a refusal, or no signal in the part", timeout=60, condition=lambda: not
+                               self.trickle.missing() or any(re.search(refusal, x) for x in self.run.lines()))
         # Now one does, and few of them together do not.
         self.kafka.configure_topic(self.topics["churn_risk"], **{"max.message.bytes": "2500"})
         self.goes_on()
