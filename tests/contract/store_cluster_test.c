@@ -299,8 +299,32 @@ typedef struct guide {
     pthread_t thread;
     int listener, port;
     int stop[2];
-    const char *answer; /* to the question, whatever it is; a greeting is answered well */
+    const char *answer;      /* to the question, whatever it is; a greeting is answered well */
+    const char *(*words)[2]; /* or, where these are given: to each word in what was sent, in its order */
 } guide;
+
+/* Answers each command by the first word of the list that it holds. */
+static void answer_words(const guide *g, int peer, const char *bytes, size_t length)
+{
+    const char *at = bytes;
+    const char *end = bytes + length;
+    while (at < end) {
+        const char *first = NULL;
+        size_t which = 0;
+        for (size_t i = 0; g->words[i][0] != NULL; i++) {
+            const char *found = memmem(at, (size_t)(end - at), g->words[i][0], strlen(g->words[i][0]));
+            if (found != NULL && (first == NULL || found < first)) {
+                first = found;
+                which = i;
+            }
+        }
+        if (first == NULL) {
+            return;
+        }
+        send(peer, g->words[which][1], strlen(g->words[which][1]), MSG_NOSIGNAL);
+        at = first + strlen(g->words[which][0]);
+    }
+}
 
 static void *guide_run(void *argument)
 {
@@ -314,7 +338,9 @@ static void *guide_run(void *argument)
         for (nfds_t i = 2; i < count; i++) {
             char bytes[1024];
             ssize_t n = wanted[i].revents != 0 ? recv(wanted[i].fd, bytes, sizeof(bytes), 0) : -1;
-            if (n > 0) {
+            if (n > 0 && g->words != NULL) {
+                answer_words(g, wanted[i].fd, bytes, (size_t)n);
+            } else if (n > 0) {
                 const char *answer = memmem(bytes, (size_t)n, "PING", 4) != NULL ? "+PONG\r\n" : g->answer;
                 send(wanted[i].fd, answer, strlen(answer), MSG_NOSIGNAL);
             } else if (wanted[i].revents != 0) {
@@ -410,6 +436,58 @@ Test(store_cluster, a_node_that_sends_us_in_circles)
         tm_store a = open_store(url);
         cr_assert_eq(a.read(a.context, 1, &state, &error), TM_RETRY, "%s: %s", answer, error.what);
         cr_assert_eq(a.read(a.context, 1, &state, &error), TM_RETRY, "%s: %s", answer, error.what);
+        a.close(a.context);
+        guide_stop(&g);
+    }
+}
+
+Test(store_cluster, who_else_is_asked_before_nothing_is_believed)
+{
+    static const struct {
+        const char *line; /* of CLUSTER NODES, about another node */
+        tm_status status;
+        const char *says;
+    } cases[] = {
+        {"", TM_OK, NULL},
+        {"b 127.0.0.1:1@2 master - 0 0 1 connected\n", TM_RETRY, "redis://127.0.0.1:1/0: connecting"},
+        {"b 127.0.0.1:1@2,a.name master - 0 0 1 connected\n", TM_RETRY, "redis://127.0.0.1:1/0: connecting"},
+        {"b 127.0.0.1:1@2 master,fail? - 0 0 1 connected\n", TM_RETRY, "redis://127.0.0.1:1/0: connecting"},
+        {"b 127.0.0.1:1 master - 0 0 1 connected", TM_RETRY, "redis://127.0.0.1:1/0: connecting"},
+        {"b ::1:1@2 master - 0 0 1 connected\n", TM_RETRY, "redis://[::1]:1/0: connecting"},
+        {"b 127.0.0.1:1@2 slave a 0 0 1 connected\n", TM_OK, NULL},
+        {"b 127.0.0.1:1@2 master,fail - 0 0 1 connected\n", TM_OK, NULL},
+        {"b :0@0 master,noaddr - 0 0 1 connected\n", TM_OK, NULL},
+        {"b 127.0.0.1:99999@2 master - 0 0 1 connected\n", TM_OK, NULL},
+        {"b\n\nb 127.0.0.1:1\n b\n", TM_OK, NULL},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char url[64], text[512], nodes[600], slots[128];
+        tm_store_state state;
+        tm_error error = {0};
+        const char *words[][2] = {{"PING", "+PONG\r\n"},
+                                  {"SLOTS", slots},
+                                  {"NODES", nodes},
+                                  {"WATCH", "+OK\r\n"},
+                                  {"HMGET", "*5\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n"},
+                                  {"MULTI", "+OK\r\n"},
+                                  {"HSET", "+QUEUED\r\n"},
+                                  {"EXEC", "*1\r\n:3\r\n"},
+                                  {NULL, NULL}};
+        guide g = {.words = words};
+        guide_start(&g);
+        snprintf(slots, sizeof(slots), "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:%d\r\n", g.port);
+        int length = snprintf(text, sizeof(text), "a 127.0.0.1:%d@1 myself,master - 0 0 1 connected 0-16383\n%s",
+                              g.port, cases[i].line);
+        snprintf(nodes, sizeof(nodes), "$%d\r\n%s\r\n", length, text);
+        snprintf(url, sizeof(url), "redis+cluster://127.0.0.1:%d", g.port);
+        tm_store a = open_store(url);
+        cr_assert_eq(a.claim(a.context, 1, 1, &state, &error), cases[i].status, "%zu: %s", i, error.what);
+        cr_assert(cases[i].says == NULL || strstr(error.what, cases[i].says) != NULL, "%zu: %s", i, error.what);
+        /* a list that the node is not on is none */
+        snprintf(nodes, sizeof(nodes), "$1\r\n\n\r\n");
+        cr_assert_eq(a.claim(a.context, 2, 1, &state, &error), TM_RETRY, "%zu", i);
+        snprintf(nodes, sizeof(nodes), "*0\r\n");
+        cr_assert_eq(a.claim(a.context, 2, 1, &state, &error), TM_RETRY, "%zu", i);
         a.close(a.context);
         guide_stop(&g);
     }

@@ -230,6 +230,11 @@ static tm_status read_map(tm_redis_store *store, tm_error *error)
     tm_status status = TM_RETRY;
     tm_error last;
     tm_error_clear(&last);
+    if (address->unix_socket) { /* the others have no socket here */
+        tm_fail(error, TM_RETRY, "the socket of %s is that of a node of a cluster", address->name);
+        tm_error_hint(error, "write redis.url: redis+cluster://host:port,…");
+        return TM_RETRY;
+    }
     for (uint32_t i = 0; i < known + named_count && status == TM_RETRY; i++) {
         char host[256];
         const node *one = i < known ? &cluster->nodes[(from + i) % known] : NULL;
@@ -498,6 +503,9 @@ tm_status tm_redis_cluster_alone(tm_redis_store *store, int32_t partition, tm_er
         tm_error_hint(error, "`tidemark check --permissions` prints what the Redis user has to be allowed");
     }
     tm_slice nodes = status == TM_OK ? tm_redis_reply_text(reply) : (tm_slice){NULL, 0};
+    if (status == TM_OK && (nodes.data == NULL || memmem(nodes.data, nodes.length, "myself", 6) == NULL)) {
+        status = tm_redis_strange(store, "CLUSTER NODES", error);
+    }
     bool by_name = nodes.data != NULL && named_by_name(store->cluster, nodes);
     for (const char *at = nodes.data, *end = at + nodes.length; nodes.data != NULL && at < end && status == TM_OK;) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
