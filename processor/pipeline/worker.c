@@ -133,6 +133,11 @@ static void take_in(worker *w, tm_source_record *record)
         source->release(source->context, record);
         return;
     }
+    if (h->silent) { /* while records come, the brokers answer: a backlog leaves no time for questions */
+        h->silent &= ~(1u << record->input);
+        if (!h->silent)
+            tm_worker_answered(w, h, TM_WAITING_INPUT);
+    }
     if (tm_intake_push(&h->holding->intake, record) != TM_OK) {
         tm_error error;
         tm_fail(&error, TM_FATAL, "no memory for records that wait");
@@ -157,24 +162,6 @@ static void poll_source(worker *w, int64_t wait)
         tm_worker_lack(w, NULL, TM_WAITING_INPUT, &error);
     else if (count > 0) /* without records it is no word of the brokers: tm_worker_confirm asks for one */
         tm_worker_answered(w, NULL, TM_WAITING_INPUT);
-}
-
-tm_status tm_worker_confirm(worker *w, held *h)
-{
-    bool asks = false;
-    for (int i = 0; i < TM_INPUTS; i++) {
-        const tm_lane *lane = &h->holding->intake.lanes[i];
-        asks |= lane->on && lane->count == 0 && !lane->finished;
-    }
-    tm_error error;
-    tm_status status = tm_intake_confirm(&h->holding->intake, &error);
-    if (status == TM_RETRY)
-        tm_worker_lack(w, h, TM_WAITING_INPUT, &error);
-    else if (asks) {
-        tm_worker_answered(w, h, TM_WAITING_INPUT);
-        tm_worker_answered(w, NULL, TM_WAITING_INPUT);
-    }
-    return status;
 }
 
 bool tm_worker_wait(worker *w, int64_t *backoff)

@@ -60,8 +60,10 @@ void tm_worker_look_at_waits(worker *w)
     uint32_t now = w->lacks;
     if (w->count == 0) /* there is nothing to read, and nothing to publish */
         now = w->lacks &= 1u << TM_WAITING_GROUP;
-    for (uint32_t i = 0; i < w->count; i++)
-        now |= 1u << w->shards[i]->waits_for;
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (w->shards[i]->holding->state != TM_HOLDING_HALTED) /* for that one nothing is tried any more */
+            now |= 1u << w->shards[i]->waits_for;
+    }
     now &= ~(1u << TM_WAITING_NOTHING);
     uint32_t ended = atomic_load(&g->waiting) & ~now;
     for (int what = 1; what < TM_WAITINGS; what++) {
@@ -74,6 +76,30 @@ void tm_worker_look_at_waits(worker *w)
         say_wait(w, TM_LOG_WARNING, "waiting", "The group gives no assignment", TM_WAITING_GROUP);
         w->said_at[TM_WAITING_GROUP] = steady(w);
     }
+}
+
+tm_status tm_worker_confirm(worker *w, held *h)
+{
+    uint32_t asked = 0;
+    for (int i = 0; i < TM_INPUTS; i++) {
+        const tm_lane *lane = &h->holding->intake.lanes[i];
+        if (lane->on && lane->count == 0 && !lane->finished)
+            asked |= 1u << i;
+    }
+    tm_error error;
+    tm_status status = tm_intake_confirm(&h->holding->intake, &error);
+    if (status == TM_RETRY) {
+        h->silent = 0;
+        for (int i = 0; i < TM_INPUTS; i++) {
+            if (asked & 1u << i && !h->holding->intake.lanes[i].drained)
+                h->silent |= 1u << i;
+        }
+        tm_worker_lack(w, h, TM_WAITING_INPUT, &error);
+    } else if (asked) {
+        tm_worker_answered(w, h, TM_WAITING_INPUT);
+        tm_worker_answered(w, NULL, TM_WAITING_INPUT);
+    }
+    return status;
 }
 
 /* --- counting --- */

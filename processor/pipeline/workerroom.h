@@ -30,6 +30,7 @@ typedef struct held {
     int64_t backoff;
     int64_t confirmed_at;
     tm_waiting waits_for;    /* what did not answer when something was tried for this shard */
+    uint32_t silent;         /* with TM_WAITING_INPUT: the inputs of which nothing was heard since, 1 << input each */
     tm_shard_counts counted; /* what the gauges have of the shard's counts */
 } held;
 
