@@ -42,7 +42,8 @@ class Failover(live.TestCase):
         watched.sentinels[0].kill()  # and the first to be asked is gone
         harness.wait_until("the replicas", lambda: len(redises.role(new)[2]) == 2, timeout=40)
         self.feed()
-        watched.sentinels[1].command("SENTINEL", "FAILOVER", "main")
+        harness.wait_until("a sentinel that agrees to it", lambda: watched.ask_for_another(watched.sentinels[1]), timeout=40,
+                           interval=0.2)
         harness.wait_until("a third", lambda: (self.feed(count=5), watched.primary() not in (None, new))[1], timeout=40)
         self.feed()
         self.caught_up(timeout=60)

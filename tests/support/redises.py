@@ -218,6 +218,14 @@ class Watched:
         [found] = [s for s in self.servers if s.port in ports] if len(ports) == 1 else [None]
         return found if found and found.process.poll() is None and role(found)[0] == "master" else None
 
+    @staticmethod
+    def ask_for_another(sentinel):
+        """False when it knows of no replica that would do (yet), or is about to change it anyway."""
+        try:
+            return sentinel.command("SENTINEL", "FAILOVER", "main") == "OK"
+        except harness.RedisError:
+            return False
+
     def kill(self):
         for one in (*self.sentinels, *self.servers):
             one.kill()
