@@ -155,6 +155,16 @@ tm_status tm_duplicates_add(tm_duplicates *d, tm_fingerprint fingerprint, tm_tim
     return TM_OK;
 }
 
+void tm_duplicates_change(tm_duplicates *d, int64_t window, uint32_t entries_max, tm_time now)
+{
+    forget_old(d, now);
+    d->window = window;
+    d->entries_max = entries_max ? entries_max : 1;
+    forget_old(d, now);
+    while (d->count > d->entries_max)
+        forget_oldest(d);
+}
+
 uint32_t tm_duplicates_count(const tm_duplicates *d)
 {
     return d->count;

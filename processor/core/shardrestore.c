@@ -119,13 +119,9 @@ tm_status tm_shard_adopt(tm_shard *shard, const tm_pack *pack)
 
 /* --- rebuilding --- */
 
-tm_status tm_shard_mute(tm_shard *shard, bool muted)
+/* Whoever is due is forgotten, and everybody is at the next instant. */
+static tm_status judge_all_anew(tm_shard *shard)
 {
-    bool was_muted = shard->muted;
-    shard->muted = muted;
-    if (muted || !was_muted)
-        return TM_OK;
-    /* Entries that came due meanwhile would be judged at instants that are past. */
     tm_agenda_clear(shard->agenda);
     for (uint32_t i = 0; i < shard->account_count; i++) {
         shard->accounts[i]->judge_at = shard->accounts[i]->later_at = TM_TIME_NEVER;
@@ -135,6 +131,26 @@ tm_status tm_shard_mute(tm_shard *shard, bool muted)
             return status;
     }
     return TM_OK;
+}
+
+tm_status tm_shard_reconfigure(tm_shard *shard, const tm_shard_settings *settings)
+{
+    shard->settings.evaluate_every = settings->evaluate_every;
+    shard->settings.max_skew = settings->max_skew;
+    shard->settings.dedup_window = settings->dedup_window;
+    shard->settings.dedup_entries = settings->dedup_entries;
+    tm_duplicates_change(shard->duplicates, settings->dedup_window, settings->dedup_entries, shard->now);
+    return judge_all_anew(shard);
+}
+
+tm_status tm_shard_mute(tm_shard *shard, bool muted)
+{
+    bool was_muted = shard->muted;
+    shard->muted = muted;
+    if (muted || !was_muted)
+        return TM_OK;
+    /* Entries that came due meanwhile would be judged at instants that are past. */
+    return judge_all_anew(shard);
 }
 
 tm_status tm_shard_impose(tm_shard *shard, tm_slice key, tm_slice rule, tm_kind kind, tm_severity severity,

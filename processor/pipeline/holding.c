@@ -61,6 +61,7 @@ tm_holding *tm_holding_new(const tm_pipeline_settings *settings, tm_reading *rea
         return NULL;
     holding->settings = settings;
     holding->pack = settings->pack;
+    holding->semantics = settings->shard;
     holding->reading = reading;
     holding->partition = partition;
     holding->state = TM_HOLDING_CLAIMING;
@@ -106,6 +107,7 @@ void tm_holding_drop(tm_holding *holding)
     holding->records = 0;
     holding->publishing = true;
     holding->configuration_told = false;
+    holding->semantics = holding->settings->shard;
     forget_marks(holding);
     if (holding->state != TM_HOLDING_HALTED)
         holding->state = TM_HOLDING_CLAIMING;
@@ -241,14 +243,44 @@ tm_status tm_holding_make_shard(tm_holding *holding, const tm_pack *pack, tm_tim
     holding->counting_start = counting_start;
     /* A metric that the kept state does not know counts from now on, that is from the T at which it was kept. */
     tm_time others = meta && meta->time != TM_TIME_NONE ? meta->time : counting_start;
-    holding->shard = tm_shard_new(&holding->settings->shard, pack, others, meta ? meta->counting : NULL,
-                                  meta ? meta->counting_count : 0);
+    holding->shard =
+        tm_shard_new(&holding->semantics, pack, others, meta ? meta->counting : NULL, meta ? meta->counting_count : 0);
     if (!holding->shard)
         return TM_FATAL;
     tm_shard_set_sink(holding->shard, take_signal, holding);
     if (meta)
         tm_shard_restore_time(holding->shard, meta->time, meta->judged);
     return TM_OK;
+}
+
+tm_status tm_holding_semantics(tm_holding *holding, int64_t evaluate_every, int64_t max_skew, int64_t dedup_window,
+                               int64_t dedup_entries)
+{
+    tm_shard_settings *now = &holding->semantics;
+    if (now->evaluate_every == evaluate_every && now->max_skew == max_skew && now->dedup_window == dedup_window &&
+        now->dedup_entries == (uint32_t)dedup_entries)
+        return TM_OK;
+    now->evaluate_every = evaluate_every;
+    now->max_skew = max_skew;
+    now->dedup_window = dedup_window;
+    now->dedup_entries = (uint32_t)dedup_entries;
+    return holding->shard ? tm_shard_reconfigure(holding->shard, now) : TM_OK;
+}
+
+tm_status tm_holding_settle_semantics(tm_holding *holding, bool *ret_changed)
+{
+    const tm_shard_settings *wanted = &holding->settings->shard;
+    tm_shard_settings before = holding->semantics;
+    tm_status status = tm_holding_semantics(holding, wanted->evaluate_every, wanted->max_skew, wanted->dedup_window,
+                                            wanted->dedup_entries);
+    *ret_changed = before.evaluate_every != wanted->evaluate_every || before.max_skew != wanted->max_skew ||
+                   before.dedup_window != wanted->dedup_window || before.dedup_entries != wanted->dedup_entries;
+    return status;
+}
+
+uint64_t tm_holding_reading_hash(const tm_holding *holding)
+{
+    return tm_hash_seeded(holding->settings->mapping, tm_hash(holding->settings->key_mismatch));
 }
 
 void tm_holding_begin(tm_holding *holding, tm_time wall)
@@ -448,6 +480,11 @@ void tm_holding_meta(const tm_holding *holding, tm_shard_meta *ret_meta)
                                 .pack_hash = holding->pack->hash,
                                 .configuration_hash = settings->configuration_hash,
                                 .counting_start = holding->counting_start,
+                                .evaluate_every = holding->semantics.evaluate_every,
+                                .max_skew = holding->semantics.max_skew,
+                                .dedup_window = holding->semantics.dedup_window,
+                                .dedup_entries = holding->semantics.dedup_entries,
+                                .reading_hash = tm_holding_reading_hash(holding),
                                 .marks = {holding->marks[0], holding->marks[1]},
                                 .fingerprints_from = holding->span_count ? holding->spans[0].commit : 0,
                                 .counting_count = tm_shard_counting_count(holding->shard)};

@@ -124,7 +124,7 @@ static tm_status tell_commit(tm_holding *holding, tm_time clock_end, bool advanc
 static tm_status note_fingerprints(tm_holding *holding)
 {
     tm_time forgotten = tm_shard_time(holding->shard);
-    forgotten = forgotten == TM_TIME_NONE ? TM_TIME_NONE : forgotten - holding->settings->shard.dedup_window;
+    forgotten = forgotten == TM_TIME_NONE ? TM_TIME_NONE : forgotten - holding->semantics.dedup_window;
     uint32_t old = 0;
     while (old < holding->span_count && holding->spans[old].last <= forgotten)
         old++;

@@ -1,6 +1,6 @@
 #include "tidemark/pipeline/meta.h"
 
-enum { META_FORM = 1 };
+enum { META_FORM = 2, META_FORM_FIRST = 1 };
 
 void tm_meta_encode(const tm_shard_meta *meta, tm_buffer *out)
 {
@@ -19,6 +19,11 @@ void tm_meta_encode(const tm_shard_meta *meta, tm_buffer *out)
         tm_buffer_put_u64(out, meta->marks[i].key_hash);
     }
     tm_buffer_put_signed(out, meta->fingerprints_from);
+    tm_buffer_put_signed(out, meta->evaluate_every);
+    tm_buffer_put_signed(out, meta->max_skew);
+    tm_buffer_put_signed(out, meta->dedup_window);
+    tm_buffer_put_signed(out, meta->dedup_entries);
+    tm_buffer_put_u64(out, meta->reading_hash);
     tm_buffer_put_varint(out, meta->counting_count);
     for (uint32_t i = 0; i < meta->counting_count; i++) {
         tm_buffer_put_u64(out, meta->counting[i].identity);
@@ -36,7 +41,7 @@ tm_status tm_meta_decode(tm_slice bytes, tm_shard_meta *ret_meta, tm_error *erro
     tm_reader_init(&in, bytes);
     *ret_meta = (tm_shard_meta){0};
     uint8_t form = tm_reader_u8(&in);
-    if (in.failed || form != META_FORM) {
+    if (in.failed || form < META_FORM_FIRST || form > META_FORM) {
         tm_fail(error, TM_REJECT, "the shard's meta record has form %d, this program knows form %d", form, META_FORM);
         tm_error_hint(error, "it was written by another version of tidemark: run that one");
         return TM_REJECT;
@@ -54,6 +59,13 @@ tm_status tm_meta_decode(tm_slice bytes, tm_shard_meta *ret_meta, tm_error *erro
         ret_meta->marks[i].key_hash = tm_reader_u64(&in);
     }
     ret_meta->fingerprints_from = tm_reader_signed(&in);
+    if (form > META_FORM_FIRST) {
+        ret_meta->evaluate_every = tm_reader_signed(&in);
+        ret_meta->max_skew = tm_reader_signed(&in);
+        ret_meta->dedup_window = tm_reader_signed(&in);
+        ret_meta->dedup_entries = tm_reader_signed(&in);
+        ret_meta->reading_hash = tm_reader_u64(&in);
+    }
     uint64_t count = tm_reader_varint(&in);
     if (!in.failed && count <= TM_METRICS_MAX) {
         ret_meta->counting_count = (uint32_t)count;

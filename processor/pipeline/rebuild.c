@@ -179,21 +179,33 @@ static const tm_pack *pack_of(tm_rebuild *r, const tm_journal_configuration *lin
 static tm_status take_configuration(tm_rebuild *r, const tm_journal_configuration *line, tm_error *error)
 {
     const tm_pipeline_settings *settings = r->holding->settings;
-    if (!tm_slice_equal(line->timezone, settings->timezone) || line->evaluate_every != settings->shard.evaluate_every ||
-        line->dedup_window != settings->shard.dedup_window || line->max_skew != settings->shard.max_skew)
-        return halt(r, TM_HALT_JOURNAL_CONFIGURATION,
-                    "the journal was written under another configuration (time zone, grid, skew or dedup window)",
-                    error);
+    if (!tm_slice_equal(line->timezone, settings->timezone))
+        /* Days are buckets of the state: what was counted by the days of one zone cannot be told by those of another.
+         */
+        return halt(r, TM_HALT_JOURNAL_CONFIGURATION, "the journal was written under another time zone", error);
+    if (line->evaluate_every <= 0 || TM_HOUR % line->evaluate_every != 0 || line->dedup_window < 0 ||
+        line->dedup_entries < 0 || line->dedup_entries > UINT32_MAX)
+        return halt(r, TM_HALT_JOURNAL_DAMAGED, "the journal has a configuration that cannot be", error);
     const tm_pack *pack = pack_of(r, line, error);
     if (!pack)
         return halt(r, TM_HALT_RULES_LOST, "the rules that the journal kept cannot be compiled any more", error);
-    tm_status status = TM_OK;
-    if (!r->holding->shard)
+    tm_status status =
+        tm_holding_semantics(r->holding, line->evaluate_every, line->max_skew, line->dedup_window, line->dedup_entries);
+    if (status == TM_OK && !r->holding->shard)
         status = tm_holding_make_shard(r->holding, pack, line->counting_start, NULL);
-    else if (pack != r->pack)
+    else if (status == TM_OK && pack != r->pack)
         status = tm_shard_adopt(r->holding->shard, pack);
     if (status != TM_OK)
         return halt(r, TM_HALT_MEMORY, "no memory for a shard", error);
+    if (!tm_slice_equal(line->mapping, settings->mapping) ||
+        !tm_slice_equal(line->key_mismatch, settings->key_mismatch)) {
+        tm_log_field fields[] = {tm_log_integer("partition", r->holding->partition),
+                                 tm_log_integer("commit", line->commit)};
+        r->ledger->log->write(r->ledger->log->context, TM_LOG_WARNING, "rebuild_differs",
+                              "Records were read by another mapping or key_mismatch: they may say something else now",
+                              fields, 2);
+        r->adopted = true; /* the next commit tells what is in force from then on */
+    }
     r->pack = pack;
     return TM_OK;
 }
@@ -416,6 +428,10 @@ static tm_status finish(tm_rebuild *r, tm_error *error)
         r->pack = current;
         r->adopted = true;
     }
+    bool changed;
+    if (tm_holding_settle_semantics(holding, &changed) != TM_OK)
+        return halt(r, TM_HALT_MEMORY, "no memory to write the rebuilt shard", error);
+    r->adopted |= changed;
     if ((r->partial && end_partial(r) != TM_OK) || (!r->tail && tm_shard_touch_all(holding->shard) != TM_OK))
         return halt(r, TM_HALT_MEMORY, "no memory to write the rebuilt shard", error);
     TM_CRASH_POINT("rebuild_install");

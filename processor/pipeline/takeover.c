@@ -147,6 +147,9 @@ tm_status tm_ledger_load(tm_ledger *ledger, tm_holding *holding, const tm_pack *
     const tm_store *store = ledger->store;
     loading l = {.holding = holding, .pack = pack, .error = error};
     TM_CRASH_POINT("load_begin");
+    if (meta->evaluate_every > 0)
+        (void)tm_holding_semantics(holding, meta->evaluate_every, meta->max_skew, meta->dedup_window,
+                                   meta->dedup_entries);
     ledger->asked = TM_WAITING_STORE;
     if (tm_holding_make_shard(holding, pack, meta->counting_start, meta) != TM_OK)
         return tm_fail(error, TM_FATAL, "no memory for a shard");
@@ -213,7 +216,8 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, tm_evidence *
         return TM_OK;
     holding->marks[0] = meta.marks[0];
     holding->marks[1] = meta.marks[1];
-    holding->configuration_told = meta.pack_hash == holding->pack->hash;
+    holding->configuration_told =
+        meta.pack_hash == holding->pack->hash && meta.reading_hash == tm_holding_reading_hash(holding);
     if (row == TM_ROW_TAIL_LOST) {
         holding->state = TM_HOLDING_REPLAYING;
         return TM_OK;
@@ -247,6 +251,12 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, tm_evidence *
         return status;
     if (judge(ledger, holding, evidence, &row))
         return TM_OK;
+    /* What was judged and forgotten under another grid or dedup window stays so. */
+    bool changed;
+    status = tm_holding_settle_semantics(holding, &changed);
+    if (status != TM_OK)
+        return tm_fail(error, status, "no memory for a shard");
+    holding->configuration_told &= !changed && meta.evaluate_every > 0;
     return go_live(ledger, holding, evidence, error);
 }
 

@@ -44,6 +44,16 @@ static void run_on(stage *s, actor *a, const feed *f, uint32_t *from, uint32_t t
     }
 }
 
+/* Grid, skew and dedup window may be others at every start. */
+static void settle_otherwise(stage *s, feed_random *r)
+{
+    static const int64_t grids[] = {TM_MINUTE, 2 * TM_MINUTE, 5 * TM_MINUTE, 30 * TM_SECOND};
+    s->settings.shard.evaluate_every = grids[feed_below(r, 4)];
+    s->settings.shard.max_skew = feed_below(r, 2) ? 5 * TM_MINUTE : 2 * TM_HOUR;
+    s->settings.shard.dedup_window = (1 + feed_below(r, 8)) * 30 * TM_MINUTE;
+    s->settings.shard.dedup_entries = feed_below(r, 2) ? 1000 : 5 + (uint32_t)feed_below(r, 20);
+}
+
 /* Lives one after the other. After each the store goes back to a random earlier moment of that life, and the next has
    to bring it to exactly where it was before anything else is done. */
 Test(losttail, what_was_lost_comes_back_bit_for_bit)
@@ -65,10 +75,12 @@ Test(losttail, what_was_lost_comes_back_bit_for_bit)
         s.settings.commit_records = 1 + (uint32_t)feed_below(&r, 20);
         s.settings.commit_accounts = 1 + (uint32_t)feed_below(&r, 8); /* a replay is written in pieces too */
         uint32_t at = 0;
+        tm_memory_state *kept[SNAPSHOTS], *empty = tm_memory_state_copy(s.state), *former = tm_memory_state_copy(empty);
         for (int life = 0; life < 4; life++) {
-            tm_memory_state *kept[SNAPSHOTS];
             uint32_t begin = at, end = (uint32_t)((life + 1) * f.count / 4);
             s.settings.commit_interval = 20 + feed_below(&r, 3000);
+            if (feed_below(&r, 2))
+                settle_otherwise(&s, &r);
             actor *a = stage_hire(&s, "w");
             for (int k = 0; k < SNAPSHOTS; k++) {
                 kept[k] = tm_memory_state_copy(s.state);
@@ -79,7 +91,10 @@ Test(losttail, what_was_lost_comes_back_bit_for_bit)
             feed_out before = {0}, after = {0}, published = {0}, again = {0};
             int64_t tombstones, letters, tombstones_again, letters_again;
             uint32_t behind = 0;
-            tm_memory_state *old = kept[feed_below(&r, SNAPSHOTS)];
+            /* Of this life, or of the one before, or nothing at all. */
+            tm_memory_state *old = feed_below(&r, 4) == 0   ? empty
+                                   : feed_below(&r, 3) == 0 ? former
+                                                            : kept[feed_below(&r, SNAPSHOTS)];
             for (int32_t p = 0; p < (int32_t)partitions; p++)
                 snapshot(&s, p, horizon, &before);
             stage_signals(&s, &published, &tombstones, &letters);
@@ -108,9 +123,15 @@ Test(losttail, what_was_lost_comes_back_bit_for_bit)
             /* This life ends as by kill -9 would: what it did after the replay is of no interest here. */
             cr_assert_eq(stage_stop(&s, a), TM_OK, "%s: %s", what, a->error.what);
             feed_out_done(&before), feed_out_done(&after), feed_out_done(&published), feed_out_done(&again);
-            for (int k = 0; k < SNAPSHOTS; k++)
-                tm_memory_state_free(kept[k]);
+            tm_memory_state_free(former);
+            former = kept[feed_below(&r, SNAPSHOTS)];
+            for (int k = 0; k < SNAPSHOTS; k++) {
+                if (kept[k] != former)
+                    tm_memory_state_free(kept[k]);
+            }
         }
+        tm_memory_state_free(former);
+        tm_memory_state_free(empty);
         stage_done(&s);
         feed_done(&f);
     }

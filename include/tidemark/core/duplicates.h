@@ -18,6 +18,8 @@ bool tm_duplicates_seen(tm_duplicates *duplicates, tm_fingerprint fingerprint, t
  *entries_max is reached the oldest is forgotten early: ret_shed tells. TM_OK, TM_FATAL without memory, or
    TM_BROKEN. */
 tm_status tm_duplicates_add(tm_duplicates *duplicates, tm_fingerprint fingerprint, tm_time now, bool *ret_shed);
+/* Another window and bound from `now` on: what the former ones had forgotten by then stays forgotten. */
+void tm_duplicates_change(tm_duplicates *duplicates, int64_t window, uint32_t entries_max, tm_time now);
 uint32_t tm_duplicates_count(const tm_duplicates *duplicates);
 /* Time of the oldest still kept; TM_TIME_NEVER when empty. */
 tm_time tm_duplicates_oldest(const tm_duplicates *duplicates);

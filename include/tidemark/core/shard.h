@@ -138,6 +138,11 @@ tm_counting tm_shard_counting(const tm_shard *shard,
                               uint32_t index); /* one a metric of the pack, for the store's meta */
 size_t tm_shard_memory(const tm_shard *shard);
 
+/* Moves the shard to another grid, skew and dedup window (the zone and the memory limit stay): what was judged and
+   forgotten under the former ones stays so, and every account is judged at the next instant of the new grid. TM_OK,
+   TM_FATAL or TM_BROKEN. */
+tm_status tm_shard_reconfigure(tm_shard *shard, const tm_shard_settings *settings);
+
 /* Moves the shard to another pack from the next grid instant on; metrics it did not have count from T. TM_OK or
  * TM_FATAL. */
 tm_status tm_shard_adopt(tm_shard *shard, const tm_pack *pack);

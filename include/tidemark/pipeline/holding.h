@@ -73,6 +73,7 @@ typedef struct tm_holding {
     tm_position stored;    /* R and n */
     tm_position published; /* C and n */
     tm_shard *shard;
+    tm_shard_settings semantics; /* it is under: the settings', or, while the past comes back, those of that time */
     tm_intake intake;
     tm_outbox outbox; /* outputs beyond `published` */
     tm_record_mark marks[TM_INPUTS];
@@ -120,6 +121,14 @@ void tm_holding_free(tm_holding *holding); /* releases what waits; NULL is allow
  */
 tm_status tm_holding_make_shard(tm_holding *holding, const tm_pack *pack, tm_time counting_start,
                                 const tm_shard_meta *meta);
+/* Grid, skew and dedup window as a meta or a journal line has them, over the settings'; the shard is moved to them, or,
+   where there is none yet, will be made under them. TM_OK, TM_FATAL or TM_BROKEN. */
+tm_status tm_holding_semantics(tm_holding *holding, int64_t evaluate_every, int64_t max_skew, int64_t dedup_window,
+                               int64_t dedup_entries);
+/* The same back to the settings'; *ret_changed when they were others. */
+tm_status tm_holding_settle_semantics(tm_holding *holding, bool *ret_changed);
+/* Over how records are read: mapping and key_mismatch. */
+uint64_t tm_holding_reading_hash(const tm_holding *holding);
 /* Drops everything resident: the next step is a claim. */
 void tm_holding_drop(tm_holding *holding);
 /* Stops this shard alone with a reason, without a word in the log: tm_ledger_halt says it too. */

@@ -23,7 +23,11 @@ typedef struct tm_shard_meta {
     uint64_t configuration_hash;
     tm_time counting_start;          /* of the group, when the shard was made */
     tm_record_mark marks[TM_INPUTS]; /* the record at R - 1 */
-    int64_t fingerprints_from;       /* least commit whose fingerprints are kept */
+    /* In force when it was written: what they are may change at a restart. evaluate_every 0: not kept (an older form).
+     */
+    int64_t evaluate_every, max_skew, dedup_window, dedup_entries;
+    uint64_t reading_hash;     /* of mapping and key_mismatch */
+    int64_t fingerprints_from; /* least commit whose fingerprints are kept */
     tm_counting counting[TM_METRICS_MAX];
     uint32_t counting_count;
 } tm_shard_meta;
