@@ -13,6 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 import harness  # noqa: E402
 import jobs  # noqa: E402
+import secured  # noqa: E402
 from trickle import Trickle  # noqa: E402
 
 POPULATION = {"accounts": 60, "days": 45, "start": "2026-02-15", "intensity": 2, "largest": 10}
@@ -31,6 +32,10 @@ class Surroundings(jobs.TestCase):
         self.rows = jobs.timeline(self.input)
 
     def begin(self, parts, **kafka):
+        self.prepare(parts, **kafka)
+        self.start()
+
+    def prepare(self, parts, **kafka):
         self.topics = self.create_topics(partitions=PARTITIONS)
         self.config = self.write_config(
             self.topics, rules=jobs.RULES, commit_interval="50ms",
@@ -38,6 +43,8 @@ class Surroundings(jobs.TestCase):
                                            **kafka.get("properties", {})}})
         self.trickle = Trickle(self, self.topics, jobs.parts(self.rows, parts, self.random), PARTITIONS)
         self.trickle.next()
+
+    def start(self):
         self.run = self.start_tidemark("run", "--config", self.config)
         self.goes_on()
 
@@ -134,6 +141,35 @@ class Surroundings(jobs.TestCase):
             self.run.wait_for_line("event=waiting", timeout=60, skip=sum("event=waiting" in x for x in self.run.lines()))
             self.assertIsNone(self.run.returncode, self.run.stderr)
             broker.start()
+            self.goes_on()
+        self.finish()
+
+    @unittest.skipUnless(LONG, "a guarded broker: KAFKA_LONG=1")
+    def test_rights_taken_away_under_way(self):
+        """Reading, the group, publishing: each refused in the middle, named, and gone on with when it is granted again."""
+        self.stood, self._kafka, acls = secured.shared_broker()
+        (self.dir / "sasl.password").write_text(secured.PASSWORD + "\n")
+        (self.dir / "sasl.password").chmod(0o600)
+        guarded = {"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN", "sasl.username": "tidemark",
+                   "sasl.password": harness.Verbatim("!file sasl.password"),
+                   "ssl.ca.location": str(self.stood.certificates / "ca.pem")}
+        self.prepare(parts=8, brokers=self.stood.sasl, properties=guarded)
+        for lines in secured.commands_of(self.tidemark.run("check", "--permissions", "--config", self.config).stdout):
+            for line in lines:
+                acls.run(line)
+        rights = json.loads(self.tidemark.run("check", "--permissions", "--json", "--config", self.config).stdout)["kafka"]
+        of = {(r["resource"], r["name"], r["operation"]): r for r in rights if r["for"] == "run"}
+        self.start()
+        for key, said in ((("topic", self.topics["usage"], "Read"), "uthorization failed"),
+                          (("group", self.prefix, "Read"), "uthorization failed"),
+                          (("topic", self.topics["journal"], "Write"), "uthorization failed")):
+            before = len(self.run.lines())
+            acls.change(of[key], back=False)
+            self.trickle.next()
+            harness.wait_until(f"{key} to be missed", timeout=60, condition=lambda: any(
+                "event=waiting" in line and said in line for line in self.run.lines()[before:]))
+            self.assertIsNone(self.run.returncode, self.run.stderr)
+            acls.change(of[key], back=True)
             self.goes_on()
         self.finish()
 
