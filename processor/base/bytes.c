@@ -130,7 +130,7 @@ void tm_buffer_done(tm_buffer *buffer)
 void tm_buffer_reset(tm_buffer *buffer)
 {
     buffer->length = 0;
-    buffer->overflowed = false;
+    buffer->overflowed = buffer->exhausted = false;
 }
 
 /* Room for `more` bytes and a terminator. False, and the buffer overflowed, when there is none. */
@@ -164,7 +164,7 @@ static bool buffer_reserve(tm_buffer *buffer, size_t more)
         free(buffer->data);
     }
     if (data == NULL) {
-        buffer->overflowed = true;
+        buffer->overflowed = buffer->exhausted = true;
         return false;
     }
     buffer->data = data;

@@ -41,7 +41,10 @@ static tm_slice take_key(walk *w)
 {
     const char *start = w->at;
     skip_string(w);
-    json_t *key = json_loadb(start, (size_t)(w->at - start), JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    bool exhausted;
+    json_error_t error;
+    tm_slice text = {start, (size_t)(w->at - start)};
+    json_t *key = tm_json_parse(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error, &exhausted);
     if (key == NULL || json_array_append_new(w->keys, key) != 0) {
         w->failed = true;
         return (tm_slice){"", 0};

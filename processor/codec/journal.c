@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tidemark/codec/jsontext.h"
 #include "tidemark/codec/signal.h"
 
 /* A literal appended without measuring it. */
@@ -494,6 +495,7 @@ static tm_status read_configuration(fields *f, decoded *d)
 tm_status tm_journal_decode(tm_slice bytes, tm_journal_line **ret_line, tm_error *error)
 {
     json_error_t syntax;
+    bool exhausted;
     decoded *d = NULL;
     fields f = {NULL, "", error, TM_OK};
     tm_slice kind;
@@ -503,11 +505,10 @@ tm_status tm_journal_decode(tm_slice bytes, tm_journal_line **ret_line, tm_error
     d = calloc(1, sizeof(*d));
     if (d == NULL)
         return tm_fail(error, TM_FATAL, "no memory for a journal line");
-    d->root = json_loadb(bytes.data, bytes.length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &syntax);
+    d->root = tm_json_parse(bytes, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &syntax, &exhausted);
     if (d->root == NULL) {
-        bool memory = json_error_code(&syntax) == json_error_out_of_memory;
-        f.status =
-            tm_fail(error, memory ? TM_FATAL : TM_REJECT, "journal line: %s at byte %d", syntax.text, syntax.position);
+        f.status = exhausted ? tm_fail(error, TM_FATAL, "no memory for a journal line")
+                             : tm_fail(error, TM_REJECT, "journal line: %s at byte %d", syntax.text, syntax.position);
         goto out;
     }
     f.object = d->root;

@@ -179,6 +179,7 @@ tm_status tm_json_load(tm_slice text, bool unique, json_t **ret_root, tm_dead_re
     char *copy = NULL;
     tm_status status = TM_REJECT;
     unsigned repaired = 0;
+    bool exhausted;
 
     *ret_root = NULL;
     *ret_reason = TM_DEAD_INVALID_UTF8;
@@ -189,8 +190,8 @@ tm_status tm_json_load(tm_slice text, bool unique, json_t **ret_root, tm_dead_re
     /* jansson overlooks a NUL behind a number or literal. */
     if (scan.too_deep || scan.bad_string || memchr(text.data, '\0', scan.first_end) != NULL)
         goto out;
-    root = json_loadb(text.data, text.length, flags, &error);
-    if (root == NULL) {
+    root = tm_json_parse(text, flags, &error, &exhausted);
+    if (root == NULL && !exhausted) {
         copy = malloc(text.length + 1);
         if (copy == NULL) {
             status = TM_FATAL;
@@ -200,10 +201,10 @@ tm_status tm_json_load(tm_slice text, bool unique, json_t **ret_root, tm_dead_re
         copy[text.length] = '\0';
         repaired = repair(copy, text.length);
         if (repaired != 0)
-            root = json_loadb(copy, text.length, flags, &error);
+            root = tm_json_parse((tm_slice){copy, text.length}, flags, &error, &exhausted);
     }
     if (root == NULL) {
-        if (json_error_code(&error) == json_error_out_of_memory)
+        if (exhausted)
             status = TM_FATAL;
         else if (json_error_code(&error) == json_error_duplicate_key)
             *ret_reason = TM_DEAD_DUPLICATE_KEY;

@@ -1,7 +1,7 @@
+#include "tidemark/base/sha1.h"
 #include "tidemark/codec/signal.h"
 
 #include <math.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,7 +38,7 @@ void tm_signal_id(tm_slice episode_key, tm_signal_state state, uint32_t sequence
     static const char hex[] = "0123456789abcdef";
     enum { TAIL = 32 }; /* "/updated/4294967295" fits */
     char name[sizeof(url) + 9 + TM_EPISODE_KEY_MAX + TAIL];
-    unsigned char digest[SHA_DIGEST_LENGTH];
+    unsigned char digest[TM_SHA1_BYTES];
     const char *end = name + sizeof(name);
     const char *state_name = tm_signal_state_name(state);
     char digits[10];
@@ -54,7 +54,7 @@ void tm_signal_id(tm_slice episode_key, tm_signal_state state, uint32_t sequence
         sequence /= 10;
     } while (sequence > 0);
     at = put_bytes(at, end, digits + first, sizeof(digits) - first);
-    (void)SHA1((const unsigned char *)name, (size_t)(at - name), digest);
+    tm_sha1(name, (size_t)(at - name), digest);
     digest[6] = (unsigned char)((digest[6] & 0x0F) | 0x50);
     digest[8] = (unsigned char)((digest[8] & 0x3F) | 0x80);
     at = ret_id;

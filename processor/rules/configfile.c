@@ -354,6 +354,10 @@ static tm_slice value_of(reader *r, const tm_yaml_node *node, tm_slice name)
                (r->text.data[r->text.length - 1] == '\n' || r->text.data[r->text.length - 1] == '\r'))
             r->text.length--;
     }
+    if (r->text.exhausted) {
+        r->out_of_memory = true;
+        return (tm_slice){0};
+    }
     if (r->text.overflowed) {
         ERROR_AT(r, node, "'%.*s' is longer than %d bytes", shown(name), name.data, VALUE_MAX);
         return (tm_slice){0};
@@ -702,7 +706,7 @@ tm_status tm_configfile_parse(tm_slice text, const char *file_name, bool partial
     }
     if (status != TM_FATAL)
         status = tm_diagnostics_status(r.diagnostics, error);
-    if (r.out_of_memory)
+    if (r.out_of_memory || status == TM_FATAL)
         status = tm_fail(error, TM_FATAL, "no memory to read %s", file_name);
     tm_buffer_done(&r.text);
     if (status != TM_OK) {

@@ -151,6 +151,10 @@ static bool expect_sign(parser *p, const char *sign, const char *expected)
 
 static bool add_node(parser *p, const tm_node *node, const uint32_t *arguments, operand *out)
 {
+    if (p->text.exhausted) {
+        p->status = TM_FATAL;
+        return false;
+    }
     if (p->text.overflowed) {
         return fail(p, out->start, out->end, "the expression is too long when written out");
     }

@@ -602,7 +602,10 @@ static void read_clear(reader *r, const tm_yaml_node *node, tm_rule *rule)
     const tm_yaml_node *clear = tm_yaml_get(node, "clear");
     rule->clear_threshold = rule->threshold;
     if (!clear) {
-        if (rule->when != TM_NODE_NONE && tm_expression_not(&r->pack->program, rule->when, &rule->clear) != TM_OK) {
+        tm_status status =
+            rule->when == TM_NODE_NONE ? TM_OK : tm_expression_not(&r->pack->program, rule->when, &rule->clear);
+        r->out_of_memory |= status == TM_FATAL;
+        if (status == TM_REJECT) {
             ERROR_AT(r, node, "the rules file holds more than %d different sub-expressions", TM_PROGRAM_NODES_MAX);
         }
         return;

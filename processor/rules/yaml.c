@@ -1,5 +1,6 @@
 #include "tidemark/rules/yaml.h"
 
+#include <errno.h>
 #include <libfyaml.h>
 #include <string.h>
 
@@ -56,9 +57,9 @@ static bool copy_text(builder *b, struct fy_token *token, tm_slice *ret_text)
     *ret_text = (tm_slice){copy, joined.length};
     bool complete = iterator && !text.overflowed && copy;
     tm_buffer_done(&text);
-    if (failed) {
+    if (failed && errno != ENOMEM) {
         refuse(b, b->last, "not YAML: a text that cannot be read", "");
-    } else if (!complete) {
+    } else if (!complete || failed) {
         b->status = TM_FATAL;
     }
     return b->status == TM_OK;
@@ -113,7 +114,8 @@ static struct fy_event *next_event(builder *b)
 {
     struct fy_event *event = fy_parser_parse(b->parser);
     if (!event && b->status == TM_OK) {
-        b->status = TM_REJECT; /* what was wrong is in the parser's own list */
+        /* What was wrong is in the parser's own list; that it wants memory, only the allocator says. */
+        b->status = errno == ENOMEM ? TM_FATAL : TM_REJECT;
     }
     return event;
 }
@@ -297,6 +299,7 @@ tm_status tm_yaml_parse(tm_arena *arena, const tm_document *source, tm_diagnosti
     if (source->text.length == 0) {
         return TM_OK;
     }
+    errno = 0;
     struct fy_diag_cfg diag_configuration;
     fy_diag_cfg_default(&diag_configuration);
     diag_configuration.fp = NULL;
@@ -316,6 +319,9 @@ tm_status tm_yaml_parse(tm_arena *arena, const tm_document *source, tm_diagnosti
         if (b.status == TM_REJECT && diagnostics->count == 0) {
             take_parser_errors(&b, diag);
         }
+    }
+    if (errno == ENOMEM) { /* what the parser gave may lack what it could not hold */
+        b.status = TM_FATAL;
     }
     fy_parser_destroy(b.parser);
     fy_diag_destroy(diag);

@@ -48,6 +48,7 @@ typedef struct stage {
     char codes[8][32];    /* … and its name */
     uint32_t refused;     /* outputs left out */
     uint32_t rebuilt, differs, replayed;
+    void (*on_worker)(bool begins); /* called in a worker's thread, before and after its run; NULL: not */
     uint32_t suspected, acquitted, poison, broken;
     char report[4096]; /* the last shard_broken: its fields as text */
 } stage;
@@ -227,7 +228,11 @@ static void *actor_work(void *context)
     while (s->turn != a->number)
         pthread_cond_wait(&s->changed, &s->mutex);
     pthread_mutex_unlock(&s->mutex);
+    if (s->on_worker)
+        s->on_worker(true);
     a->status = tm_worker_run(&a->settings, &a->ports, &a->stop, &a->gauges, &a->error);
+    if (s->on_worker)
+        s->on_worker(false);
     pthread_mutex_lock(&s->mutex);
     a->finished = true;
     s->turn = STAGE_MAIN;

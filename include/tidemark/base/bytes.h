@@ -33,6 +33,7 @@ typedef struct tm_buffer {
     size_t capacity;
     size_t maximum;
     bool overflowed;
+    bool exhausted; /* … for want of memory, not because of the maximum */
     bool secret; /* see tm_buffer_init_secret */
 } tm_buffer;
 

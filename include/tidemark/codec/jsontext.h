@@ -8,6 +8,7 @@
 #include "tidemark/codec/deadreason.h"
 
 struct json_t;
+struct json_error_t;
 
 /* Facts that hold for any bytes, valid JSON or not. A string runs from one quote to the next; a backslash, wherever it
    stands, takes away the meaning of the byte after it. */
@@ -30,6 +31,10 @@ const char *tm_json_reason_text(tm_dead_reason reason);
 
 /* Whether the text is one JSON number by the grammar. */
 bool tm_json_number_valid(tm_slice text);
+
+/* json_loadb, which tells the want of memory from a wrong text: *ret_exhausted. The tree is freed by the thread that
+   read it. */
+struct json_t *tm_json_parse(tm_slice text, size_t flags, struct json_error_t *ret_error, bool *ret_exhausted);
 
 /* The judgement over a whole text that begins with '{', in the order of tm_dead_reason: TM_DEAD_NONE and a tree to be
    freed with json_decref, or the reason. Numbers are doubles; a \u0000 is allowed in values; lone surrogate escapes are

@@ -1,0 +1,213 @@
+/* torture [--every K] [--offset O] [--rest] [--at N] [SCENARIO…]
+
+   Runs the scenarios with each K-th refusal, beginning with the O-th; --rest refuses all allocations from the n-th on.
+   --at N runs one, in this process, and shows where the refused allocation was asked for. The last line counts. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "torture.h"
+
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "exitcode=99:detect_leaks=0:allocator_may_return_null=1";
+}
+
+enum { WAYS = 6 };
+
+/* What a run tells the process that started it. */
+typedef struct answer {
+    uint64_t counted, refused;
+    int64_t leaked;
+    bool told, nothing_refused;
+    char call[80], wrong[400];
+    const void *caller; /* who asked for what was refused first */
+} answer;
+
+static answer *shared;
+static char folder[] = "/tmp/tidemark-torture-XXXXXX";
+static uint64_t every = 1, offset = 1, only, runs, problems, foreign_leaks, foreign_ends;
+static uint32_t only_way;
+static bool rest;
+
+const char *torture_say(const char *format, ...)
+{
+    static char text[400];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    return text;
+}
+
+const char *torture_folder(void)
+{
+    return folder;
+}
+
+static void run_one(const torture_scenario *scenario, uint64_t n, uint32_t way)
+{
+    int64_t before = torture_live();
+    if (scenario->ports)
+        torture_refuse_call(n, way / 2, way % 2 ? 5 : 1);
+    else
+        torture_refuse(n, rest, only > 0);
+    const char *wrong = scenario->run();
+    shared->counted = scenario->ports ? torture_calls() : torture_counted();
+    shared->refused = scenario->ports ? torture_call_refused() != NULL : torture_refused();
+    shared->leaked = torture_live() - before;
+    snprintf(shared->call, sizeof shared->call, "%s",
+             scenario->ports && torture_call_refused() ? torture_call_refused() : "");
+    snprintf(shared->wrong, sizeof shared->wrong, "%s", wrong ? wrong : "");
+    shared->told = true;
+}
+
+/* Whether it was a library that was refused memory. */
+static bool foreign(void)
+{
+    Dl_info info;
+    const char *slash = shared->caller && dladdr(shared->caller, &info) ? strrchr(info.dli_fname, '/') : NULL;
+    return slash && strncmp(slash, "/lib", 4) == 0;
+}
+
+static void problem(const torture_scenario *scenario, uint64_t n, uint32_t way, const char *what)
+{
+    problems++;
+    printf("%s --at %llu --way %u: %s%s%s\n", scenario->name, (unsigned long long)n, way, shared->call,
+           shared->call[0] ? ": " : "", what);
+}
+
+/* One refusal in a process of its own. Returns false when there is nothing left to refuse. */
+static bool refuse_one(const torture_scenario *scenario, uint64_t n, uint32_t way)
+{
+    fflush(stdout);
+    *shared = (answer){0};
+    torture_tell_caller(&shared->caller);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(60);
+        run_one(scenario, n, way);
+        _exit(0);
+    }
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    runs++;
+    if ((WIFSIGNALED(status) || !shared->told) && foreign()) {
+        foreign_ends++;
+        return true;
+    }
+    if (WIFSIGNALED(status) || !shared->told) {
+        problem(scenario, n, way,
+                WIFSIGNALED(status) ? torture_say("killed by signal %d", WTERMSIG(status))
+                                    : torture_say("ended with status %d", WEXITSTATUS(status)));
+        return true;
+    }
+    if (shared->wrong[0])
+        problem(scenario, n, way, shared->wrong);
+    /* What a library loses of its own when it is refused memory is its own matter, and counted. */
+    if (shared->leaked != 0 && foreign())
+        foreign_leaks++;
+    else if (shared->leaked != 0)
+        problem(scenario, n, way, torture_say("%lld blocks were not freed", (long long)shared->leaked));
+    return scenario->ports ? n < shared->counted : shared->refused > 0;
+}
+
+static void torture(const torture_scenario *scenario)
+{
+    struct timespec begun, ended;
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    uint64_t before = problems, runs_before = runs, leaks_before = foreign_leaks, ends_before = foreign_ends;
+    if (scenario->prepare)
+        scenario->prepare();
+    /* Twice whole: what libraries keep for ever is there afterwards, and a leak would show. */
+    for (int i = 0; i < 2; i++) {
+        run_one(scenario, 0, 0);
+        if (shared->wrong[0] || (i == 1 && shared->leaked != 0)) {
+            problem(scenario, 0, 0,
+                    shared->wrong[0] ? shared->wrong : torture_say("leaks %lld by itself", (long long)shared->leaked));
+            return;
+        }
+    }
+    uint64_t all = shared->counted;
+    if (only > 0) {
+        run_one(scenario, only, only_way);
+        printf("%s --at %llu: %s%s%s; %lld blocks were not freed\n", scenario->name, (unsigned long long)only,
+               shared->call, shared->wrong[0] ? " WRONG: " : " good", shared->wrong, (long long)shared->leaked);
+        problems += shared->wrong[0] != 0 || shared->leaked != 0;
+        return;
+    }
+    bool more = true;
+    for (uint64_t n = offset; more && problems - before < 20; n += every) {
+        if (!scenario->ports) {
+            more = refuse_one(scenario, n, 0);
+            continue;
+        }
+        more = false;
+        for (uint32_t way = 0; way < WAYS; way++)
+            more |= refuse_one(scenario, n, way);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    printf("%-16s %6llu %s, %6llu runs, %llu problems, %llu leaks and %llu ends inside libraries, %.1f s: %s\n",
+           scenario->name, (unsigned long long)all, scenario->ports ? "calls" : "allocations",
+           (unsigned long long)(runs - runs_before), (unsigned long long)(problems - before),
+           (unsigned long long)(foreign_leaks - leaks_before), (unsigned long long)(foreign_ends - ends_before),
+           (double)(ended.tv_sec - begun.tv_sec) + 1e-9 * (double)(ended.tv_nsec - begun.tv_nsec), scenario->what);
+}
+
+static bool wanted(const torture_scenario *scenario, int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++)
+        if (strcmp(argv[i], scenario->name) == 0)
+            return true;
+    return argc == 0;
+}
+
+static void of(const torture_scenario *scenarios, uint32_t count, int argc, char **argv)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (wanted(&scenarios[i], argc, argv))
+            torture(&scenarios[i]);
+}
+
+int main(int argc, char **argv)
+{
+    int at = 1;
+    for (; at < argc && argv[at][0] == '-'; at++) {
+        if (strcmp(argv[at], "--rest") == 0)
+            rest = true;
+        else if (at + 1 < argc && strcmp(argv[at], "--every") == 0)
+            every = strtoull(argv[++at], NULL, 10);
+        else if (at + 1 < argc && strcmp(argv[at], "--offset") == 0)
+            offset = strtoull(argv[++at], NULL, 10);
+        else if (at + 1 < argc && strcmp(argv[at], "--at") == 0)
+            only = strtoull(argv[++at], NULL, 10);
+        else if (at + 1 < argc && strcmp(argv[at], "--way") == 0)
+            only_way = (uint32_t)strtoul(argv[++at], NULL, 10);
+        else {
+            fprintf(stderr, "usage: torture [--every K] [--offset O] [--rest] [--at N [--way W]] [SCENARIO...]\n");
+            return 64;
+        }
+    }
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (every == 0 || shared == MAP_FAILED || !mkdtemp(folder))
+        return 64;
+    of(torture_library, torture_library_count, argc - at, argv + at);
+    of(torture_commands, torture_commands_count, argc - at, argv + at);
+    of(torture_workers, torture_workers_count, argc - at, argv + at);
+    char remove[64];
+    snprintf(remove, sizeof remove, "rm -rf %s", folder);
+    if (system(remove) != 0)
+        fprintf(stderr, "%s stays\n", folder);
+    printf("%llu passed, %llu failed\n", (unsigned long long)(runs > problems ? runs - problems : 0),
+           (unsigned long long)problems);
+    return problems > 0;
+}
