@@ -2,7 +2,7 @@
 # Installs what the tests need (Debian 12), builds, and runs them, stage by stage; stops at the first that fails.
 #
 #   tests/run.sh [all]          everything
-#   tests/run.sh STAGE...       unit | lint | simulation | model | schemas | integration | crash | fuzz
+#   tests/run.sh STAGE...       unit | lint | simulation | model | schemas | integration | crash | torture | fuzz
 #   tests/run.sh tsan           the program with the thread sanitizer, through the integration tests with several threads
 #   tests/run.sh coverage       how many lines of core, codec and rules the tests run; under 95 % of one is a failure
 #   tests/run.sh integration -- -k NAME     only the tests whose name contains NAME
@@ -17,13 +17,13 @@ export LC_ALL=C.UTF-8 TZ=UTC PYTHONDONTWRITEBYTECODE=1
 logs=build/test-logs
 mkdir -p "$logs"
 
-known=(unit lint simulation model schemas integration crash fuzz)
+known=(unit lint simulation model schemas integration crash torture fuzz)
 wanted=()
 filters=()
 while [ $# -gt 0 ]; do
     case $1 in
     all) wanted+=("${known[@]}") ;;
-    unit | lint | simulation | model | schemas | integration | crash | fuzz) wanted+=("$1") ;;
+    unit | lint | simulation | model | schemas | integration | crash | torture | fuzz) wanted+=("$1") ;;
     coverage | tsan) wanted+=("$1") ;; # not part of all: the same tests on another build
     --)
         shift
@@ -185,6 +185,10 @@ fi
 if enabled crash tests/crash/campaign.py; then
     need crash
     stage crash timeout -k 30 600 "$python" tests/crash/campaign.py --ci
+fi
+if enabled torture tests/torture/CMakeLists.txt; then
+    need dev
+    stage torture timeout -k 30 300 build/dev/tests/torture/torture --runs 12
 fi
 if enabled fuzz tests/fuzz/CMakeLists.txt; then
     need fuzz

@@ -1,9 +1,10 @@
-#include "tidemark/base/sha1.h"
 #include "tidemark/codec/signal.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "tidemark/base/sha1.h"
 
 /* A literal appended without measuring it. */
 #define PUT(out, literal) tm_buffer_append((out), "" literal, sizeof(literal) - 1)

@@ -244,7 +244,8 @@ static void show_people(const checking *c, const tm_setup *setup, tm_time counti
     printf("\n%s\n", c->wrong || c->unavailable ? "not good" : "good");
 }
 
-static void show_json(checking *c, const tm_setup *setup, tm_time counting)
+/* False without memory: then nothing was printed. */
+static bool show_json(checking *c, const tm_setup *setup, tm_time counting)
 {
     const tm_pack *pack = setup->pack;
     tm_buffer out;
@@ -283,8 +284,11 @@ static void show_json(checking *c, const tm_setup *setup, tm_time counting)
     tm_buffer_append_text(&out, "],\"findings\":[");
     tm_buffer_append_slice(&out, tm_buffer_slice(&c->findings));
     tm_buffer_append_text(&out, "]}");
-    puts(tm_buffer_text(&out));
+    bool complete = !out.overflowed;
+    if (complete)
+        puts(tm_buffer_text(&out));
     tm_buffer_done(&out);
+    return complete;
 }
 
 static void show_errors_json(const tm_diagnostics *found)
@@ -368,12 +372,15 @@ static int run(const tm_command *command, int argc, char **argv)
         check_redis(&c, &setup);
     }
     tm_time counting = tm_setup_counting_start(&setup, first, TM_TIME_NEVER);
-    if (c.json)
-        show_json(&c, &setup, counting);
-    else
+    bool complete = !c.findings.overflowed;
+    if (complete && c.json)
+        complete = show_json(&c, &setup, counting);
+    else if (complete)
         show_people(&c, &setup, counting);
     tm_buffer_done(&c.findings);
     tm_setup_done(&setup);
+    if (!complete)
+        return tm_cli_say(command, EX_OSERR, "out of memory");
     return c.unavailable ? EX_UNAVAILABLE : c.wrong ? EX_CONFIG : EX_OK;
 }
 

@@ -532,10 +532,9 @@ static look_back look_back_of(const tm_setup *setup, uint32_t node)
 {
     look_back back = {0};
     const tm_program *program = &setup->pack->program;
-    uint8_t *seen = program->node_count ? calloc(program->node_count, 1) : NULL;
-    if (seen)
+    uint8_t seen[TM_PROGRAM_NODES_MAX] = {0};
+    if (program->node_count)
         look_into(program, node, seen, &back);
-    free(seen);
     return back;
 }
 

@@ -20,11 +20,15 @@ static int run(const tm_command *command, int argc, char **argv)
     tm_mapping *mapping = tm_mapping_native();
     tm_event_options options = {.mapping = mapping};
     tm_event_reader *reader = mapping ? tm_event_reader_new(&options) : NULL;
+    if (!reader) {
+        tm_mapping_free(mapping);
+        return tm_cli_say(command, EX_OSERR, "out of memory");
+    }
     const struct {
         const char *name, *text;
     } lines[] = {
         {"tidemark", TIDEMARK_VERSION},
-        {"event_reader", reader ? tm_event_reader_name(reader) : "none"},
+        {"event_reader", tm_event_reader_name(reader)},
         {"simdjson", TIDEMARK_SIMDJSON_VERSION},
         {"jansson", jansson_version_str()},
         {"librdkafka", tm_kafka_library_version()},

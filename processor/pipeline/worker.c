@@ -1,3 +1,4 @@
+/* Long because: the loop, the group's word and what a turn does share one struct and are read together. */
 #include "workerroom.h"
 
 #include <stdlib.h>
@@ -186,6 +187,14 @@ bool tm_worker_wait(worker *w, int64_t *backoff)
 
 /* --- the group's word --- */
 
+/* A shard that is this member's and is not worked on would stand still unnoticed: another member is to have it. */
+static void cannot_hold(worker *w, int32_t partition)
+{
+    tm_error error;
+    tm_fail(&error, TM_FATAL, "no memory is left to take over shard %d", (int)partition);
+    tm_worker_fail(w, &error);
+}
+
 static void on_assigned(void *context, const int32_t *partitions, uint32_t count)
 {
     worker *w = context;
@@ -201,8 +210,10 @@ static void on_assigned(void *context, const int32_t *partitions, uint32_t count
         if (w->count == w->capacity) {
             uint32_t capacity = w->capacity ? w->capacity * 2 : 16;
             held **shards = realloc(w->shards, sizeof(held *) * capacity);
-            if (!shards)
+            if (!shards) {
+                cannot_hold(w, partitions[i]);
                 return;
+            }
             w->shards = shards;
             w->capacity = capacity;
         }
@@ -214,6 +225,7 @@ static void on_assigned(void *context, const int32_t *partitions, uint32_t count
         if (!added || !holding) {
             free(added);
             tm_holding_free(holding);
+            cannot_hold(w, partitions[i]);
             return;
         }
         added->holding = holding;
@@ -383,6 +395,10 @@ static bool apply_all(worker *w)
         tm_holding *holding = h->holding;
         tm_error error;
         tm_worker_beat(w);
+        if (h->rebuild && holding->state != TM_HOLDING_REPLAYING) {
+            tm_rebuild_free(h->rebuild); /* halted meanwhile: the next has its turn at the journal */
+            h->rebuild = NULL;
+        }
         if (holding->state == TM_HOLDING_REPLAYING) {
             progress |= rebuild_one(w, h);
             continue;

@@ -1,6 +1,7 @@
-/* torture [--every K] [--offset O] [--rest] [--at N] [SCENARIO…]
+/* torture [--every K | --runs R] [--offset O] [--rest] [--at N [--way W]] [SCENARIO…]
 
-   Runs the scenarios with each K-th refusal, beginning with the O-th; --rest refuses all allocations from the n-th on.
+   Runs the scenarios with each K-th refusal, or some R of them, beginning with the O-th; --rest refuses all allocations
+   from the n-th on.
    --at N runs one, in this process, and shows where the refused allocation was asked for. The last line counts. */
 #include <dlfcn.h>
 #include <errno.h>
@@ -34,7 +35,7 @@ typedef struct answer {
 
 static answer *shared;
 static char folder[] = "/tmp/tidemark-torture-XXXXXX";
-static uint64_t every = 1, offset = 1, only, runs, problems, foreign_leaks, foreign_ends;
+static uint64_t every = 1, wanted_runs, offset = 1, only, runs, problems, foreign_leaks, foreign_ends;
 static uint32_t only_way;
 static bool rest;
 
@@ -146,7 +147,8 @@ static void torture(const torture_scenario *scenario)
         return;
     }
     bool more = true;
-    for (uint64_t n = offset; more && problems - before < 20; n += every) {
+    uint64_t step = wanted_runs ? all / wanted_runs + 1 : every;
+    for (uint64_t n = offset; more && problems - before < 20; n += step) {
         if (!scenario->ports) {
             more = refuse_one(scenario, n, 0);
             continue;
@@ -186,6 +188,8 @@ int main(int argc, char **argv)
             rest = true;
         else if (at + 1 < argc && strcmp(argv[at], "--every") == 0)
             every = strtoull(argv[++at], NULL, 10);
+        else if (at + 1 < argc && strcmp(argv[at], "--runs") == 0)
+            wanted_runs = strtoull(argv[++at], NULL, 10);
         else if (at + 1 < argc && strcmp(argv[at], "--offset") == 0)
             offset = strtoull(argv[++at], NULL, 10);
         else if (at + 1 < argc && strcmp(argv[at], "--at") == 0)
@@ -193,7 +197,8 @@ int main(int argc, char **argv)
         else if (at + 1 < argc && strcmp(argv[at], "--way") == 0)
             only_way = (uint32_t)strtoul(argv[++at], NULL, 10);
         else {
-            fprintf(stderr, "usage: torture [--every K] [--offset O] [--rest] [--at N [--way W]] [SCENARIO...]\n");
+            fprintf(stderr,
+                    "usage: torture [--every K | --runs R] [--offset O] [--rest] [--at N [--way W]] [SCENARIO...]\n");
             return 64;
         }
     }

@@ -233,6 +233,15 @@ static bool listed(const char *name, const char *const *names)
 }
 
 /* Removes and retypes every field of one object of a line, one at a time. */
+/* The codec gives jansson memory of its own: what it made is given back the same way. */
+static void release(char *text)
+{
+    json_malloc_t take;
+    json_free_t give;
+    json_get_alloc_funcs(&take, &give);
+    give(text);
+}
+
 static void spoil(json_t *root, json_t *object)
 {
     static const char *const nullable[] = {"clock_begin",    "clock_end",        "t_before",         "mapping",
@@ -266,7 +275,7 @@ static void spoil(json_t *root, json_t *object)
                 refused_text(text, "journal line");
             json_object_clear(object);
             json_object_update(object, kept);
-            free(text);
+            release(text);
             json_decref(kept);
             json_decref(changed);
         }

@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <openssl/sha.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

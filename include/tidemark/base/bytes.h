@@ -34,7 +34,7 @@ typedef struct tm_buffer {
     size_t maximum;
     bool overflowed;
     bool exhausted; /* … for want of memory, not because of the maximum */
-    bool secret; /* see tm_buffer_init_secret */
+    bool secret;    /* see tm_buffer_init_secret */
 } tm_buffer;
 
 void tm_buffer_init(tm_buffer *buffer, size_t maximum);

@@ -128,7 +128,12 @@ static bool is_member(const publisher *self)
            (self->member->inside && !self->member->untold && self->member->generation == self->world->generation);
 }
 
-/* Makes everything visible; with the mutex held. */
+static tm_log_of_records *log_of(const publisher *self, const pending *item)
+{
+    return &self->world->outputs[(size_t)item->topic * self->world->partitions + (size_t)item->partition];
+}
+
+/* Makes everything visible, or nothing; with the mutex held. */
 static tm_status apply(publisher *self, const int32_t *partitions, const tm_position *positions, uint32_t count,
                        tm_error *error)
 {
@@ -138,11 +143,17 @@ static tm_status apply(publisher *self, const int32_t *partitions, const tm_posi
             return tm_fail(error, TM_FATAL, "there is no partition %" PRId32, partitions[i]);
         }
     }
-    for (size_t i = 0; i < self->count; i++) {
-        size_t log = (size_t)self->items[i].topic * world->partitions + (size_t)self->items[i].partition;
-        if (!tm_log_append(&world->outputs[log], self->items[i].stored)) {
-            return tm_fail(error, TM_FATAL, "out of memory"); /* half visible: fatal for the whole process anyhow */
+    size_t done = 0;
+    while (done < self->count && tm_log_append(log_of(self, &self->items[done]), self->items[done].stored)) {
+        done++;
+    }
+    if (done < self->count) {
+        while (done > 0) { /* nobody has seen them */
+            log_of(self, &self->items[--done])->count--;
         }
+        return tm_fail(error, TM_FATAL, "out of memory");
+    }
+    for (size_t i = 0; i < self->count; i++) {
         self->items[i].stored = NULL;
     }
     for (uint32_t i = 0; i < count; i++) {

@@ -90,40 +90,69 @@ static tm_status memory_read(void *context, int32_t partition, tm_store_state *r
                            : leave(self, describe(self, tm_shard_kept_find(self->state, partition), ret_state, error));
 }
 
-/* The writes, after the check. Without memory half of it may be written: as fatal as it is for the whole process. */
-static tm_status write_commit(tm_shard_kept *found, const tm_store_commit *commit, tm_error *error)
+/* Takes back what a commit added before its memory was refused: the shard is as it was. */
+static void take_back(tm_shard_kept *found, uint32_t accounts, size_t fingerprints, size_t outputs)
 {
-    tm_bytes meta;
+    while (found->account_count > accounts) {
+        /* Nothing to grow: this cannot fail. */
+        (void)tm_shard_kept_account_drop(found, &found->accounts[found->account_count - 1]);
+    }
+    while (found->fingerprints.count > fingerprints) {
+        tm_bytes_free(&found->fingerprints.items[--found->fingerprints.count].content);
+    }
+    while (found->outbox.count > outputs) {
+        tm_bytes_free(&found->outbox.items[--found->outbox.count].content);
+    }
+}
+
+/* Everything of a commit that needs memory: entries of new accounts, copies of the blobs and the meta, the lists. */
+static bool prepare(tm_shard_kept *found, const tm_store_commit *commit, tm_bytes *blobs, tm_bytes *ret_meta)
+{
+    *ret_meta = (tm_bytes){0};
     for (uint32_t i = 0; i < commit->write_count; i++) {
         const tm_store_write *write = &commit->writes[i];
-        tm_bytes blob;
-        if (write->blob.data == NULL) {
-            tm_kept_account *gone = tm_shard_kept_account(found, write->account);
-            if (gone != NULL && !tm_shard_kept_account_drop(found, gone)) {
-                return out_of_memory(error);
-            }
-            continue;
+        if (write->blob.data != NULL &&
+            (tm_shard_kept_account_make(found, write->account) == NULL || !tm_bytes_copy(write->blob, &blobs[i]))) {
+            return false;
         }
-        tm_kept_account *account = tm_shard_kept_account_make(found, write->account);
-        if (account == NULL || !tm_bytes_copy(write->blob, &blob)) {
-            return out_of_memory(error);
-        }
-        tm_bytes_free(&account->blob);
-        account->blob = blob;
     }
     if (commit->fingerprints.length > 0 &&
         !tm_entries_append(&found->fingerprints, commit->position.commit, commit->fingerprints)) {
-        return out_of_memory(error);
+        return false;
     }
     for (uint32_t i = 0; i < commit->outbox_count; i++) {
         if (!tm_entries_append(&found->outbox, commit->position.commit, commit->outbox[i])) {
-            return out_of_memory(error);
+            return false;
         }
     }
-    tm_slice given = commit->meta.data != NULL ? commit->meta : TM_SLICE_LITERAL("");
-    if (!tm_bytes_copy(given, &meta)) {
+    return tm_bytes_copy(commit->meta.data != NULL ? commit->meta : TM_SLICE_LITERAL(""), ret_meta);
+}
+
+/* The writes, after the check: all of them or none. */
+static tm_status write_commit(tm_shard_kept *found, const tm_store_commit *commit, tm_error *error)
+{
+    uint32_t accounts = found->account_count;
+    size_t fingerprints = found->fingerprints.count, outputs = found->outbox.count;
+    tm_bytes meta;
+    tm_bytes *blobs = calloc(commit->write_count + 1, sizeof(*blobs));
+    if (blobs == NULL || !prepare(found, commit, blobs, &meta)) {
+        for (uint32_t i = 0; blobs != NULL && i < commit->write_count; i++) {
+            tm_bytes_free(&blobs[i]);
+        }
+        free(blobs);
+        take_back(found, accounts, fingerprints, outputs);
         return out_of_memory(error);
     }
+    for (uint32_t i = 0; i < commit->write_count; i++) {
+        tm_kept_account *account = tm_shard_kept_account(found, commit->writes[i].account);
+        if (commit->writes[i].blob.data != NULL) {
+            tm_bytes_free(&account->blob);
+            account->blob = blobs[i];
+        } else if (account != NULL) {
+            (void)tm_shard_kept_account_drop(found, account);
+        }
+    }
+    free(blobs);
     tm_bytes_free(&found->meta);
     found->meta = meta;
     tm_entries_forget(&found->fingerprints, commit->fingerprints_from);

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define cr_fail_here(text, ...)                                                                                        \
-    (fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, text), fprintf(stderr, " " __VA_ARGS__), fputc('\n', stderr),   \
+    (fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, text), fprintf(stderr, " " __VA_ARGS__), fputc('\n', stderr),  \
      _exit(98))
 #define cr_assert(condition, ...) ((condition) ? (void)0 : cr_fail_here(#condition, __VA_ARGS__))
 #define cr_assert_not(condition, ...) cr_assert(!(condition), __VA_ARGS__)
