@@ -116,6 +116,7 @@ class Sweep:
     def finish(self):
         """What was left is fed, and the whole judged."""
         r = self.r
+        r.exact = False
         for role in ("accounts", "usage"):
             self.ground.kafka.end_transaction(f"{self.hold}-{role}", "abort")
         while r.feed():

@@ -432,7 +432,7 @@ class Campaign:
             verdict = {"verdict": "bad", "why": str(wrong)}
         except AssertionError as wrong:  # a command of tidemark did not do its work
             verdict = {"verdict": "bad", "why": str(wrong)}
-        except (harness.HarnessError, OSError, TimeoutError) as trouble:  # the ground gave way: that says nothing about tidemark
+        except Exception as trouble:  # pylint: disable=broad-except  # the ground gave way: that says nothing about tidemark
             verdict = {"verdict": "void", "why": f"{type(trouble).__name__}: {trouble}\n{traceback.format_exc()[-1500:]}"}
         kills = {what: n - before[what] for what, n in self.kills.items() if n > before[what]}
         self.rounds[verdict["verdict"]] += 1
@@ -468,6 +468,8 @@ def summarise(path):
             rounds_of[d["verdict"]] += 1
             sound.update({k: v for k, v in d.items() if k in ("signals", "dead_letters", "values")})
         elif "point" in d:
+            if blows[d["round"]] and blows[d["round"]][-1]["portion"] > d["portion"]:
+                blows[d["round"]] = []  # it was broken off, and begun again
             blows[d["round"]].append(d)
     return {"kills": sum(points.values()), "points": points, "circumstances": circumstances, "servers": servers,
             "rounds": rounds_of, "compared": sound, "next": max(verdicts, default=0) + 1}

@@ -109,6 +109,7 @@ class Round:
         self.portions = self.cut(portion)
         self.fed = 0
         self.ends = {}
+        self.exact = True  # offsets count records: no transaction was aborted in the inputs
         self.create_topics()
         self.settings = {"timezone": self.random.choice(ZONES), "evaluate_every": self.random.choice(("1m", "1m", "5m", "1h")),
                          "dedup": {"window": self.random.choice(("1h", "10m", "2d"))}, **(options or {})}
@@ -253,7 +254,7 @@ class Round:
             usage, accounts, n = (int(x) for x in position.split(":"))
             for role, offset in (("usage", usage), ("accounts", accounts)):
                 key = (self.topics[role], p)
-                if offset != self.ends[key] or committed.get(key, (0, ""))[0:2] != (offset, str(n)):
+                if self.exact and offset != self.ends[key] or committed.get(key, (0, ""))[0:2] != (offset, str(n)):
                     return False
         return True
 
