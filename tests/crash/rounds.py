@@ -190,7 +190,9 @@ class Round:
     # --- the processor ---
 
     def write_rules(self):
-        (self.dir / "rules.yaml").write_text(json.dumps({**self.pack, "version": self.version}, indent=1))
+        """Whole at every moment: a processor may be reading them."""
+        (self.dir / "rules.new").write_text(json.dumps({**self.pack, "version": self.version}, indent=1))
+        (self.dir / "rules.new").rename(self.dir / "rules.yaml")
 
     def config(self, instance="a", workers=None):
         settings = {"group": self.prefix, "instance": instance, "rules": "rules.yaml",
@@ -200,8 +202,9 @@ class Round:
                     "topics": self.topics, "redis": {"url": self.redis_url}, "user_key": harness.Verbatim("!file user.key"),
                     "workers": workers or self.random.choice((1, 1, 2)), "commit_interval": "30ms", **self.settings}
         path = self.dir / f"tidemark-{instance}.yaml"
-        path.write_text(harness.yaml(settings))
-        return path
+        new = path.with_suffix(".new")
+        new.write_text(harness.yaml(settings))
+        return new.rename(path)
 
     def start(self, instance="a", crash=None, stop=None, workers=None, once=True):
         """A processor; crash and stop: 'point:k'."""
