@@ -4,7 +4,7 @@
     campaign.py --ci                            what the checks on a change run: one round, at least 40 kills at 30 points, and aof.py
     campaign.py --kills 1000 --log FILE         goes on where FILE ends, until it has so many kills
     campaign.py --points|--random N|--stop N|--proxies N|--live N       one kind of blow alone, N of them; every point until it was hit or given up
-    campaign.py --summary FILE                  what a log says
+    campaign.py --summary FILE...               what logs say
     campaign.py --seed N                        one round
 
 The log has a JSON object a line: each blow as it falls, and each round's verdict. Needs the build `crash`; ends with 0 only when
@@ -450,12 +450,12 @@ class Campaign:
             self.ground.close()
 
 
-def summarise(path):
-    """Counts of a log: blows of rounds that came to a verdict."""
+def summarise(*paths):
+    """Counts of logs: blows of rounds that came to a verdict."""
     blows, verdicts = collections.defaultdict(list), {}
     sound = collections.Counter()
     servers, circumstances, points, rounds_of = collections.Counter(), collections.Counter(), collections.Counter(), collections.Counter()
-    for line in path.read_text().splitlines():
+    for line in (line for path in paths for line in path.read_text().splitlines()):
         d = json.loads(line)
         if "verdict" in d:
             for b in blows.pop(d["round"], []) if d["verdict"] != "void" else ():
@@ -475,8 +475,8 @@ def summarise(path):
             "rounds": rounds_of, "compared": sound, "next": max(verdicts, default=0) + 1}
 
 
-def show(path):
-    s = summarise(path)
+def show(paths):
+    s = summarise(*paths)
     named = {p: n for p, n in s["points"].items() if p != "random"}
     print(f"{s['kills']} kills: {sum(named.values())} at {len(named)} of {len(POINTS)} points, {s['points']['random']} at random moments")
     print(f"servers killed: {dict(s['servers'])}")
@@ -495,7 +495,7 @@ def main():
     parser.add_argument("--kills", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--log", type=pathlib.Path)
-    parser.add_argument("--summary", type=pathlib.Path)
+    parser.add_argument("--summary", type=pathlib.Path, nargs="+", metavar="FILE")
     parser.add_argument("--seconds", type=float)
     o = parser.parse_args()
     if o.summary:
