@@ -98,7 +98,7 @@ class Campaign:
             if not known and not hoped:
                 hoped = ["plain"]
             # What comes with a machine's moods is tried with what may bring it about, too.
-            circumstance = rng.choice(known) if known and rng.random() < 0.85 or not hoped else hoped[self.tries[point] % len(hoped)]
+            circumstance = rng.choice(known) if known and rng.random() < 0.85 or not hoped else hoped[int(self.tries[point]) % len(hoped)]
             most = self.reach[circumstance][point]
             k = 1 if most < 2 or rng.random() < 0.3 else rng.randint(1, min(most, 60))
             return circumstance, point, k
