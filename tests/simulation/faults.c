@@ -6,9 +6,9 @@
 #include "sim.h"
 
 static const char *const kind_names[SIM_FAULT_KINDS] = {
-    "crash",           "hang",           "lost",   "unanswered", "late", "doubled", "store down", "broker down",
-    "cut from broker", "cut from store", "slow",   "enter",      "quit", "expel",   "clock",      "stale",
-    "emptied",         "expired",        "reload", "upstream"};
+    "crash",           "hang",           "lost", "unanswered", "late",    "doubled", "store down", "broker down",
+    "cut from broker", "cut from store", "slow", "enter",      "quit",    "expel",   "clock",      "stale",
+    "emptied",         "expired",        "twin", "reload",     "upstream"};
 
 static bool at_a_call(sim_fault_kind kind)
 {
@@ -134,7 +134,8 @@ static void quit(sim *s, sim_process *process, int64_t back)
 {
     if (!process->up)
         return;
-    process->back = back;
+    if (process->back >= 0) /* otherwise another has its name by now */
+        process->back = back;
     atomic_store(&process->stop, true);
     for (int i = 0; i < SIM_EACH; i++)
         sim_wake(s, process->life[i]);
@@ -148,6 +149,23 @@ static void enter(sim *s)
             continue;
         process->back = 1000;
         sim_start_process(s, process);
+        return;
+    }
+}
+
+/* As when a deployment starts the new process before the old one ended. */
+static void twin(sim *s, sim_process *process)
+{
+    for (uint32_t p = 0; p < s->process_count && process->up && s->instances < SIM_LIVES / SIM_EACH; p++) {
+        sim_process *other = &s->processes[p];
+        if (other->up || other->back >= 0)
+            continue;
+        other->instance = process->instance;
+        other->offset = process->offset;
+        other->back = process->back;
+        process->back = -1;
+        process->instance = s->instances++; /* should it ever be started again */
+        sim_start_process(s, other);
         return;
     }
 }
@@ -219,6 +237,9 @@ void sim_fault_happens(sim *s, sim_fault *f)
         s->generation = 0;
         s->rebalancing = false;
         s->offsets_lost = true;
+        break;
+    case SIM_TWIN:
+        twin(s, process);
         break;
     case SIM_RELOAD:
         s->settings.pack = s->packs[1];

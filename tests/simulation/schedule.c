@@ -379,7 +379,7 @@ void sim_happen(sim *s, sim_event event)
         sim_append(s, event.with);
         break;
     case SIM_HAPPENS_BIRTH:
-        if (!s->processes[event.a].up && !s->stopping)
+        if (!s->processes[event.a].up && s->processes[event.a].back >= 0 && !s->stopping)
             sim_start_process(s, &s->processes[event.a]);
         break;
     case SIM_HAPPENS_SILENCE:
@@ -523,7 +523,7 @@ void sim_run(sim *s)
     for (uint32_t p = 0; p < s->process_count && !s->failed; p++) {
         for (int i = 0; i < SIM_EACH; i++) {
             const sim_life *life = s->processes[p].life[i];
-            if (life && !life->dead && life->status != TM_OK)
+            if (life && !life->dead && s->processes[p].back >= 0 && life->status != TM_OK)
                 sim_fail(s, "a worker that was stopped in peace ends with %s: %s", tm_status_name(life->status),
                          life->error.what);
         }

@@ -84,6 +84,7 @@ typedef enum sim_fault_kind {
     SIM_STALE,       /* the store goes back to what it was `length` ms before */
     SIM_EMPTIED,     /* the store is empty */
     SIM_EXPIRED,     /* all processes die, the group's offsets are forgotten, all start again */
+    SIM_TWIN,        /* another process starts under a name that is in use; the first is not started again */
     SIM_RELOAD,      /* all processes get the second version of the rules */
     SIM_UPSTREAM,    /* a producer's transaction is open in an input for `length` ms */
     SIM_FAULT_KINDS
