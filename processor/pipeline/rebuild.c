@@ -27,7 +27,7 @@ struct tm_rebuild {
     const tm_pack *pack; /* the shard's, as of the current line */
     tm_pack **packs;     /* rules of the past, compiled from the journal */
     uint32_t pack_count;
-    bool adopted;             /* the rules in force are newer than the journal */
+    bool adopted;             /* rules or settings in force are newer than the journal */
     int64_t first[TM_INPUTS]; /* least offset the log still has */
     int64_t commit;           /* the last line replayed */
     bool begun;               /* the current line's records are being applied */
@@ -406,7 +406,11 @@ static tm_status finish_line(tm_rebuild *r, const tm_journal_commit *line, tm_er
 static tm_status install(tm_rebuild *r, tm_position position, tm_error *error)
 {
     tm_holding *holding = r->holding;
+    /* It is of the rules of its last line, and says so: whoever takes it over tells the journal of newer ones. */
+    const tm_pack *current = holding->pack;
+    holding->pack = r->pack;
     tm_status status = tm_ledger_install(r->ledger, holding, position, error);
+    holding->pack = current;
     if (status == TM_REJECT) /* another has it, or it has to be looked at again */
         tm_holding_drop(holding);
     if (status != TM_FATAL && status != TM_BROKEN)
@@ -420,18 +424,6 @@ static tm_status finish(tm_rebuild *r, tm_error *error)
     if (!holding->shard || r->commit != r->target.commit)
         return halt(r, TM_HALT_JOURNAL_SHORT, "the journal does not lead to the commit that the group's offsets name",
                     error);
-    const tm_pack *current = holding->pack;
-    if (r->pack != current) {
-        /* The rules changed since the last commit: what they do from here on is the next commit's to tell. */
-        if (tm_shard_adopt(holding->shard, current) != TM_OK)
-            return halt(r, TM_HALT_MEMORY, "no memory to write the rebuilt shard", error);
-        r->pack = current;
-        r->adopted = true;
-    }
-    bool changed;
-    if (tm_holding_settle_semantics(holding, &changed) != TM_OK)
-        return halt(r, TM_HALT_MEMORY, "no memory to write the rebuilt shard", error);
-    r->adopted |= changed;
     if ((r->partial && end_partial(r) != TM_OK) || (!r->tail && tm_shard_touch_all(holding->shard) != TM_OK))
         return halt(r, TM_HALT_MEMORY, "no memory to write the rebuilt shard", error);
     TM_CRASH_POINT("rebuild_install");
@@ -439,6 +431,15 @@ static tm_status finish(tm_rebuild *r, tm_error *error)
     TM_CRASH_POINT("rebuild_installed");
     if (status != TM_OK)
         return status == TM_REJECT ? TM_OK : status;
+    /* Rules and settings changed since the last commit: what they do from here on is the next commit's to tell. */
+    bool changed = r->pack != holding->pack;
+    r->adopted |= changed;
+    if (changed && tm_shard_adopt(holding->shard, holding->pack) != TM_OK)
+        return halt(r, TM_HALT_MEMORY, "no memory to go on with the rebuilt shard", error);
+    r->pack = holding->pack;
+    if (tm_holding_settle_semantics(holding, &changed) != TM_OK)
+        return halt(r, TM_HALT_MEMORY, "no memory to go on with the rebuilt shard", error);
+    r->adopted |= changed;
     for (int i = 0; i < TM_INPUTS; i++) {
         tm_lane *lane = &holding->intake.lanes[i];
         lane->finished = lane->closed = lane->drained = false;

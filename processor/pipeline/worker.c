@@ -270,6 +270,8 @@ static void claim_one(worker *w, held *h)
     tm_holding *holding = h->holding;
     TM_CRASH_POINT("worker_claim");
     w->ledger.journal_taken = rebuilding(w);
+    if (w->settings->reloaded && atomic_load(w->settings->reloaded))
+        holding->pack = atomic_load(w->settings->reloaded); /* the shard may be under them already */
     tm_status status = tm_ledger_claim(&w->ledger, holding, generation, &error);
     if (status == TM_RETRY) {
         tm_worker_lack(w, h, w->ledger.asked, &error);

@@ -257,12 +257,13 @@ static void check_publication(sim *s, const sim_producer *producer, int32_t part
             sim_fail(s, "shard %d: line %lld begins at [%lld, %lld], the one before ended at [%lld, %lld]", partition,
                      (long long)line.n, (long long)line.from[0], (long long)line.from[1], (long long)next.next[0],
                      (long long)next.next[1]);
-        sim_note(s, "line %d:%lld [%lld, %lld) [%lld, %lld) clocks %lld %lld%s T %lld %lld%s, %u signals", partition,
-                 (long long)line.n, (long long)line.from[0], (long long)line.to[0], (long long)line.from[1],
+        sim_note(s, "line %d:%lld [%lld, %lld) [%lld, %lld) clocks %lld %lld%s T %lld %lld%s, rules %lld, %u signals",
+                 partition, (long long)line.n, (long long)line.from[0], (long long)line.to[0], (long long)line.from[1],
                  (long long)line.to[1], (long long)(line.clock_begin - s->base), (long long)(line.clock_end - s->base),
                  line.drained ? ", drained," : ",",
                  (long long)(line.t_before == TM_TIME_NONE ? -1 : line.t_before - s->base),
-                 (long long)(line.t_after - s->base), line.judged ? ", judged" : "", line.signals);
+                 (long long)(line.t_after - s->base), line.judged ? ", judged" : "", (long long)line.rules,
+                 line.signals);
         n = line.n;
         next = (tm_position){{line.to[0], line.to[1]}, n};
     }
@@ -279,9 +280,26 @@ static void check_publication(sim *s, const sim_producer *producer, int32_t part
     s->committed[partition] = c;
 }
 
+/* A transaction has the signals of its lines, no more and no less. */
+static void check_whole(sim *s, const sim_producer *producer)
+{
+    uint32_t told = 0, signals = 0;
+    for (uint32_t i = 0; i < producer->staged.count; i++) {
+        const sim_output *output = &producer->staged.items[i];
+        sim_line line;
+        signals += output->topic <= TM_TOPIC_ADVISORIES;
+        if (output->topic == TM_TOPIC_JOURNAL && sim_line_read(output->value, &line))
+            told += line.signals;
+    }
+    if (told != signals)
+        sim_fail(s, "a transaction has %u signals, its lines of the journal tell of %u", signals, told);
+}
+
 void sim_transaction_commit(sim *s, int number)
 {
     sim_producer *producer = &s->producers[number];
+    if (s->length > 0)
+        check_whole(s, producer);
     for (int32_t p = 0; p < (int32_t)s->partitions; p++)
         check_publication(s, producer, p);
     for (uint32_t i = 0; i < producer->staged.count; i++) {
