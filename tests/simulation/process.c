@@ -58,8 +58,6 @@ static void log_write(void *context, tm_log_level level, const char *event, cons
     s->rebuilt += strcmp(event, "rebuilt") == 0;
     if (strcmp(event, "rebuild_differs") == 0)
         sim_fail(s, "shard %lld: a replayed commit differs from the journal", (long long)partition);
-    if (strcmp(event, "output_refused") == 0)
-        sim_fail(s, "an output was refused");
     if (strcmp(event, "records_gone") == 0)
         sim_fail(s, "shard %lld: records are said to be gone", (long long)partition);
     if (strcmp(event, "shard_halted") != 0)

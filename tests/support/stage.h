@@ -46,7 +46,6 @@ typedef struct stage {
     int count;
     char halted[8][1400]; /* by partition: why it was */
     char codes[8][32];    /* … and its name */
-    uint32_t refused;     /* outputs left out */
     uint32_t rebuilt, differs, replayed;
     void (*on_worker)(bool begins); /* called in a worker's thread, before and after its run; NULL: not */
     uint32_t suspected, acquitted, poison, broken;
@@ -199,7 +198,6 @@ static void actor_log(void *context, tm_log_level level, const char *event, cons
         snprintf(s->halted[partition], sizeof s->halted[partition], "%.*s", (int)text.length, text.data);
         snprintf(s->codes[partition], sizeof s->codes[partition], "%.*s", (int)code.length, code.data);
     }
-    s->refused += strcmp(event, "output_refused") == 0;
     s->suspected += strcmp(event, "record_suspected") == 0;
     s->acquitted += strcmp(event, "record_acquitted") == 0;
     s->poison += strcmp(event, "record_poison") == 0;
