@@ -200,29 +200,29 @@ static tm_status ask_journal(tm_ledger *ledger, const tm_holding *holding, bool 
     return status;
 }
 
+/* `meta` is the caller's room for what the bytes say: the evidence points at it from then on. */
 static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, tm_evidence *evidence, tm_slice bytes,
-                           tm_error *error)
+                           tm_shard_meta *meta, tm_error *error)
 {
-    tm_shard_meta meta;
     tm_error why;
-    if (tm_meta_decode(bytes, &meta, &why) != TM_OK) {
+    if (tm_meta_decode(bytes, meta, &why) != TM_OK) {
         tm_error_where(&why, "shard %d", (int)holding->partition);
         tm_halt_hint(TM_HALT_STATE_DAMAGED, holding->partition, &why);
         return halt(ledger, holding, TM_HALT_STATE_DAMAGED, &why);
     }
-    evidence->meta = &meta;
+    evidence->meta = meta;
     tm_row row;
     if (judge(ledger, holding, evidence, &row))
         return TM_OK;
-    holding->marks[0] = meta.marks[0];
-    holding->marks[1] = meta.marks[1];
+    holding->marks[0] = meta->marks[0];
+    holding->marks[1] = meta->marks[1];
     holding->configuration_told =
-        meta.pack_hash == holding->pack->hash && meta.reading_hash == tm_holding_reading_hash(holding);
+        meta->pack_hash == holding->pack->hash && meta->reading_hash == tm_holding_reading_hash(holding);
     if (row == TM_ROW_TAIL_LOST) {
         holding->state = TM_HOLDING_REPLAYING;
         return TM_OK;
     }
-    tm_status status = tm_ledger_load(ledger, holding, holding->pack, &meta, &evidence->outbox, error);
+    tm_status status = tm_ledger_load(ledger, holding, holding->pack, meta, &evidence->outbox, error);
     if (status == TM_OK || status == TM_REJECT) {
         /* It was read in several calls: it is one state only if the store is still where it was claimed. */
         tm_shard_meta still;
@@ -256,7 +256,7 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, tm_evidence *
     status = tm_holding_settle_semantics(holding, &changed);
     if (status != TM_OK)
         return tm_fail(error, status, "no memory for a shard");
-    holding->configuration_told &= !changed && meta.evaluate_every > 0;
+    holding->configuration_told &= !changed && meta->evaluate_every > 0;
     return go_live(ledger, holding, evidence, error);
 }
 
@@ -300,6 +300,7 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
     holding->epoch = state.epoch;
     holding->published = committed;
     holding->stored = state.present ? state.position : (tm_position){{-1, -1}, 0};
+    tm_shard_meta meta;
     tm_evidence evidence = {.committed = committed,
                             .present = state.present,
                             .stored = holding->stored,
@@ -321,7 +322,7 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
     }
     tm_row row;
     if (state.present && committed.commit >= 0)
-        return take_kept(ledger, holding, &evidence, state.meta, error);
+        return take_kept(ledger, holding, &evidence, state.meta, &meta, error);
     if (judge(ledger, holding, &evidence, &row))
         return TM_OK;
     TM_CRASH_POINT("claim_nothing_kept");
