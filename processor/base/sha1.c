@@ -13,7 +13,7 @@ static uint32_t rotated(uint32_t x, unsigned n)
 static void take_block(uint32_t h[5], const unsigned char *block)
 {
     uint32_t w[80];
-    for (unsigned t = 0; t < 16; t++)
+    for (size_t t = 0; t < 16; t++)
         w[t] = (uint32_t)block[4 * t] << 24 | (uint32_t)block[4 * t + 1] << 16 | (uint32_t)block[4 * t + 2] << 8 |
                block[4 * t + 3];
     for (unsigned t = 16; t < 80; t++)
