@@ -335,7 +335,8 @@ class Others(Offline):
 
     def test_version(self):
         found = json.loads(self.run_("version", "--json").stdout)
-        self.assertEqual(set(found), {"tidemark", "event_reader", "simdjson", "jansson", "librdkafka", "redis_client", "libfyaml", "compiler"})
+        self.assertEqual(set(found), {"tidemark", "event_reader", "simdjson", "jansson", "librdkafka", "redis_client", "libfyaml",
+                                       "libmicrohttpd", "compiler"})
         self.assertIn(found["event_reader"], ("simdjson", "jansson"))
 
 
