@@ -178,8 +178,8 @@ fi
 if enabled integration tests/integration/test_*.py; then
     need crash
     need release
-    # Two lanes, since most of it waits for others; what takes longest begins first.
-    stage integration timeout -k 30 1500 "$python" tests/support/pytests.py --lanes 2 "${filters[@]}" \
+    # Three lanes, since most of it waits for others; what takes longest begins first.
+    stage integration timeout -k 30 1500 "$python" tests/support/pytests.py --lanes 3 "${filters[@]}" \
         tests/integration/test_main_job.py tests/integration
 fi
 if enabled crash tests/crash/campaign.py; then
