@@ -8,6 +8,7 @@ of every account what it says out of the files.
 """
 
 import collections
+import itertools
 import contextlib
 import io
 import json
@@ -93,11 +94,14 @@ Blow = collections.namedtuple("Blow", "point k where status seconds")
 
 
 class Round:
+    numbers = itertools.count()
+
     def __init__(self, ground, seed, accounts=14, days=12, rate=5.0, rules=10, portion=70, partitions=PARTITIONS, options=None, redis_options=None):
         self.ground, self.seed, self.partitions = ground, seed, partitions
         self.random = random.Random(f"crash {seed}")
         self.dir = harness.temp_dir("tidemark-crash-")
-        self.prefix = f"c{seed}-{os.getpid()}"
+        # Never a name again on one broker: of a topic that is made anew it may tell the former partitions for a while.
+        self.prefix = f"c{seed}-{os.getpid()}-{next(Round.numbers)}"
         self.redis = harness.Redis({"appendonly": "yes", "appendfsync": "always", **(redis_options or {})})
         self.redis.start()
         self.tidemark = harness.Tidemark(crash_binary(), cwd=self.dir)
