@@ -8,9 +8,9 @@ of every account what it says out of the files.
 """
 
 import collections
-import itertools
 import contextlib
 import io
+import itertools
 import json
 import os
 import pathlib
