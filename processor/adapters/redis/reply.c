@@ -15,6 +15,8 @@ void tm_redis_reply_free(tm_redis_reply *reply)
 
 tm_redis_type tm_redis_reply_type(const tm_redis_reply *reply)
 {
+    if (!reply)
+        return TM_REDIS_NIL;
     switch (inside(reply)->type) {
     case REDIS_REPLY_STRING:
     case REDIS_REPLY_STATUS:
@@ -41,7 +43,7 @@ tm_slice tm_redis_reply_text(const tm_redis_reply *reply)
 
 int64_t tm_redis_reply_integer(const tm_redis_reply *reply)
 {
-    return inside(reply)->type == REDIS_REPLY_INTEGER ? inside(reply)->integer : 0;
+    return tm_redis_reply_type(reply) == TM_REDIS_INTEGER ? inside(reply)->integer : 0;
 }
 
 uint32_t tm_redis_reply_count(const tm_redis_reply *reply)

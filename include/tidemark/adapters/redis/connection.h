@@ -88,6 +88,7 @@ typedef struct tm_redis_reply tm_redis_reply;
    or may not have been executed. */
 tm_status tm_redis_receive(tm_redis_connection *connection, tm_redis_reply **ret_reply, tm_error *error);
 void tm_redis_reply_free(tm_redis_reply *reply); /* NULL is allowed */
+/* NULL, which tm_redis_reply_at gives for an element that a server left out, is as good as a nil. */
 tm_redis_type tm_redis_reply_type(const tm_redis_reply *reply);
 tm_slice tm_redis_reply_text(const tm_redis_reply *reply); /* of a text or an error; otherwise absent */
 int64_t tm_redis_reply_integer(const tm_redis_reply *reply);
