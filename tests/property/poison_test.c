@@ -8,8 +8,6 @@
 
 #ifdef TIDEMARK_CRASH_POINTS
 
-#define MORNING (FEED_START + 6 * TM_HOUR)
-
 static stage s;
 static feed f;
 
@@ -23,23 +21,17 @@ TestSuite(poison, .fini = tear_down);
 
 static void event(int32_t partition, int64_t minute, const char *id, const char *trip)
 {
-    char key[16], value[240], properties[80] = "";
+    char properties[80] = "";
     if (trip)
         snprintf(properties, sizeof properties, ",\"properties\":{\"tidemark.trip\":\"%s\"}", trip);
-    snprintf(key, sizeof key, "a%d", (int)partition);
-    snprintf(value, sizeof value,
-             "{\"id\":\"%s\",\"account\":\"%s\",\"event\":\"buy\",\"at\":%" PRId64 ",\"user\":\"u\",\"value\":30%s}",
-             id, key, MORNING + minute * TM_MINUTE, properties);
-    feed_add(&f, TM_INPUT_USAGE, partition, MORNING + minute * TM_MINUTE, key, value);
-    if (s.world)
-        stage_append(&s, &f.records[f.count - 1]);
+    stage_buy(&s, &f, partition, minute, id, properties);
 }
 
 static void two_shards(void)
 {
     f = (feed){.partitions = 2, .greatest = FEED_START};
     stage_init(&s, 2, feed_rules);
-    s.base = MORNING + TM_HOUR;
+    s.base = STAGE_MORNING + TM_HOUR;
     for (int32_t p = 0; p < 2; p++) {
         event(p, 1, "1", NULL);
         event(p, 2, "2", NULL);

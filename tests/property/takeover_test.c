@@ -2,29 +2,19 @@
    Long because: the rows share one stage and read best as one table. */
 #include "support/stage.h"
 
-/* Late enough for windows of hours: they begin on the counting start's day. */
-#define MORNING (FEED_START + 6 * TM_HOUR)
-
 static feed f;
 static stage s;
 
 static void event(int32_t partition, int64_t minute, const char *id)
 {
-    char key[16], value[240];
-    snprintf(key, sizeof key, "a%d", (int)partition);
-    snprintf(value, sizeof value,
-             "{\"id\":\"%s\",\"account\":\"%s\",\"event\":\"buy\",\"at\":%" PRId64 ",\"user\":\"u\",\"value\":30}", id,
-             key, MORNING + minute * TM_MINUTE);
-    feed_add(&f, TM_INPUT_USAGE, partition, MORNING + minute * TM_MINUTE, key, value);
-    if (s.world)
-        stage_append(&s, &f.records[f.count - 1]);
+    stage_buy(&s, &f, partition, minute, id, "");
 }
 
 static void set_up(void)
 {
     f = (feed){.partitions = 2, .greatest = FEED_START};
     stage_init(&s, 2, feed_rules);
-    s.base = MORNING + TM_HOUR;
+    s.base = STAGE_MORNING + TM_HOUR;
     for (int32_t p = 0; p < 2; p++) {
         event(p, 1, "1");
         event(p, 2, "2");
@@ -166,9 +156,9 @@ Test(takeover, a_lost_tail_whose_records_are_gone_keeps_episodes_and_counts_anew
     cr_assert_eq(published(), before, "nothing is published again");
     tm_shard_meta meta;
     cr_assert_eq(stage_position(&s, 0, &meta).next[0], 5);
-    cr_assert_gt(meta.counting[0].start, MORNING, "what is missing is not taken for silence");
+    cr_assert_gt(meta.counting[0].start, STAGE_MORNING, "what is missing is not taken for silence");
     (void)stage_position(&s, 1, &meta);
-    cr_assert_lt(meta.counting[0].start, MORNING, "the other shard has everything");
+    cr_assert_lt(meta.counting[0].start, STAGE_MORNING, "the other shard has everything");
     cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
 }
 
@@ -568,7 +558,7 @@ Test(takeover, a_run_once_leaves_what_came_later)
     s.settings.once = true;
     s.settings.ends[0] = ends[0];
     s.settings.ends[1] = ends[1];
-    s.settings.final_time = MORNING + 30 * TM_MINUTE;
+    s.settings.final_time = STAGE_MORNING + 30 * TM_MINUTE;
     event(0, 31, "later");
     (void)kept;
     actor *a = stage_hire(&s, "only");
@@ -588,7 +578,7 @@ Test(takeover, a_run_once_leaves_what_came_later)
 
 Test(takeover, until_reads_nothing_later_and_ends_exactly_there)
 {
-    s.settings.until = MORNING + 10 * TM_MINUTE;
+    s.settings.until = STAGE_MORNING + 10 * TM_MINUTE;
     actor *a = stage_hire(&s, "only");
     cr_assert_eq(stage_finish(&s, a), TM_OK, "%s", a->error.what);
     for (int32_t p = 0; p < 2; p++) {
@@ -601,7 +591,7 @@ Test(takeover, until_reads_nothing_later_and_ends_exactly_there)
 
 Test(takeover, until_before_every_record_ends_there_too)
 {
-    s.settings.until = MORNING + 30 * TM_SECOND;
+    s.settings.until = STAGE_MORNING + 30 * TM_SECOND;
     actor *a = stage_hire(&s, "only");
     cr_assert_eq(stage_finish(&s, a), TM_OK, "%s", a->error.what);
     tm_shard_meta meta;

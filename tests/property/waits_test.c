@@ -1,8 +1,6 @@
 /* Whom a worker waits for, as its gauges and its log tell it, while one thing after the other does not answer. */
 #include "support/stage.h"
 
-#define MORNING (FEED_START + 6 * TM_HOUR)
-
 static feed f;
 static stage s;
 
@@ -33,14 +31,7 @@ static void count(void *context, tm_log_level level, const char *event, const ch
 
 static void event(int32_t partition, int64_t minute, const char *id)
 {
-    char key[16], value[240];
-    snprintf(key, sizeof key, "a%d", (int)partition);
-    snprintf(value, sizeof value,
-             "{\"id\":\"%s\",\"account\":\"%s\",\"event\":\"buy\",\"at\":%" PRId64 ",\"user\":\"u\",\"value\":30}", id,
-             key, MORNING + minute * TM_MINUTE);
-    feed_add(&f, TM_INPUT_USAGE, partition, MORNING + minute * TM_MINUTE, key, value);
-    if (s.world)
-        stage_append(&s, &f.records[f.count - 1]);
+    stage_buy(&s, &f, partition, minute, id, "");
 }
 
 static void set_up(void)
@@ -48,7 +39,7 @@ static void set_up(void)
     f = (feed){.partitions = 2, .greatest = FEED_START};
     memset(log_of, 0, sizeof log_of);
     stage_init(&s, 2, feed_rules);
-    s.base = MORNING + TM_HOUR;
+    s.base = STAGE_MORNING + TM_HOUR;
     for (int32_t p = 0; p < 2; p++) {
         event(p, 1, "1");
         event(p, 2, "2");

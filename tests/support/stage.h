@@ -289,6 +289,23 @@ static inline void stage_append(stage *s, const feed_record *record)
     cr_assert_eq(tm_world_append(s->world, record->input, record->partition, &out, NULL), TM_OK);
 }
 
+/* Late enough for windows of hours: they begin on the counting start's day. */
+#define STAGE_MORNING (FEED_START + 6 * TM_HOUR)
+
+/* A purchase of 30 by the partition's account, so many minutes after the morning: into the feed, and into the world
+   when that has begun. `more`: further members, each with a comma before it. */
+static inline void stage_buy(stage *s, feed *f, int32_t partition, int64_t minute, const char *id, const char *more)
+{
+    char key[16], value[240];
+    snprintf(key, sizeof key, "a%d", (int)partition);
+    snprintf(value, sizeof value,
+             "{\"id\":\"%s\",\"account\":\"%s\",\"event\":\"buy\",\"at\":%" PRId64 ",\"user\":\"u\",\"value\":30%s}",
+             id, key, STAGE_MORNING + minute * TM_MINUTE, more);
+    feed_add(f, TM_INPUT_USAGE, partition, STAGE_MORNING + minute * TM_MINUTE, key, value);
+    if (s->world)
+        stage_append(s, &f->records[f->count - 1]);
+}
+
 static inline void stage_init(stage *s, uint32_t partitions, const char *rules)
 {
     *s = (stage){.mutex = PTHREAD_MUTEX_INITIALIZER,
