@@ -13,6 +13,8 @@ pass first (drop the n-th command), `times=None` is for ever. The first rule tha
     Swallow()            passed on, and answered; the answer and all after it go nowhere, the connection stays open
     Drop()               not passed on, never answered; the connection stays open, what follows goes through
     Delay(seconds)       passed on; the answer waits, and with it what is behind it. Delay(): until fault.release()
+    Dribble(seconds)     passed on; the answer comes byte by byte, with such a pause before each, so that no time-out of the
+                         client's ends the call; its rest at once with fault.release()
     Hold()               the client's connection is closed, the server's stays: the command reaches the server only with
                          fault.release(), which returns the server's answer: an EXEC that comes late
     Late(seconds)        the same by itself, after so long
@@ -65,6 +67,11 @@ class Drop:
 
 class Delay:
     def __init__(self, seconds=None):
+        self.seconds = seconds
+
+
+class Dribble:
+    def __init__(self, seconds=0.5):
         self.seconds = seconds
 
 
@@ -322,6 +329,8 @@ class Connection:
                 if isinstance(action, Delay):
                     await self.wait_out(note[0])
                 await self.open_gate()
+                if isinstance(action, Dribble):
+                    pieces = [await self.dribble(note[0], b"".join(pieces))]
                 if not self.mute:
                     self.writer.writelines(pieces)
                     await self.writer.drain()
@@ -337,6 +346,20 @@ class Connection:
         held = asyncio.get_running_loop().create_future()
         rule._held.append(held)
         await held
+
+    async def dribble(self, rule, raw):
+        """Gives a byte now and then until it is told to let go or one is left; returns what is left."""
+        released = asyncio.get_running_loop().create_future()
+        rule._held.append(released)
+        while len(raw) > 1:
+            done, _ = await asyncio.wait([released], timeout=rule.action.seconds)
+            if done:
+                break
+            self.writer.write(raw[:1])
+            await self.writer.drain()
+            raw = raw[1:]
+        await released
+        return raw
 
     def close(self):
         self.proxy.connections.discard(self)
