@@ -55,7 +55,6 @@ class Surroundings(jobs.TestCase):
         self.assertIsNone(self.run.returncode, self.run.stderr)
         while self.trickle.next():
             self.goes_on()
-        if os.environ.get("SHOW"): print(self.run.stderr)
         self.assertEqual(self.run.terminate(20), 0, self.run.stderr)
         self.assertNotIn("shard_halted", self.run.stderr)
         self.trickle.end()
@@ -91,6 +90,12 @@ class Surroundings(jobs.TestCase):
         # A broker of its own: the shared one may serve other tests at the same time.
         self.stand_on(harness.Broker())
         self.begin(parts=4)
+        # It stands still for longer than the session, as in a long collection of garbage: the library gives its session up
+        # by itself and joins anew beside the member it was, which may fence it.
+        self.stood.freeze()
+        self.run.wait_for_line("SESSTMOUT", timeout=20)
+        self.stood.thaw()
+        self.goes_on()
         for down in (self.stood.stop, self.stood.kill):
             self.trickle.next()  # it goes down in the middle of this
             down()
