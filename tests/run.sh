@@ -7,7 +7,8 @@
 #   tests/run.sh coverage       how many lines of core, codec and rules the tests run; under 95 % of one is a failure
 #   tests/run.sh integration -- -k NAME     only the tests whose name contains NAME
 #
-# Works without a terminal and without standard input. Logs of the stages: build/test-logs/. The last line counts.
+# Works without a terminal and without standard input. Logs of the stages: build/test-logs/. The last line counts; before
+# it stands by name what failed, since of a long output often only the end is kept.
 set -uo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -50,8 +51,27 @@ fi
 passed=0 failed=0 skipped=0 times=()
 begun=$SECONDS
 
+# By name, a line each and no longer than 300 characters: what failed, and what passed only when tried again.
+failures=()
+name_failures() {
+    local stage=$1 log=$2 line found=no
+    while IFS= read -r line; do
+        failures+=("$stage: ${line:0:300}")
+        found=yes
+    done < <(grep -aE '^FAILED ' "$log" | head -n 40
+        sed -nE 's/^[[:space:]]*[0-9]+ - ([^ ]+) \((.*)\).*$/FAILED \1: \2/p' "$log" | head -n 40
+        grep -aE '\[(FAIL|CRASH|ERR )\]|\[----\] .*Assertion' "$log" | head -n 10)
+    [ "$found" = yes ] && return
+    while IFS= read -r line; do # a stage that has no words of its own for it
+        failures+=("$stage: ${line:0:300}")
+    done < <(grep -av '^[[:space:]]*$' "$log" | tail -n 8)
+}
+
+seconds=()
 finish() {
     echo
+    [ ${#seconds[@]} -eq 0 ] || printf '%s\n' "${seconds[@]}"
+    [ ${#failures[@]} -eq 0 ] || printf '%s\n' "${failures[@]}"
     echo "$passed passed, $failed failed, $skipped skipped"
     exit "$1"
 }
@@ -75,14 +95,18 @@ count() {
 
 # stage NAME COMMAND...: announces it, runs it with its output shown and kept, and stops everything if it fails.
 stage() {
-    local name=$1 start=$SECONDS status before=$failed
+    local name=$1 start=$SECONDS status line before=$failed
     shift
     echo "=== $name"
     "$@" 2>&1 | tee "$logs/$name.log"
     status=${PIPESTATUS[0]}
     count "$logs/$name.log"
+    while IFS= read -r line; do
+        seconds+=("$name: ${line:0:400}")
+    done < <(grep -aE '^ok again ' "$logs/$name.log")
     if [ "$status" -ne 0 ]; then
         [ "$failed" -gt "$before" ] || failed=$((failed + 1))
+        name_failures "$name" "$logs/$name.log"
         echo "=== $name FAILED with status $status after $((SECONDS - start)) s (log: $logs/$name.log)"
         finish 1
     fi

@@ -323,7 +323,7 @@ class Campaign:
                 fault.wait(timeout=10)
                 time.sleep(r.random.uniform(0, 0.6))
                 fault.release()
-            except TimeoutError:
+            except harness.TimedOut:
                 pass
         self.fault = fault, f"{api} {action}"
         return [child]

@@ -21,7 +21,7 @@ from trickle import Trickle  # noqa: E402
 POPULATION = {"accounts": 60, "days": 45, "start": "2026-02-15", "intensity": 2, "largest": 10}
 ERASED_AT = "2026-03-20T12:34:56.789Z"
 PARTITIONS = 3
-INVALID_PRODUCER_EPOCH, PRODUCER_FENCED = 47, 90
+INVALID_PRODUCER_EPOCH, CONCURRENT_TRANSACTIONS, PRODUCER_FENCED = 47, 51, 90
 # Api and action, in this order. Each meets the running worker once, while a part of the input goes through it.
 FAULTS = [("EndTxn", "drop_answer"), ("EndTxn", "close_after"), ("EndTxn", "close_before"), ("EndTxn", "double"),
           ("EndTxn", "delay_answer"), ("EndTxn", "half_open"), ("TxnOffsetCommit", "drop_answer"),
@@ -55,7 +55,7 @@ class Uncertain(jobs.TestCase):
         self.trickle = Trickle(self, self.topics, jobs.parts(self.rows, parts, self.random), PARTITIONS)
         self.trickle.next()
         self.run = self.start_tidemark("run", "--config", self.config)
-        self.trickle.wait()
+        self.trickle.wait(runs=[self.run])
 
     def finish(self):
         self.assertIsNone(self.run.returncode, self.run.stderr)
@@ -74,8 +74,8 @@ class Uncertain(jobs.TestCase):
         before = len(self.run.lines())
         try:
             self.trickle.wait(runs=[self.run])
-        except AssertionError as error:
-            raise AssertionError(f"{' '.join(said)}, seed {self.seed}: {error}\n" +
+        except (AssertionError, harness.TimedOut) as error:
+            raise type(error)(f"{' '.join(said)}, seed {self.seed}: {error}\n" +
                                  "\n".join(self.run.lines()[before:])) from None
 
     def test_faults_met_one_by_one(self):
@@ -130,17 +130,31 @@ class Uncertain(jobs.TestCase):
 
     def test_a_late_initialisation_is_no_other_process(self):
         """The first copy of what makes a producer arrives after the second: it fences its own sender, which goes on with a
-        new one instead of taking it for another process of its name."""
-        self.begin(parts=4)
-        ghost = self.proxy.fault("InitProducerId", "hold")
-        self.proxy.fault("EndTxn", "close_before")
-        self.trickle.next()
-        ghost.wait()
-        self.come_through("InitProducerId")
-        ghost.release(answers=1)
-        self.trickle.next()
-        self.come_through("InitProducerId", "released")
-        self.run.wait_for_line("fenced by a newer instance")
+        new one instead of taking it for another process of its name. Once before a transaction, once in the middle of one.
+
+        The sender stands at a gate meanwhile: a ghost that came before its second copy, or while the last transaction's
+        end is being written down, would do nothing."""
+        self.begin(parts=6, **{"socket.timeout.ms": "8000"})
+        producer = f"{self.prefix}-one-0"
+        for at, obeyed, ends in (("AddPartitionsToTxn", 0, ("Empty", "CompleteCommit", "CompleteAbort")),
+                                 ("AddOffsetsToTxn", CONCURRENT_TRANSACTIONS, ("Ongoing",))):
+            said = sum("fenced by a newer instance" in line for line in self.run.lines())
+            ghost = self.proxy.fault("InitProducerId", "hold")
+            self.proxy.fault("EndTxn", "close_before")
+            self.trickle.next()
+            ghost.wait()
+            self.come_through("InitProducerId")
+            gate = self.proxy.fault(at, "gate", count=None)
+            self.trickle.next()
+            gate.wait()
+            harness.wait_until(f"one of {ends}", lambda ends=ends: self.kafka.transaction_state(producer) in ends)
+            ghost.release(answers=1)
+            # Correlation id, tags (none), throttle time, error. In the middle, its answer is to ask again.
+            self.assertEqual(struct.unpack_from(">h", ghost.answers[0], 9)[0], obeyed)
+            gate.release()
+            gate.stop()
+            self.come_through("InitProducerId", "released at", at)
+            self.run.wait_for_line("fenced by a newer instance", skip=said)
         self.finish()
 
     def test_a_late_join_is_no_other_process(self):

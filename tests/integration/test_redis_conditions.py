@@ -55,7 +55,7 @@ class Conditions(live.TestCase):
             self.feed()
             self.assertRegex(self.not_ready(), says, f"{name}: /readyz has another reason")
         except harness.HarnessError as error:
-            raise AssertionError(f"{name}: {error}") from None
+            raise type(error)(f"{name}: {error}") from None
         finally:
             end()
         self.caught_up()

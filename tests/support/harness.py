@@ -30,41 +30,21 @@ import threading
 import time
 import unittest
 
+from ground import PATIENCE, HarnessError, TimedOut, free_port, wait_until  # noqa: F401 (the last is for the tests)
+
 SUPPORT = pathlib.Path(__file__).resolve().parent
 ROOT = SUPPORT.parent.parent
 CACHE = ROOT / "tests" / ".cache"
 DAY_MS = 86_400_000
+START_ATTEMPTS = 4  # of a server, each at ports of its own: between asking for a free one and binding it, another may
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 
 
-class HarnessError(Exception):
-    """The ground gave way: a server did not start, a deadline passed. Never a verdict about tidemark."""
-
-
 def _die_with_parent():
     """In a new child: be killed when the thread that started it ends (so start servers from the main thread)."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def free_port():
-    """A loopback port free at this moment. Whoever binds it later must be ready to find it taken and ask again."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_until(what, condition, timeout=30.0, interval=0.02):
-    """Polls condition() until it is truthy and returns that; HarnessError naming `what` when `timeout` s have passed."""
-    deadline = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise HarnessError(f"waited {timeout:g} s for {what}")
-        time.sleep(interval)
 
 
 def temp_dir(prefix="tidemark-test-"):
@@ -130,7 +110,7 @@ class Child:
     def stderr(self):
         return "\n".join(self.lines("stderr"))
 
-    def wait_for_line(self, pattern, timeout=30.0, which=("stderr", "stdout"), skip=0):
+    def wait_for_line(self, pattern, timeout=PATIENCE, which=("stderr", "stdout"), skip=0):
         """The match of the first line that `pattern` is found in, after `skip` of them. Fails at once when the
         process has ended without it, and with the last lines when the deadline passes."""
         regex = re.compile(pattern)
@@ -152,18 +132,19 @@ class Child:
                 if ended or rest <= 0:
                     why = f"ended with {self.process.poll()}" if ended else f"{timeout:g} s passed"
                     last = "\n".join(self._lines["stderr"][-20:])
-                    raise HarnessError(f"{self.name}: {why} before a line with {pattern!r}; last lines:\n{last}")
+                    kind = HarnessError if ended else TimedOut
+                    raise kind(f"{self.name}: {why} before a line with {pattern!r}; last lines:\n{last}")
                 # A reader's last notification can come while its thread still counts as alive: hence at most 0.1 s.
                 self._changed.wait(min(rest, 0.1))
 
-    def wait(self, timeout=60.0):
-        """The exit status; HarnessError (and the child killed) when it does not end in time."""
+    def wait(self, timeout=PATIENCE):
+        """The exit status; TimedOut (and the child killed) when it does not end in time."""
         try:
             status = self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             last = "\n".join(self.lines()[-20:])
             self.kill()
-            raise HarnessError(f"{self.name} did not end within {timeout:g} s; last lines:\n{last}") from None
+            raise TimedOut(f"{self.name} did not end within {timeout:g} s; last lines:\n{last}") from None
         for reader in self._readers:
             reader.join(5)
         return status
@@ -172,7 +153,7 @@ class Child:
         if self.process.poll() is None:
             self.process.send_signal(number)
 
-    def terminate(self, timeout=30.0):
+    def terminate(self, timeout=PATIENCE):
         """SIGTERM, then the exit status."""
         self.signal(signal.SIGTERM)
         return self.wait(timeout)
@@ -256,23 +237,26 @@ class Broker:
             _java("-cp", f"{CACHE}/kafka/libs/*", "kafka.tools.StorageTool", "format", "-t", "tidemark-tests-cluster",
                   "-c", str(self.dir / "server.properties"), heap="128m"),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-            timeout=120)
+            timeout=300)
         if done.returncode != 0:
             raise HarnessError(f"Kafka's storage was not formatted:\n{done.stdout}")
 
-    def start(self, timeout=120.0):
+    def start(self, timeout=240.0):
         """Starts it, on the same ports and data when it ran before, and returns the bootstrap address once it answers."""
         first = self.port == 0
-        for attempt in range(5):
+        for attempt in range(START_ATTEMPTS):
             if first:
                 self.port, self._controller_port = free_port(), free_port()
                 self._write_properties()
                 self._format()
+            before = self.log.stat().st_size if self.log.exists() else 0
             self._launch()
             if self._answers_within(timeout):
                 return self.bootstrap
-            if attempt == 4 or "Address already in use" not in self.log.read_text(errors="replace"):
-                break
+            if "ConfigException" in self.log.read_bytes()[before:].decode("utf-8", "replace"):
+                break  # which no other port makes good
+            if not first:
+                time.sleep(1)  # its own ports may be those of a process that is about to end
         raise HarnessError(f"the broker stopped (status {self.process.poll()}) before it answered; last lines of "
                            f"{self.log}:\n{_tail(self.log)}")
 
@@ -293,7 +277,7 @@ class Broker:
                 return True
             if time.monotonic() > deadline:
                 self.kill()
-                raise HarnessError(f"the broker did not answer within {timeout:g} s:\n{_tail(self.log)}")
+                raise TimedOut(f"the broker did not answer within {timeout:g} s:\n{_tail(self.log)}")
             time.sleep(0.05)
         return False
 
@@ -315,7 +299,7 @@ class Broker:
         except OSError:
             return False
 
-    def stop(self, timeout=60.0):
+    def stop(self, timeout=PATIENCE):
         """An orderly stop; the data stays for the next start()."""
         if self.process and self.process.poll() is None:
             self.process.terminate()
@@ -442,15 +426,18 @@ class Kafka:
                 stdout=subprocess.PIPE, stderr=self._log, text=True, encoding="utf-8", preexec_fn=_die_with_parent)
         self._process.stdin.write(json.dumps({"tool": tool, "bootstrap": self.bootstrap, **args}) + "\n")
         self._process.stdin.flush()
+        begun = time.monotonic()
         watchdog = threading.Timer(within, self._process.kill)
         watchdog.start()
         line = self._process.stdout.readline()
         watchdog.cancel()
         if not line:
-            raise HarnessError(f"the Java client gave no answer to {tool} {args}:\n{_tail(self._dir / 'client.log')}")
+            kind = TimedOut if time.monotonic() - begun >= within else HarnessError
+            raise kind(f"the Java client gave no answer to {tool} {args}:\n{_tail(self._dir / 'client.log')}")
         reply = json.loads(line)
         if not reply["ok"]:
-            raise HarnessError(f"{tool} {args.get('do', '')}: {reply['error']}")
+            kind = TimedOut if reply["error"].startswith("TimeoutException") else HarnessError
+            raise kind(f"{tool} {args.get('do', '')}: {reply['error']}")
         return reply
 
     def _ask(self, tool, **args):
@@ -468,10 +455,21 @@ class Kafka:
     def create_topics(self, topics, partitions=1, **configs):
         """topics: names, or {name: {config: value}}. Records keep whatever age they have (retention.ms=-1)."""
         each = topics if isinstance(topics, dict) else {name: {} for name in topics}
-        self.call("topics", do="create", topics=[
-            {"name": name, "partitions": partitions, "replication": self.replication,
-             "configs": {"retention.ms": "-1", **configs, **own}}
-            for name, own in each.items()])
+        left = [{"name": name, "partitions": partitions, "replication": self.replication,
+                 "configs": {"retention.ms": "-1", **configs, **own}} for name, own in each.items()]
+
+        def created():
+            """A broker that did not get to run for some seconds counts as fenced until it is heard of again."""
+            try:
+                self.call("topics", do="create", topics=left)
+                return True
+            except HarnessError as error:
+                if "currently fenced" not in str(error):
+                    raise
+                there = set(self.topics())
+                left[:] = [topic for topic in left if topic["name"] not in there]
+                return not left
+        wait_until("the broker to be of the cluster again", created, interval=0.2)
 
     def topics(self):
         return self.call("topics", do="list")["topics"]
@@ -555,9 +553,13 @@ class Kafka:
         """Commits or aborts what produce(..., end="open") left open."""
         self.call("produce", do="end", transactional_id=transactional_id, end=end)
 
-    def read(self, topics, isolation="read_committed", records=None, timeout=60.0, properties=None):
+    def transaction_state(self, transactional_id):
+        """What its coordinator says of it: "Ongoing", "PrepareCommit", "CompleteCommit", ..."""
+        return self.call("produce", do="state", transactional_id=transactional_id)["state"]
+
+    def read(self, topics, isolation="read_committed", records=None, timeout=PATIENCE, properties=None):
         """All records from the beginning to the ends as found at the start, or with `records` until that many have
-        come. Ordered by partition and offset. HarnessError when `timeout` s pass first."""
+        come. Ordered by partition and offset. TimedOut when `timeout` s pass first."""
         topics = [topics] if isinstance(topics, str) else list(topics)
         path = self._dir / f"read-{next(self._numbers)}.ndjson"
         extra = {} if records is None else {"records": records}
@@ -569,7 +571,7 @@ class Kafka:
         finally:
             path.unlink(missing_ok=True)
         if reply["timed_out"]:
-            raise HarnessError(f"read {len(found)} of {records or 'all'} records of {topics} in {timeout:g} s")
+            raise TimedOut(f"read {len(found)} of {records or 'all'} records of {topics} in {timeout:g} s")
         return sorted(found, key=lambda r: (r.topic, r.partition, r.offset))
 
 
@@ -610,13 +612,13 @@ class Redis:
     def url(self):
         return f"unix://tidemark:limited@{self.socket}" if self.socket else f"redis://tidemark:limited@127.0.0.1:{self.port}/0"
 
-    def start(self, timeout=30.0):
+    def start(self, timeout=PATIENCE):
         """Starts it, on the same port and files when it ran before, and returns the URL once it answers."""
         server = shutil.which("redis-server")
         if not server:
             raise HarnessError("no redis-server on PATH; run tests/support/setup.sh test")
         first = self.port == 0 and not self.socket
-        for _ in range(5):
+        for _ in range(START_ATTEMPTS):
             if first:
                 self.port = free_port()
             argv = [server, "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.dir), "--daemonize", "no"]
@@ -638,13 +640,14 @@ class Redis:
                     self._disconnect()
                 if time.monotonic() > deadline:
                     self.kill()
-                    raise HarnessError(f"redis-server did not answer within {timeout:g} s:\n{_tail(self.log)}")
+                    raise TimedOut(f"redis-server did not answer within {timeout:g} s:\n{_tail(self.log)}")
                 time.sleep(0.01)
-            if not first:
+            if self.socket:
                 break
+            time.sleep(0 if first else 1)  # its port may be that of a process that is about to end
         raise HarnessError(f"redis-server ended with {self.process.poll()}:\n{_tail(self.log)}")
 
-    def stop(self, timeout=30.0):
+    def stop(self, timeout=PATIENCE):
         """SIGTERM: an orderly stop, which saves what the options say."""
         if self.process and self.process.poll() is None:
             self.process.terminate()
@@ -679,14 +682,14 @@ class Redis:
         if not self._connection:
             if self.socket:
                 s = socket.socket(socket.AF_UNIX)
-                s.settimeout(30)
+                s.settimeout(PATIENCE)
                 try:
                     s.connect(str(self.socket))
                 except OSError:
                     s.close()
                     raise
             else:
-                s = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+                s = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
             self._connection = (s, s.makefile("rb"))
             if self.password is not None:
                 self.command("AUTH", self.password)
@@ -777,8 +780,8 @@ class Tidemark:
                 return place.resolve()
         raise HarnessError(f"no tidemark at {' or '.join(map(str, places))}: build it, or set TIDEMARK")
 
-    def run(self, *args, input=None, timeout=120.0, env=None, status=0):
-        """Runs to the end and returns Finished. Any other exit status than `status` (None: any) is an AssertionError
+    def run(self, *args, input=None, timeout=300.0, env=None, status=0):
+        """Runs to the end (TimedOut) and returns Finished. Any other exit status than `status` (None: any) is an AssertionError
         with everything it printed."""
         argv = [str(self.binary), *map(str, args)]
         begun = time.monotonic()
@@ -788,7 +791,7 @@ class Tidemark:
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_die_with_parent,
                                   **({"stdin": subprocess.DEVNULL} if data is None else {"input": data}))
         except subprocess.TimeoutExpired as late:
-            raise AssertionError(f"{' '.join(argv)} did not end within {timeout:g} s\n--- stderr\n"
+            raise TimedOut(f"{' '.join(argv)} did not end within {timeout:g} s\n--- stderr\n"
                                  f"{(late.stderr or b'').decode('utf-8', 'replace')[-4000:]}") from None
         result = Finished(argv, done.returncode, done.stdout.decode("utf-8", "replace"),
                           done.stderr.decode("utf-8", "replace"), time.monotonic() - begun)

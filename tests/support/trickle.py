@@ -60,7 +60,7 @@ class Trickle:
         found = {p: (offsets.get((self.topics["usage"], p), (0,))[0], wanted) for p, wanted in self._wanted.items()}
         return {p: pair for p, pair in found.items() if pair[0] < pair[1]}
 
-    def wait(self, timeout=60.0, runs=()):
+    def wait(self, timeout=harness.PATIENCE, runs=()):
         """Until everything given was taken and its signals published. runs: Children, one of which at least has to be
         there all the time."""
         def settled():
@@ -70,7 +70,8 @@ class Trickle:
                 return False
         try:
             harness.wait_until("the part to be taken", settled, timeout, interval=0.05)
-            if self.missing():
-                raise harness.HarnessError(f"ended with {[r.returncode for r in runs]} before the part was taken")
-        except harness.HarnessError as error:
-            raise AssertionError(f"{error}: C, wanted by partition: {self.missing()}") from None
+        except harness.TimedOut as error:
+            raise harness.TimedOut(f"{error}: C, wanted by partition: {self.missing()}") from None
+        if missing := self.missing():
+            raise AssertionError(f"ended with {[r.returncode for r in runs]} before the part was taken: C, wanted by "
+                                 f"partition: {missing}\n" + "\n".join(r.stderr[-2000:] for r in runs))

@@ -6,8 +6,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.OffsetDateTime;
 import java.util.Base64;
+import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.atomic.AtomicReference;
+import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
@@ -22,7 +24,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  * running maximum of "at" over the file, and {"erase": true} sends a null value.
  *
  * <p>"transactional_id" sends all in one transaction; "end" is commit (default), abort, or open, which leaves it open
- * until {"do":"end","transactional_id":...,"end":...} or the end of this process.
+ * until {"do":"end","transactional_id":...,"end":...} or the end of this process. {"do":"state","transactional_id":...}
+ * says in reply.state where the coordinator is with anybody's.
  */
 final class Produce {
     private long runningMaximum = Long.MIN_VALUE;
@@ -36,6 +39,10 @@ final class Produce {
         String transaction = args.path("transactional_id").asText(null);
         if (args.path("do").asText("").equals("end")) {
             end(clients.open.remove(Json.text(args, "transactional_id")), Json.text(args, "end"));
+            return;
+        }
+        if (args.path("do").asText("").equals("state")) {
+            state(clients.admin(args), Json.text(args, "transactional_id"), reply);
             return;
         }
         Properties p = Clients.properties(args);
@@ -81,6 +88,10 @@ final class Produce {
                 default -> throw new IllegalArgumentException("'end' is commit, abort or open, not " + how);
             }
         }
+    }
+
+    private static void state(Admin admin, String id, ObjectNode reply) throws Exception {
+        reply.put("state", admin.describeTransactions(List.of(id)).all().get().get(id).state().toString());
     }
 
     private long send(KafkaProducer<byte[], byte[]> producer, JsonNode args) throws Exception {

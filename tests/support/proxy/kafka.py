@@ -36,10 +36,15 @@ import argparse
 import asyncio
 import collections
 import contextlib
+import pathlib
 import struct
 import sys
 import threading
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import ground  # noqa: E402
 
 APIS = {"Produce": 0, "Fetch": 1, "ListOffsets": 2, "Metadata": 3, "OffsetCommit": 8, "OffsetFetch": 9,
         "FindCoordinator": 10, "JoinGroup": 11, "Heartbeat": 12, "LeaveGroup": 13, "SyncGroup": 14, "DescribeGroups": 15,
@@ -100,13 +105,13 @@ class Fault:
     def _wait(self, what, condition, timeout):
         with self._changed:
             if not self._changed.wait_for(condition, timeout):
-                raise TimeoutError(f"no {what} of {self.action} within {timeout:g} s")
+                raise ground.TimedOut(f"no {what} of {self.action} within {timeout:g} s")
 
-    def wait(self, hits=1, timeout=30.0):
+    def wait(self, hits=1, timeout=ground.PATIENCE):
         """Until it took that many requests."""
         self._wait(f"{hits} hits", lambda: self.hits >= hits, timeout)
 
-    def release(self, answers=0, timeout=30.0):
+    def release(self, answers=0, timeout=ground.PATIENCE):
         """Lets go of what is held or waits at the gate; returns when `answers` of the held ones were answered."""
         self.proxy._do(self._open.set)
         self._wait(f"{answers} answers", lambda: len(self.answers) >= answers, timeout)
@@ -439,7 +444,7 @@ class Proxy:
                 pass
             finally:
                 self._connections.discard(connection)
-        self._servers[node] = await asyncio.start_server(serve, "127.0.0.1", port, limit=1 << 20)
+        self._servers[node] = await ground.listen(serve, port, 1 << 20)
         self._ports[node] = self._servers[node].sockets[0].getsockname()[1]
 
     async def _refuse(self, on):

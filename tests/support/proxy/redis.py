@@ -28,9 +28,15 @@ refuse() and accept() (nobody listens), cut() (closes all), point(port) (another
 import asyncio
 import collections
 import concurrent.futures
+import pathlib
 import re
+import sys
 import threading
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import ground  # noqa: E402
 
 LIMIT = 1 << 26
 
@@ -134,21 +140,21 @@ class Rule:
             self.hits.append(command)
             self._changed.notify_all()
 
-    def wait(self, timeout=30.0, count=1):
-        """Until it has acted `count` times; TimeoutError."""
+    def wait(self, timeout=ground.PATIENCE, count=1):
+        """Until it has acted `count` times; TimedOut."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self.hits) >= count, timeout):
-                raise TimeoutError(f"the proxy met {len(self.hits)} of {count} commands in {timeout:g} s")
+                raise ground.TimedOut(f"the proxy met {len(self.hits)} of {count} commands in {timeout:g} s")
         return self
 
-    def answered(self, timeout=30.0, count=1):
+    def answered(self, timeout=ground.PATIENCE, count=1):
         """The server's answers (raw bytes) to what Hold or Late sent on."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self._answers) >= count, timeout):
-                raise TimeoutError(f"the server gave {len(self._answers)} of {count} answers in {timeout:g} s")
+                raise ground.TimedOut(f"the server gave {len(self._answers)} of {count} answers in {timeout:g} s")
             return list(self._answers)
 
-    def release(self, timeout=30.0):
+    def release(self, timeout=ground.PATIENCE):
         """Lets go what Hold or Delay() keep, and returns the server's answer in the case of Hold (raw bytes)."""
         self._proxy.call(self._release)
         return self.answered(timeout)[-1] if isinstance(self.action, Hold) else None
@@ -468,7 +474,7 @@ class Proxy:
 
     async def _listen(self):
         if self._server is None:
-            self._server = await asyncio.start_server(self._take, "127.0.0.1", self.port, limit=LIMIT)
+            self._server = await ground.listen(self._take, self.port, LIMIT)
             self.port = self._server.sockets[0].getsockname()[1]
 
     async def _take(self, reader, writer):
