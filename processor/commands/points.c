@@ -4,9 +4,8 @@
 #include <string.h>
 
 #include "tidemark/adapters/file/lines.h"
+#include "tidemark/codec/csv.h"
 #include "tidemark/commands/setup.h"
-
-enum { CELL_MAX = 1024, COLUMNS_MAX = 1024 };
 
 tm_status tm_points_add(tm_points *points, tm_slice account, tm_time at)
 {
@@ -49,50 +48,6 @@ void tm_points_sort(tm_points *points)
         qsort(points->items, points->count, sizeof *points->items, by_time);
 }
 
-/* Takes the next cell off a row, its quotes undone and blanks around it dropped. False when there is none, or when it
-   is too long or its quotes do not end. */
-static bool next_cell(tm_slice *row, bool *ended, char cell[static CELL_MAX])
-{
-    size_t length = 0;
-    size_t i = 0;
-    if (*ended)
-        return false;
-    bool quoted = row->length && row->data[0] == '"';
-    if (quoted) {
-        for (i = 1;; i++) {
-            if (i >= row->length)
-                return false;
-            if (row->data[i] == '"' && (i + 1 >= row->length || row->data[i + 1] != '"'))
-                break;
-            if (row->data[i] == '"')
-                i++;
-            if (length + 1 >= CELL_MAX)
-                return false;
-            cell[length++] = row->data[i];
-        }
-        i++;
-        if (i < row->length && row->data[i] != ',')
-            return false;
-    } else {
-        for (; i < row->length && row->data[i] != ','; i++) {
-            if (length + 1 >= CELL_MAX)
-                return false;
-            cell[length++] = row->data[i];
-        }
-    }
-    *ended = i >= row->length;
-    size_t used = *ended ? i : i + 1;
-    *row = (tm_slice){row->data + used, row->length - used};
-    size_t blanks = 0;
-    while (!quoted && blanks < length && cell[blanks] == ' ')
-        blanks++;
-    while (!quoted && length > blanks && cell[length - 1] == ' ')
-        length--;
-    memmove(cell, cell + blanks, length - blanks);
-    cell[length - blanks] = '\0';
-    return true;
-}
-
 static tm_status at_fault(tm_lines *lines, const tm_line *line, tm_error *error, const char *what)
 {
     (void)tm_fail(error, TM_REJECT, "%s", what);
@@ -106,11 +61,11 @@ static tm_status read_row(tm_points *points, tm_lines *lines, const tm_line *lin
 {
     tm_slice row = line->text;
     bool ended = false;
-    char cell[CELL_MAX];
-    char account[CELL_MAX] = "";
+    char cell[TM_CSV_CELL_MAX];
+    char account[TM_CSV_CELL_MAX] = "";
     tm_time at = TM_TIME_NONE;
     int column = 0;
-    for (; next_cell(&row, &ended, cell); column++) {
+    for (; tm_csv_cell(&row, &ended, cell); column++) {
         if (column == account_column)
             memcpy(account, cell, strlen(cell) + 1);
         if (column == at_column && tm_setup_time(cell, &at) != TM_OK)
@@ -139,8 +94,8 @@ tm_status tm_points_read(tm_points *points, const char *path, tm_error *error)
     if (status == TM_OK && !end) {
         tm_slice row = line.text;
         bool ended = false;
-        char cell[CELL_MAX];
-        for (int column = 0; column < COLUMNS_MAX && next_cell(&row, &ended, cell); column++) {
+        char cell[TM_CSV_CELL_MAX];
+        for (int column = 0; column < TM_CSV_COLUMNS_MAX && tm_csv_cell(&row, &ended, cell); column++) {
             if (strcmp(cell, "account") == 0 && account_column < 0)
                 account_column = column;
             if (strcmp(cell, "at") == 0 && at_column < 0)

@@ -165,7 +165,7 @@ class Documents(unittest.TestCase):
 
     def test_architecture_names_the_headers(self):
         page = text_of(ROOT / "ARCHITECTURE.md")
-        headers = [p for floor in ("base", "core", "rules", "codec", "ports", "pipeline") for p in (ROOT / "include" / "tidemark" / floor).glob("*.h")]
+        headers = [p for floor in ("base", "core", "rules", "codec", "insight", "ports", "pipeline") for p in (ROOT / "include" / "tidemark" / floor).glob("*.h")]
         self.check(f"ARCHITECTURE.md: the book of headers lacks {name_of(p)}" for p in sorted(headers) if name_of(p) not in page)
 
     def test_permissions(self):

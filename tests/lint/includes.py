@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Each floor sees only those below it: base < core < codec, rules < ports < pipeline < adapters < commands < main."""
+"""Each floor sees only those below it: base < core < codec, rules, insight < ports < pipeline < adapters < commands < main."""
 import re
 
 import lint
@@ -9,10 +9,12 @@ BELOW = {
     "core": ["base", "core"],
     "codec": ["base", "core", "codec"],
     "rules": ["base", "core", "rules"],
+    "insight": ["base", "core", "insight"],
     "ports": ["base", "core", "codec", "rules", "ports"],
     "pipeline": ["base", "core", "codec", "rules", "ports", "pipeline"],
     "adapters": ["base", "core", "codec", "rules", "ports", "pipeline"],  # and its own folder
-    "commands": ["base", "core", "codec", "rules", "ports", "pipeline", "adapters", "commands"],
+    "commands": ["base", "core", "codec", "rules", "ports", "pipeline", "adapters", "insight",
+                 "commands"],
 }
 # The pure floor: what neither allocates, prints, waits nor asks the clock.
 CORE_SYSTEM = {"float.h", "inttypes.h", "limits.h", "math.h", "stdalign.h", "stdbool.h", "stddef.h", "stdint.h", "string.h"}
@@ -56,7 +58,7 @@ def check(root):
                 problems.append(f"{where}: neither a public header (tidemark/…) nor one beside the file")
             elif floor == "core" and found.group(1) == "<" and name not in CORE_SYSTEM:
                 problems.append(f"{where}: core is pure and may see only {', '.join(sorted(CORE_SYSTEM))}")
-            elif floor in ("base", "codec", "rules", "ports", "pipeline") and re.match(OUTSIDE, name):
+            elif floor in ("base", "codec", "rules", "insight", "ports", "pipeline") and re.match(OUTSIDE, name):
                 problems.append(f"{where}: the world is reached through ports")
             elif floor == "adapters":
                 for pattern, owner in OWNED.items():

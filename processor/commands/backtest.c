@@ -1,0 +1,292 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "tidemark/commands/backtestreport.h"
+#include "tidemark/commands/commands.h"
+#include "tidemark/commands/feed.h"
+#include "tidemark/commands/outcomes.h"
+#include "tidemark/commands/setup.h"
+
+enum { SETTLE_EVERY = 65536, PROGRESS_MASK = 0xfff };
+
+/* One pack over the whole archive. */
+typedef struct trial {
+    const tm_setup *setup;
+    tm_backtest *backtest;
+    tm_shard *shard;
+    tm_feed *feed;
+    tm_error *error;
+    tm_slice owner_role;
+    uint32_t score; /* a node; TM_NODE_NONE: none */
+} trial;
+
+static tm_status out_of_memory(const trial *t)
+{
+    return tm_fail(t->error, TM_FATAL, "out of memory");
+}
+
+static tm_status take_signal(void *context, const tm_signal *signal)
+{
+    trial *t = context;
+    uint32_t account = tm_backtest_account(t->backtest, signal->account->key);
+    uint32_t rule = tm_backtest_rule(t->backtest, signal->rule_name, signal->kind);
+    if (account == UINT32_MAX || rule == UINT32_MAX)
+        return out_of_memory(t);
+    if (signal->state == TM_SIGNAL_CLEARED) {
+        tm_backtest_cleared(t->backtest, account, rule, signal->time);
+        return TM_OK;
+    }
+    if (signal->state == TM_SIGNAL_UPDATED) {
+        tm_backtest_updated(t->backtest, account, rule, signal->severity);
+        return TM_OK;
+    }
+    static const tm_moment nowhen; /* an owner does not depend on the instant */
+    tm_value owner = tm_facts_value(signal->facts, TM_FACT_OWNER, t->owner_role, &nowhen);
+    uint32_t number =
+        tm_backtest_owner(t->backtest, owner.type == TM_TYPE_STRING ? owner.as.string : TM_SLICE_LITERAL(""));
+    if (number == UINT32_MAX ||
+        tm_backtest_raised(t->backtest, account, rule, number, signal->severity, signal->time) != TM_OK)
+        return out_of_memory(t);
+    return TM_OK;
+}
+
+/* Every account as it stands at `at`, which every record up to it has reached. */
+static tm_status snapshot(trial *t, tm_time at)
+{
+    tm_status status = tm_shard_advance(t->shard, at);
+    static const tm_moment nowhen;
+    for (uint32_t i = 0; status == TM_OK && i < tm_shard_account_count(t->shard); i++) {
+        const tm_account *account = tm_shard_account_at(t->shard, i);
+        uint32_t number = tm_backtest_account(t->backtest, account->key);
+        if (number == UINT32_MAX)
+            return out_of_memory(t);
+        tm_value score =
+            t->score == TM_NODE_NONE ? tm_value_null() : tm_shard_evaluate(t->shard, account->key, at, t->score);
+        tm_value mrr = tm_facts_value(account->facts, TM_FACT_MRR, (tm_slice){0}, &nowhen);
+        bool is_number = score.type == TM_TYPE_NUMBER || score.type == TM_TYPE_DURATION;
+        status = tm_backtest_snapshot(t->backtest, number, at, is_number ? score.as.number : NAN,
+                                      mrr.type == TM_TYPE_NUMBER ? mrr.as.number : NAN);
+    }
+    return tm_feed_refused(t->shard, NULL, status, t->error);
+}
+
+static tm_status meet(const trial *t, const tm_record *record)
+{
+    tm_slice account = record->kind == TM_RECORD_EVENT   ? record->event->account
+                       : record->kind == TM_RECORD_FACTS ? record->account
+                                                         : (tm_slice){0};
+    if (!account.data)
+        return TM_OK;
+    uint32_t number = tm_backtest_account(t->backtest, account);
+    if (number == UINT32_MAX)
+        return out_of_memory(t);
+    tm_backtest_met(t->backtest, number, record->timestamp);
+    return TM_OK;
+}
+
+static tm_status feed_all(trial *t, tm_time first, tm_time until)
+{
+    uint64_t records = 0;
+    tm_time last = first;
+    /* Weeks begin with local days, so that day windows are compared at the same age. */
+    int32_t day = tm_zone_day(t->setup->zone, first) + 7;
+    for (;;) {
+        tm_record record;
+        bool end;
+        tm_status status = tm_feed_next(t->feed, &record, &end, t->error);
+        tm_time reached = end ? (until == TM_TIME_NEVER ? last : until) : record.timestamp;
+        for (; status == TM_OK; day += 7) {
+            tm_time week = tm_zone_day_start(t->setup->zone, day);
+            if (week > reached || (week == reached && !end)) /* records of that instant belong to it */
+                break;
+            status = snapshot(t, week);
+        }
+        if (status != TM_OK)
+            return status;
+        if (end) {
+            tm_backtest_seen_until(t->backtest, reached);
+            return tm_feed_refused(t->shard, NULL, tm_shard_advance(t->shard, reached), t->error);
+        }
+        last = record.timestamp;
+        status = meet(t, &record);
+        tm_outcome outcome;
+        if (status == TM_OK)
+            status = tm_feed_refused(t->shard, &record, tm_shard_apply(t->shard, &record, &outcome), t->error);
+        if (status != TM_OK)
+            return status;
+        if (++records % SETTLE_EVERY == 0)
+            tm_shard_settled(t->shard);
+        if ((records & PROGRESS_MASK) == 0) {
+            uint64_t done, size;
+            tm_feed_progress(t->feed, &done, &size);
+            tm_cli_progress("backtest, bytes", done, size);
+        }
+    }
+}
+
+/* TM_REJECT: a file cannot be read. */
+static tm_status try_pack(trial *t, const tm_feed_options *files, const tm_backtest_settings *settings)
+{
+    t->backtest = tm_backtest_new(settings);
+    tm_status status = t->backtest ? tm_feed_open(files, &t->feed, t->error) : out_of_memory(t);
+    if (status != TM_OK)
+        return status;
+    tm_time first = tm_feed_first(t->feed);
+    tm_time counting = tm_setup_counting_start(t->setup, tm_feed_first_usage(t->feed), TM_TIME_MAX);
+    t->shard = tm_shard_new(&t->setup->shard, t->setup->pack, counting, NULL, 0);
+    if (!t->shard)
+        status = out_of_memory(t);
+    if (status == TM_OK && first != TM_TIME_NONE && first <= files->until) {
+        tm_shard_set_sink(t->shard, take_signal, t);
+        tm_shard_begin(t->shard, TM_TIME_NEVER);
+        tm_shard_start(t->shard, first);
+        status = feed_all(t, first, files->until);
+    }
+    tm_cli_progress_end();
+    if (status == TM_OK && tm_feed_dead_all(t->feed))
+        fprintf(stderr, "tidemark backtest: %llu records could not be used\n",
+                (unsigned long long)tm_feed_dead_all(t->feed));
+    tm_shard_free(t->shard);
+    t->shard = NULL;
+    tm_status closed = tm_feed_close(t->feed, t->error);
+    return status == TM_OK ? closed : status;
+}
+
+typedef struct request {
+    const char *outcomes, *against, *score, *owner_role;
+    tm_backtest_settings settings;
+    bool json;
+} request;
+
+/* The outcomes come last: whoever judged is done by now. */
+static tm_status judge(trial *t, const request *asked, tm_outcomes_read *ret_read, tm_error *error)
+{
+    tm_status status = tm_outcomes_read_file(asked->outcomes, t->setup->zone, t->backtest, ret_read, error);
+    if (status == TM_OK && tm_backtest_judge(t->backtest) != TM_OK)
+        status = tm_fail(error, TM_FATAL, "out of memory");
+    return status;
+}
+
+/* One pack, from its file to figures; the setup is the caller's to free. */
+static int run_trial(const tm_command *command, const request *asked, tm_setup_options options, tm_feed_options *files,
+                     tm_setup *setup, tm_report_part *part)
+{
+    tm_error error;
+    tm_error_clear(&error);
+    tm_slice expression = tm_slice_of(asked->score);
+    uint32_t node = TM_NODE_NONE;
+    options.expressions = asked->score ? &expression : NULL;
+    options.expression_count = asked->score != NULL;
+    options.ret_nodes = &node;
+    int failed = tm_setup_load(command, &options, setup);
+    if (failed)
+        return failed;
+    setup->shard.max_skew = -1; /* files have no wall clock that an event could be ahead of */
+    files->reading = tm_setup_reading(setup, true);
+    trial t = {.setup = setup, .error = &error, .owner_role = tm_slice_of(asked->owner_role), .score = node};
+    tm_status status = try_pack(&t, files, &asked->settings);
+    part->backtest = t.backtest;
+    part->rules = setup->pack;
+    if (status == TM_OK)
+        status = judge(&t, asked, &part->read, &error);
+    if (status == TM_OK)
+        return EX_OK;
+    int said = tm_cli_fail(command, status, &error);
+    return status == TM_REJECT ? EX_NOINPUT : said;
+}
+
+static int duration_of(const tm_command *command, const char *option, const char *text, int64_t *ret_ms)
+{
+    if (!text || (tm_duration_parse(tm_slice_of(text), ret_ms) == TM_OK && *ret_ms > 0))
+        return EX_OK;
+    return tm_cli_say(command, EX_USAGE, "--%s takes a duration such as 90d, not '%s'", option, text);
+}
+
+static int run(const tm_command *command, int argc, char **argv)
+{
+    tm_setup_options options = {.offline = true};
+    tm_feed_options files = {.until = TM_TIME_NEVER};
+    request asked = {.owner_role = "csm", .settings = {90 * TM_DAY, 30 * TM_DAY, 56 * TM_DAY}};
+    const char *within = NULL;
+    const char *loss = NULL;
+    const char *tenure = NULL;
+    const char *until = NULL;
+    const tm_option table[] = {
+        {"events", "FILE", "usage events, a JSON object a line; '-' standard input, .gz and .zst by name",
+         TM_OPTION_TEXT, &files.events},
+        {"accounts", "FILE", "account records, likewise", TM_OPTION_TEXT, &files.accounts},
+        {"outcomes", "FILE", "what became of the accounts: CSV with account, outcome, at (or date), perhaps reason",
+         TM_OPTION_TEXT, &asked.outcomes},
+        {"rules", "FILE", "the rules (default: those the configuration names)", TM_OPTION_TEXT, &options.rules},
+        {"against", "FILE", "other rules, tried on the same data beside them", TM_OPTION_TEXT, &asked.against},
+        {"config", "FILE", "tidemark.yaml: time zone, grid, mapping and limits; no server is used", TM_OPTION_TEXT,
+         &options.configuration},
+        {"score", "EXPRESSION", "what ranks the accounts each week, the greater the safer", TM_OPTION_TEXT,
+         &asked.score},
+        {"within", "DURATION", "how long after an alarm its outcome may come (90d)", TM_OPTION_TEXT, &within},
+        {"loss", "DURATION", "how long after a ranking churn counts (30d)", TM_OPTION_TEXT, &loss},
+        {"tenure", "DURATION", "accounts known for less are not ranked, their outcomes not asked for (56d)",
+         TM_OPTION_TEXT, &tenure},
+        {"owner-role", "ROLE", "whose signals are counted a week (csm)", TM_OPTION_TEXT, &asked.owner_role},
+        {"until", "TIME", "read no record later than this and end exactly there", TM_OPTION_TEXT, &until},
+        {"history", "WHAT", "since when events are complete: first-record, complete or a date", TM_OPTION_TEXT,
+         &options.history},
+        {"timezone", "NAME", "IANA name of the zone whose days count", TM_OPTION_TEXT, &options.timezone},
+        {"json", NULL, "one JSON object instead of tables", TM_OPTION_FLAG, &asked.json},
+    };
+    int status;
+    if (!tm_options_parse(command, table, sizeof table / sizeof table[0], argc, argv, &argc, &status))
+        return status;
+    if (argc > 1)
+        return tm_cli_say(command, EX_USAGE, "'%s' is not expected here: files are named by options", argv[1]);
+    if (!files.events || !asked.outcomes)
+        return tm_cli_say(command, EX_USAGE, "--%s is needed", files.events ? "outcomes" : "events");
+    if (!options.rules && !options.configuration)
+        return tm_cli_say(command, EX_USAGE, "--rules is needed, or a --config that names them");
+    if (asked.against && (strcmp(files.events, "-") == 0 || strcmp(asked.outcomes, "-") == 0))
+        return tm_cli_say(command, EX_USAGE, "with --against everything is read twice, and standard input cannot be");
+    if (until && tm_setup_time(until, &files.until) != TM_OK)
+        return tm_cli_say(command, EX_USAGE, "--until takes a time such as 2026-01-31T08:00:00Z, not '%s'", until);
+    status = duration_of(command, "within", within, &asked.settings.within);
+    if (status == EX_OK)
+        status = duration_of(command, "loss", loss, &asked.settings.loss);
+    if (status == EX_OK)
+        status = duration_of(command, "tenure", tenure, &asked.settings.tenure);
+    if (status != EX_OK)
+        return status;
+    tm_setup setups[2] = {0};
+    tm_report_part parts[2] = {0};
+    uint32_t count = asked.against ? 2 : 1;
+    for (uint32_t i = 0; i < count && status == EX_OK; i++) {
+        if (i)
+            options.rules = asked.against;
+        status = run_trial(command, &asked, options, &files, &setups[i], &parts[i]);
+    }
+    if (status == EX_OK) {
+        tm_report_options shown = {.settings = asked.settings, .score = tm_slice_of(asked.score), .json = asked.json};
+        status = tm_report_backtest(command, &shown, parts, count);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        tm_backtest_free(parts[i].backtest);
+        tm_setup_done(&setups[i]);
+    }
+    return status;
+}
+
+const tm_command tm_command_backtest = {
+    .name = "backtest",
+    .summary = "replays an archive and holds the signals against what became of the accounts",
+    .arguments = "",
+    .text = "Replays files as `replay` does and compares the signals with known outcomes: per rule and kind how many\n"
+            "alarms came true (precision), how many outcomes were foreseen (recall) and how early (lead), beside\n"
+            "what alarms at random would reach; how many signals an owner gets a week; how well a score ranks those\n"
+            "who leave; and which losses no rule saw. Intervals are of 95 %. Outcomes are read after the last record\n"
+            "was judged, so nothing can know them early.\n\n"
+            "  tidemark backtest --events usage.ndjson.zst --accounts accounts.ndjson --outcomes outcomes.csv \\\n"
+            "    --rules rules.yaml --score 'events[28d]' --against candidate.yaml\n\n"
+            "Exit status: 0 done, 64 wrong usage, 66 a file is not there or cannot be read, 74 standard output cannot\n"
+            "be written, 78 the configuration or the rules are wrong.",
+    .run = run,
+};
