@@ -7,7 +7,7 @@
 tm_status tm_poison_tripped(tm_holding *holding, const char *doing, tm_error *error)
 {
     static const tm_check unknown = {"unnamed", "", 0};
-    const tm_check *check = holding->shard ? tm_heap_tripped(tm_shard_heap(holding->shard)) : NULL;
+    const tm_check *check = tm_heap_tripped(tm_shard_heap(holding->shard));
     holding->broken = check ? check : &unknown;
     holding->blamed = false;
     tm_fail(error, TM_BROKEN, "the internal check %s (%s:%d) tripped while %s", holding->broken->name,

@@ -74,16 +74,20 @@ tm_status tm_proof_writes(const tm_holding *holding, const tm_store_write *write
 
 tm_status tm_proof_meta(const tm_holding *holding, const tm_shard_meta *meta, tm_slice bytes)
 {
+    tm_heap *heap = heap_of(holding);
     tm_shard_meta read;
     tm_error error;
     tm_status status = tm_meta_decode(bytes, &read, &error);
-    bool same = status == TM_OK && read.time == meta->time && read.judged == meta->judged &&
-                read.partitions == meta->partitions && read.rules_version == meta->rules_version &&
-                read.pack_hash == meta->pack_hash && read.configuration_hash == meta->configuration_hash &&
-                read.counting_count == meta->counting_count && read.fingerprints_from == meta->fingerprints_from;
-    for (int i = 0; i < TM_INPUTS && same; i++)
-        same = read.marks[i].offset == meta->marks[i].offset && read.marks[i].key_hash == meta->marks[i].key_hash;
-    TM_CHECK(heap_of(holding), same, "meta_reads_back");
+    TM_CHECK(heap,
+             status == TM_OK && read.time == meta->time && read.judged == meta->judged &&
+                 read.partitions == meta->partitions && read.rules_version == meta->rules_version &&
+                 read.pack_hash == meta->pack_hash && read.configuration_hash == meta->configuration_hash &&
+                 read.counting_count == meta->counting_count && read.fingerprints_from == meta->fingerprints_from,
+             "meta_reads_back");
+    for (int i = 0; i < TM_INPUTS; i++)
+        TM_CHECK(heap,
+                 read.marks[i].offset == meta->marks[i].offset && read.marks[i].key_hash == meta->marks[i].key_hash,
+                 "marks_read_back");
     return TM_OK;
 }
 

@@ -183,8 +183,7 @@ static tm_status take_configuration(tm_rebuild *r, const tm_journal_configuratio
         /* Days are buckets of the state: what was counted by the days of one zone cannot be told by those of another.
          */
         return halt(r, TM_HALT_JOURNAL_CONFIGURATION, "the journal was written under another time zone", error);
-    if (line->evaluate_every <= 0 || TM_HOUR % line->evaluate_every != 0 || line->dedup_window < 0 ||
-        line->dedup_entries < 0 || line->dedup_entries > UINT32_MAX)
+    if (line->dedup_entries > UINT32_MAX) /* the rest was looked at when the line was read */
         return halt(r, TM_HALT_JOURNAL_DAMAGED, "the journal has a configuration that cannot be", error);
     const tm_pack *pack = pack_of(r, line, error);
     if (!pack)
@@ -219,6 +218,7 @@ static tm_status load_kept(tm_rebuild *r, tm_error *error)
          */
         r->rules_wanted = false;
         r->lacking = true;
+        r->adopted = true; /* the next commit tells the rules in force, which the journal has nowhere */
     }
     tm_status status = tm_ledger_load(r->ledger, holding, r->pack, &r->meta, NULL, error);
     if (status == TM_OK || status == TM_REJECT) {
@@ -510,7 +510,7 @@ tm_status tm_rebuild_step(tm_rebuild *r, bool *ret_waiting, tm_error *error)
                 return status;
             continue;
         }
-        if (r->at_end && r->commit != r->target.commit && r->reopened < REOPEN_MAX) {
+        if (r->at_end && r->reopened < REOPEN_MAX) {
             r->reopened++;
             *ret_waiting = true;
             return open_journal(r, room_for(r->target.commit - r->commit), error);

@@ -75,10 +75,9 @@ void tm_report_broken(tm_ledger *ledger, tm_holding *holding, const tm_error *wh
     tm_error kept = *why, reading;
     char text[1200], at[80], broke[TM_TIME_TEXT], time[TM_TIME_TEXT], hash[24] = "";
     tm_error_text(&kept, text, sizeof text);
-    (void)snprintf(at, sizeof at, "%s:%d", holding->broken ? holding->broken->file : "",
-                   holding->broken ? holding->broken->line : 0);
-    format_time(holding->shard ? tm_shard_time(holding->shard) : TM_TIME_NONE, broke);
-    const char *check = holding->broken ? holding->broken->name : "";
+    (void)snprintf(at, sizeof at, "%s:%d", holding->broken->file, holding->broken->line);
+    format_time(tm_shard_time(holding->shard), broke);
+    const char *check = holding->broken->name;
     tm_position stored = holding->stored;
     int64_t published = holding->published.commit;
     tm_holding_drop(holding); /* what broke is not looked at: what is kept is what counts */

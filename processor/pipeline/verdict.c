@@ -76,10 +76,9 @@ void tm_halt_hint(tm_halt halt, int32_t partition, tm_error *error)
 {
     char text[sizeof error->hint];
     size_t length = 0;
-    /* A P that stands alone is the shard's number. */
+    /* The only P of these texts is the shard's number. */
     for (const char *at = decides(halt); *at && length + 16 < sizeof text; at++) {
-        bool number = *at == 'P' && at[-1] == ' ' && (at[1] == ' ' || at[1] == '\'');
-        if (number)
+        if (*at == 'P')
             length += (size_t)snprintf(text + length, sizeof text - length, "%d", (int)partition);
         else
             text[length++] = *at;

@@ -22,6 +22,10 @@ const char *__asan_default_options(void)
     return "exitcode=99:detect_leaks=0:allocator_may_return_null=1";
 }
 
+#ifdef TORTURE_COVERAGE
+void __gcov_dump(void);
+#endif
+
 enum { WAYS = 6 };
 
 /* What a run tells the process that started it. */
@@ -96,6 +100,9 @@ static bool refuse_one(const torture_scenario *scenario, uint64_t n, uint32_t wa
     if (child == 0) {
         alarm(60);
         run_one(scenario, n, way);
+#ifdef TORTURE_COVERAGE /* what a process that leaves like this has counted would be lost */
+        __gcov_dump();
+#endif
         _exit(0);
     }
     int status = 0;

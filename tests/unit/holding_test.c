@@ -347,3 +347,141 @@ Test(holding, halt_keeps_the_reason_and_stays)
     tm_holding_drop(h);
     cr_assert_eq(h->state, TM_HOLDING_HALTED, "until an operator chooses");
 }
+
+Test(holding, account_records_without_a_value_erase_only_whom_they_name)
+{
+    static char long_key[TM_ACCOUNT_ID_MAX + 1];
+    memset(long_key, 'k', sizeof long_key);
+    const tm_slice keys[] = {{NULL, 0}, {"", 0}, {long_key, sizeof long_key}, TM_SLICE_LITERAL("\xff")};
+    make_live();
+    tm_holding_begin(h, SOLO_WALL);
+    tm_shard_start(h->shard, SOLO_MORNING);
+    for (int64_t i = 0; i < 4; i++) {
+        tm_error error;
+        tm_source_record record = record_of(TM_INPUT_ACCOUNTS, i, NULL);
+        record.key = keys[i];
+        cr_assert_eq(tm_holding_apply_record(h, &record, &error), TM_OK, "%s", error.what);
+        cr_assert_eq(waiting(TM_TOPIC_DEAD_LETTERS, 1), i + 1, "key %d", (int)i);
+    }
+    cr_assert_eq(h->erasure_count, 0);
+    cr_assert_eq(waiting(TM_TOPIC_HEALTH, 1), 0);
+    for (uint32_t i = 0; i < h->outbox.count; i++) {
+        tm_output output;
+        cr_assert_eq(tm_outbox_read(&h->outbox, i, &output), TM_OK);
+        bool keyed = i == 1 || i == 3; /* one that is too long would take the room twice */
+        cr_assert_eq(output.key.data != NULL, keyed, "letter %u", i);
+    }
+}
+
+Test(holding, a_letter_that_does_not_fit_ends_the_shard_with_a_word)
+{
+    make_live();
+    tm_holding_begin(h, SOLO_WALL);
+    tm_shard_start(h->shard, SOLO_MORNING);
+    a.reading.text.maximum = 64;
+    tm_error error;
+    tm_source_record record = record_of(TM_INPUT_USAGE, 0, "no event");
+    cr_assert_eq(tm_holding_apply_record(h, &record, &error), TM_FATAL);
+    cr_assert_str_eq(error.where, "usage:0:0");
+    cr_assert_not_null(strstr(error.hint, "memory_limit"));
+    cr_assert_eq(h->records, 0, "it was not taken");
+}
+
+Test(holding, what_waits_to_be_published_is_bounded)
+{
+    make_live();
+    tm_holding_begin(h, SOLO_WALL);
+    size_t size = (size_t)32 << 20;
+    char *bytes = calloc(1, size);
+    cr_assert_eq(tm_outbox_add_bytes(&h->outbox, 1, (tm_slice){bytes, size - 1}), TM_OK);
+    cr_assert_not(tm_holding_full(h));
+    cr_assert_eq(tm_outbox_add_bytes(&h->outbox, 1, (tm_slice){bytes, 1}), TM_OK);
+    cr_assert(tm_holding_full(h));
+    free(bytes);
+}
+
+Test(holding, a_commit_without_a_clock_knows_no_future)
+{
+    make_live();
+    tm_holding_begin(h, TM_TIME_NONE);
+    tm_shard_start(h->shard, SOLO_MORNING);
+    tm_error error;
+    tm_source_record record = record_of(TM_INPUT_USAGE, 0, "{}");
+    record.timestamp = SOLO_MORNING + 1000 * TM_DAY;
+    cr_assert_eq(tm_holding_apply_record(h, &record, &error), TM_OK, "%s", error.what);
+    cr_assert_eq(tm_shard_time(h->shard), record.timestamp, "as when files are replayed");
+}
+
+Test(holding, time_begins_with_the_clock_when_no_record_tells)
+{
+    solo_append(&s, TM_INPUT_USAGE, TM_TIME_NONE, "{}");
+    make_live();
+    cr_assert_eq(solo_apply(&a, SOLO_WALL), 1);
+    cr_assert_eq(tm_shard_time(h->shard), SOLO_WALL);
+}
+
+Test(holding, time_does_not_begin_when_nothing_is_taken)
+{
+    solo_append(&s, TM_INPUT_USAGE, SOLO_MORNING, "{}");
+    make_live();
+    h->intake.lanes[TM_INPUT_USAGE].end = 0;
+    h->intake.lanes[TM_INPUT_ACCOUNTS].end = 0;
+    h->intake.lanes[TM_INPUT_ACCOUNTS].finished = true;
+    cr_assert_eq(solo_apply(&a, SOLO_WALL), 0);
+    cr_assert_eq(tm_shard_time(h->shard), TM_TIME_NONE);
+}
+
+Test(holding, each_setting_that_has_changed_is_noticed)
+{
+    make_live();
+    tm_shard_settings *wanted = &s.settings.shard;
+    const tm_shard_settings kept = *wanted;
+    for (int i = 0; i < 5; i++) {
+        *wanted = kept;
+        wanted->evaluate_every = i == 0 ? 5 * TM_MINUTE : kept.evaluate_every;
+        wanted->max_skew += i == 1;
+        wanted->dedup_window += i == 2;
+        wanted->dedup_entries += i == 3;
+        bool changed;
+        cr_assert_eq(tm_holding_settle_semantics(h, &changed), TM_OK);
+        cr_assert(i == 4 || changed, "%d", i);
+        cr_assert_eq(h->semantics.evaluate_every, wanted->evaluate_every);
+        cr_assert_eq(h->semantics.max_skew, wanted->max_skew);
+        cr_assert_eq(h->semantics.dedup_window, wanted->dedup_window);
+        cr_assert_eq(h->semantics.dedup_entries, wanted->dedup_entries);
+        cr_assert_eq(tm_holding_settle_semantics(h, &changed), TM_OK);
+        cr_assert_not(changed, "%d", i);
+    }
+}
+
+/* Headers say what CloudEvents in binary mode has outside of the value. */
+Test(holding, headers_are_read_where_the_mapping_needs_them)
+{
+    tm_mapping *mapping = tm_mapping_cloudevents();
+    tm_event_options options = feed_options(mapping);
+    tm_reading_done(&a.reading);
+    cr_assert_eq(tm_reading_init(&a.reading, &options), TM_OK);
+    s.settings.reading.mapping = mapping;
+    char at[TM_TIME_TEXT];
+    tm_time_format(SOLO_MORNING, at);
+    const tm_source_header headers[] = {{TM_SLICE_LITERAL("ce_specversion"), TM_SLICE_LITERAL("1.0")},
+                                        {TM_SLICE_LITERAL("ce_id"), TM_SLICE_LITERAL("7")},
+                                        {TM_SLICE_LITERAL("ce_source"), TM_SLICE_LITERAL("test")},
+                                        {TM_SLICE_LITERAL("ce_type"), TM_SLICE_LITERAL("buy")},
+                                        {TM_SLICE_LITERAL("ce_subject"), TM_SLICE_LITERAL("a0")},
+                                        {TM_SLICE_LITERAL("ce_time"), tm_slice_of(at)}};
+    tm_world_record record = {.key = TM_SLICE_LITERAL("a0"),
+                              .value = TM_SLICE_LITERAL("{}"),
+                              .timestamp = SOLO_MORNING,
+                              .headers = headers,
+                              .header_count = 6};
+    cr_assert_eq(tm_world_append(s.world, TM_INPUT_USAGE, 0, &record, NULL), TM_OK);
+    make_live();
+    cr_assert_eq(solo_apply(&a, SOLO_WALL), 1);
+    cr_assert_eq(tm_shard_counted(h->shard)->applied, 1);
+    cr_assert_eq(tm_shard_account_count(h->shard), 1);
+    s.settings.reading.mapping = s.mapping;
+    tm_reading_done(&a.reading);
+    cr_assert_eq(tm_reading_init(&a.reading, &s.settings.reading), TM_OK);
+    tm_mapping_free(mapping);
+}

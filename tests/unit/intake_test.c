@@ -269,3 +269,55 @@ Test(intake, few_but_great_records_pause_too)
     tm_intake_done(&intake);
     cr_assert_eq(told.released, 32, "what waited is given back");
 }
+
+Test(intake, it_is_skipped_forward_only)
+{
+    for (int64_t i = 3; i < 8; i++)
+        push(U, i, i, 1);
+    intake.lanes[U].next = 3;
+    tm_intake_skip(&intake, U, 5);
+    cr_assert_eq(told.released, 2, "what is not wanted is given back");
+    cr_assert_eq(intake.lanes[U].count, 3);
+    cr_assert_eq(intake.lanes[U].next, 5);
+    tm_intake_skip(&intake, U, 4);
+    cr_assert_eq(told.released, 2);
+    cr_assert_eq(intake.lanes[U].next, 5, "never back");
+    tm_intake_skip(&intake, U, 50);
+    cr_assert_eq(intake.lanes[U].count, 0);
+    cr_assert_eq(intake.lanes[U].next, 50);
+}
+
+Test(intake, one_that_cannot_be_resumed_is_tried_again)
+{
+    for (int64_t i = 0; i < 32; i++)
+        push(U, i, i, 1 << 20);
+    cr_assert_eq(told.paused[U], 1);
+    confirm(); /* accounts: drained */
+    for (int64_t i = 0; i < 23; i++)
+        expect(U, i);
+    cr_assert_eq(told.resumed[U], 0, "few records, but of many bytes");
+    told.refuse_pause = true;
+    for (int64_t i = 23; i < 32; i++)
+        expect(U, i);
+    confirm();
+    cr_assert(intake.lanes[U].paused, "still");
+    told.refuse_pause = false;
+    confirm();
+    cr_assert_not(intake.lanes[U].paused);
+    cr_assert_eq(told.resumed[U], 1);
+}
+
+Test(intake, an_input_that_is_off_neither_waits_nor_ends)
+{
+    tm_intake_done(&intake);
+    tm_intake_init(&intake, &source, 4, false);
+    tm_intake_begin(&intake);
+    intake.lanes[U].end = 1;
+    push(U, 0, 10, 1);
+    cr_assert(tm_intake_waiting(&intake, shard));
+    expect(U, 0);
+    push(U, 1, 11, 1);
+    cr_assert_not(tm_intake_waiting(&intake, shard), "beyond the end");
+    expect_none(TM_INTAKE_EMPTY);
+    cr_assert(tm_intake_finished(&intake));
+}

@@ -125,3 +125,65 @@ Test(meta, fingerprints_one_by_one)
     tm_buffer_put_u64(&bytes, 2);
     cr_assert_eq(tm_fingerprints_decode(tm_buffer_slice(&bytes), see, &s), TM_REJECT, "no such time");
 }
+
+/* Bytes as tm_meta_encode would have made them, so that only what they say is at fault. */
+static void sign(void)
+{
+    tm_buffer_put_u32(&bytes, tm_checksum((tm_slice){bytes.data, bytes.length}));
+}
+
+Test(meta, a_form_before_the_first_and_more_metrics_than_there_can_be_are_refused)
+{
+    static tm_shard_meta in, out;
+    tm_error error;
+    cr_assert_eq(tm_meta_decode((tm_slice){"\0rest", 5}, &out, &error), TM_REJECT);
+    cr_assert_not_null(strstr(error.what, "form 0"), "%s", error.what);
+    in = sample();
+    in.counting_count = 0;
+    tm_meta_encode(&in, &bytes);
+    bytes.length -= 4 + 1; /* the checksum, and the number of metrics */
+    tm_buffer_put_varint(&bytes, TM_METRICS_MAX + 1);
+    sign();
+    cr_assert_eq(tm_meta_decode(tm_buffer_slice(&bytes), &out, &error), TM_REJECT);
+    cr_assert_not_null(strstr(error.what, "damaged"), "%s", error.what);
+    cr_assert_eq(out.counting_count, 0, "nothing was read beyond the room for it");
+}
+
+Test(meta, what_does_not_fit_is_not_signed)
+{
+    static tm_shard_meta in;
+    tm_buffer small;
+    in = sample();
+    tm_buffer_init(&small, 16);
+    tm_meta_encode(&in, &small);
+    cr_assert(small.overflowed);
+    tm_buffer_done(&small);
+}
+
+/* One fingerprint so many ms after the one before. */
+static void step(int64_t ms)
+{
+    tm_buffer_put_signed(&bytes, ms);
+    tm_buffer_put_u64(&bytes, 1);
+    tm_buffer_put_u64(&bytes, 2);
+}
+
+Test(meta, fingerprints_of_no_possible_time_are_refused)
+{
+    static const int64_t steps[][2] = {{INT64_MIN, 0},       {INT64_MAX, 0},   {-TM_TIME_MAX - 1, 0},
+                                       {TM_TIME_MAX + 1, 0}, {TM_TIME_MAX, 1}, {5, -6}};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        seen s = {0};
+        tm_buffer_reset(&bytes);
+        step(steps[i][0]);
+        step(steps[i][1]);
+        cr_assert_eq(tm_fingerprints_decode(tm_buffer_slice(&bytes), see, &s), TM_REJECT, "%zu", i);
+        cr_assert_leq(s.count, 1);
+    }
+    seen s = {0};
+    tm_buffer_reset(&bytes);
+    step(TM_TIME_MAX);
+    step(-TM_TIME_MAX);
+    cr_assert_eq(tm_fingerprints_decode(tm_buffer_slice(&bytes), see, &s), TM_OK);
+    cr_assert(s.count == 2 && s.last == 0);
+}

@@ -123,3 +123,49 @@ Test(outbox, an_empty_entry_is_refused_when_read)
     tm_outbox_forget(&outbox, 1);
     cr_assert_eq(outbox.count, 0);
 }
+
+static tm_status read_of(const tm_buffer *bytes)
+{
+    tm_output read;
+    cr_assert_eq(tm_outbox_add_bytes(&outbox, 9, tm_buffer_slice(bytes)), TM_OK);
+    return tm_outbox_read(&outbox, outbox.count - 1, &read);
+}
+
+/* An entry's bytes up to its headers. */
+static void begin_entry(tm_buffer *bytes, uint8_t topic, int64_t partition, uint8_t headers)
+{
+    tm_buffer_reset(bytes);
+    tm_buffer_put_u8(bytes, topic);
+    tm_buffer_put_signed(bytes, partition);
+    tm_buffer_put_signed(bytes, 0);
+    tm_buffer_put_slice(bytes, TM_SLICE_LITERAL("k"));
+    tm_buffer_put_slice(bytes, TM_SLICE_LITERAL("v"));
+    tm_buffer_put_u8(bytes, headers);
+}
+
+Test(outbox, numbers_that_cannot_be_are_refused_when_read)
+{
+    tm_buffer bytes;
+    tm_buffer_init(&bytes, 1 << 10);
+    begin_entry(&bytes, TM_TOPIC_JOURNAL, INT32_MAX, 0);
+    cr_assert_eq(read_of(&bytes), TM_OK);
+    begin_entry(&bytes, TM_TOPICS, 0, 0);
+    cr_assert_eq(read_of(&bytes), TM_REJECT, "no such topic");
+    begin_entry(&bytes, TM_TOPIC_JOURNAL, -2, 0);
+    cr_assert_eq(read_of(&bytes), TM_REJECT, "no such partition");
+    begin_entry(&bytes, TM_TOPIC_JOURNAL, INT64_C(1) << 31, 0);
+    cr_assert_eq(read_of(&bytes), TM_REJECT);
+    begin_entry(&bytes, TM_TOPIC_JOURNAL, 0, 9);
+    cr_assert_eq(read_of(&bytes), TM_REJECT, "more headers than an output has room for");
+    begin_entry(&bytes, TM_TOPIC_JOURNAL, 0, 1);
+    tm_buffer_put_u8(&bytes, 200);
+    tm_buffer_put_slice(&bytes, TM_SLICE_LITERAL(""));
+    cr_assert_eq(read_of(&bytes), TM_REJECT, "no such header");
+    begin_entry(&bytes, TM_TOPIC_JOURNAL, 0, 1);
+    tm_buffer_put_u8(&bytes, 0);
+    cr_assert_eq(read_of(&bytes), TM_REJECT, "cut before its value");
+    begin_entry(&bytes, TM_TOPIC_JOURNAL, 0, 0);
+    tm_buffer_put_u8(&bytes, 0);
+    cr_assert_eq(read_of(&bytes), TM_REJECT, "a byte too many");
+    tm_buffer_done(&bytes);
+}

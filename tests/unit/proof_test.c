@@ -189,3 +189,53 @@ Test(proof, a_record_of_another_shard)
     cr_assert_eq(tm_holding_apply_record(h, &record, &error), TM_BROKEN);
     cr_assert_str_eq(h->broken->name, "record_partition");
 }
+
+/* Without room or memory nothing can be proved, and nothing is wrong. */
+Test(proof, a_proof_without_room_is_none)
+{
+    tm_moment now;
+    tm_day_span span = {0};
+    tm_buffer scratch, bytes;
+    tm_moment_at(&now, tm_zone_utc(), tm_shard_time(h->shard), &span);
+    tm_buffer_init(&scratch, 4);
+    tm_buffer_init(&bytes, 1 << 20);
+    const tm_account *account = tm_shard_changed(h->shard, 0);
+    tm_state_encode(account, h->pack, &now, &bytes);
+    tm_store_write write = {account->key, tm_buffer_slice(&bytes)};
+    cr_assert_eq(tm_proof_writes(h, &write, 1, &now, &scratch), TM_OK);
+    cr_assert_null(tm_heap_tripped(tm_shard_heap(h->shard)));
+    tm_buffer_done(&scratch);
+    tm_buffer_done(&bytes);
+}
+
+/* It decodes, and is not what would be written now. */
+Test(proof, a_blob_of_another_moment)
+{
+    tm_moment now, then;
+    tm_day_span span = {0};
+    tm_buffer scratch, bytes;
+    tm_moment_at(&now, tm_zone_utc(), tm_shard_time(h->shard), &span);
+    tm_moment_at(&then, tm_zone_utc(), tm_shard_time(h->shard) + 40 * TM_DAY, &span);
+    tm_buffer_init(&scratch, 1 << 20);
+    tm_buffer_init(&bytes, 1 << 20);
+    const tm_account *account = tm_shard_changed(h->shard, 0);
+    tm_state_encode(account, h->pack, &now, &bytes);
+    tm_store_write write = {account->key, tm_buffer_slice(&bytes)};
+    cr_assert_eq(tm_proof_writes(h, &write, 1, &then, &scratch), TM_BROKEN);
+    cr_assert_str_eq(tm_heap_tripped(tm_shard_heap(h->shard))->name, "blob_reads_back");
+    tm_buffer_done(&scratch);
+    tm_buffer_done(&bytes);
+}
+
+Test(proof, a_mark_that_does_not_read_back)
+{
+    tm_shard_meta meta;
+    tm_buffer bytes;
+    tm_buffer_init(&bytes, 1 << 16);
+    tm_holding_meta(h, &meta);
+    tm_meta_encode(&meta, &bytes);
+    meta.marks[TM_INPUT_USAGE].key_hash++;
+    cr_assert_eq(tm_proof_meta(h, &meta, tm_buffer_slice(&bytes)), TM_BROKEN);
+    cr_assert_str_eq(tm_heap_tripped(tm_shard_heap(h->shard))->name, "marks_read_back");
+    tm_buffer_done(&bytes);
+}

@@ -153,3 +153,42 @@ Test(verdict, every_halt_says_what_to_do_and_every_row_what_it_is)
         cr_assert(tm_row_means((tm_row)r)[0]);
     }
 }
+
+Test(verdict, the_outboxs_extent)
+{
+    tm_outbox_extent o = {0};
+    static const int64_t dense[] = {4, 4, 5, 6, 6};
+    for (size_t i = 0; i < sizeof dense / sizeof *dense; i++)
+        tm_outbox_note(&o, dense[i]);
+    cr_assert(o.oldest == 4 && o.newest == 6 && !o.gap);
+    tm_outbox_note(&o, 8);
+    cr_assert(o.oldest == 4 && o.newest == 8 && o.gap);
+}
+
+Test(verdict, an_outbox_that_does_not_lead_to_r_is_not_published)
+{
+    e.committed = (tm_position){{8, 2}, 3};
+    e.outbox_known = true;
+    e.outbox = (tm_outbox_extent){4, 4, false}; /* R is 5 */
+    halts(TM_HALT_OFFSETS_OLDER, "--outbox publish");
+    e.outbox = (tm_outbox_extent){4, 5, false};
+    is(TM_ROW_UNPUBLISHED);
+    e.committed = (tm_position){{-1, -1}, 0};
+    e.outbox = (tm_outbox_extent){1, 5, false};
+    is(TM_ROW_UNPUBLISHED);
+    e.told = true; /* by the journal: it was published, and the offsets expired since */
+    halts(TM_HALT_OFFSETS_EXPIRED, "--outbox discard");
+}
+
+Test(verdict, what_is_not_known_is_not_compared)
+{
+    e.rules_version = 0;
+    is(TM_ROW_CLEAN);
+    e.stored = (tm_position){{10, -1}, 5};
+    e.committed = (tm_position){{9, -1}, 5}; /* an input that neither knows says nothing of a topic made anew */
+    halts(TM_HALT_OFFSETS_MOVED, "tidemark shard resume 3");
+    set_up();
+    tm_record_mark found = {.offset = -1, .timestamp = 4};
+    e.beyond[1] = &found; /* the state has read nothing of this input yet */
+    is(TM_ROW_CLEAN);
+}

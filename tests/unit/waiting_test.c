@@ -49,6 +49,7 @@ Test(waiting, a_note_caught_half_written_is_not_read)
     cr_assert_not(tm_note_read(&note, &number, text));
     cr_assert_str_empty(text);
     cr_assert_eq(number, 0);
+    cr_assert_not(tm_note_read(&note, NULL, text));
 }
 
 enum { WRITES = 20000 };

@@ -1,0 +1,531 @@
+/* Take-over call by call: what the store or the group may answer, and what that leaves of the claim. The rows of the
+   table are in tests/property/takeover_test.c, with whole workers. */
+#include "support/solo.h"
+
+#include "tidemark/pipeline/meta.h"
+
+static stage s;
+static solo a;
+static tm_store real;
+static tm_source real_source;
+static tm_buffer meta_room;
+
+static void set_up(void)
+{
+    stage_init(&s, 1, feed_rules);
+    solo_buy(&s, 1, "1");
+    solo_buy(&s, 2, "2");
+    solo_open(&a, &s, "a");
+    real = a.store;
+    real_source = a.source;
+}
+
+static void tear_down(void)
+{
+    a.store = real;
+    a.source = real_source;
+    solo_close(&a);
+    stage_done(&s);
+    tm_buffer_done(&meta_room);
+}
+
+TestSuite(claim, .init = set_up, .fini = tear_down);
+
+static void claim_live(void)
+{
+    tm_error error;
+    cr_assert_eq(solo_claim(&a, &error), TM_OK, "%s", error.what);
+    cr_assert_eq(a.holding->state, TM_HOLDING_LIVE, "%s: %s", tm_holding_state_name(a.holding->state),
+                 a.holding->halted.what);
+}
+
+static void commit(void)
+{
+    tm_error error;
+    (void)solo_apply(&a, SOLO_WALL);
+    cr_assert_eq(solo_commit(&a, SOLO_WALL, &error), TM_OK, "%s", error.what);
+}
+
+static void live_once(void)
+{
+    tm_error error;
+    claim_live();
+    commit();
+    cr_assert_eq(solo_publish(&a, &error), TM_OK, "%s", error.what);
+}
+
+static void halts(tm_halt halt, const char *word)
+{
+    tm_error error;
+    cr_assert_eq(solo_claim(&a, &error), TM_OK, "halting is this shard's answer: %s", error.what);
+    cr_assert_eq(a.holding->state, TM_HOLDING_HALTED, "%s", tm_holding_state_name(a.holding->state));
+    cr_assert_str_eq(tm_halt_code(a.holding->halt), tm_halt_code(halt));
+    cr_assert_not_null(strstr(a.holding->halted.what, word), "%s", a.holding->halted.what);
+    cr_assert(a.holding->halted.hint[0], "an operator is told what to do");
+    cr_assert_null(a.holding->shard);
+    cr_assert_eq(a.halts, 1);
+}
+
+/* --- what the scans bring --- */
+
+static tm_slice scanned;
+
+static tm_status scan_one(void *context, int32_t partition, tm_store_visit visit, void *visited, tm_error *error)
+{
+    (void)context, (void)partition, (void)error;
+    return visit(visited, 1, TM_SLICE_LITERAL("a0"), scanned);
+}
+
+static tm_status scan_twice(void *context, int32_t partition, tm_store_visit visit, void *visited, tm_error *error)
+{
+    tm_status status = real.scan_accounts(context, partition, visit, visited, error);
+    return status == TM_OK ? real.scan_accounts(context, partition, visit, visited, error) : status;
+}
+
+Test(claim, an_account_that_cannot_be_read_halts)
+{
+    live_once();
+    a.store.scan_accounts = scan_one;
+    scanned = TM_SLICE_LITERAL("nonsense");
+    halts(TM_HALT_STATE_DAMAGED, "state");
+}
+
+Test(claim, an_account_that_a_scan_shows_twice_is_there_once)
+{
+    live_once();
+    a.store.scan_accounts = scan_twice;
+    claim_live();
+    cr_assert_eq(tm_shard_account_count(a.holding->shard), 1);
+}
+
+Test(claim, fingerprints_that_cannot_be_read_halt)
+{
+    live_once();
+    a.store.scan_fingerprints = scan_one;
+    scanned = TM_SLICE_LITERAL("x");
+    halts(TM_HALT_STATE_DAMAGED, "fingerprints of commit 1");
+}
+
+Test(claim, accounts_beyond_the_memory_halt)
+{
+    static char keys[4000][16];
+    s.settings.commit_accounts = 10000;
+    live_once();
+    for (int i = 0; i < 4000; i++) {
+        char value[160];
+        snprintf(keys[i], sizeof keys[i], "b%d", i);
+        snprintf(value, sizeof value, "{\"id\":\"%d\",\"account\":\"%s\",\"event\":\"buy\",\"at\":%" PRId64 "}", i,
+                 keys[i], SOLO_WALL);
+        tm_world_record record = {
+            .key = tm_slice_of(keys[i]), .value = tm_slice_of(value), .timestamp = SOLO_WALL + TM_MINUTE};
+        cr_assert_eq(tm_world_append(s.world, TM_INPUT_USAGE, 0, &record, NULL), TM_OK);
+    }
+    tm_error error;
+    (void)solo_apply(&a, SOLO_WALL + TM_HOUR);
+    cr_assert_eq(solo_commit(&a, SOLO_WALL + TM_HOUR, &error), TM_OK, "%s", error.what);
+    cr_assert_eq(solo_publish(&a, &error), TM_OK);
+    s.settings.shard.memory_limit = (size_t)1 << 20;
+    halts(TM_HALT_MEMORY, "memory");
+    cr_assert_not_null(strstr(a.holding->halted.hint, "memory_limit"));
+}
+
+/* It was read in several calls: it is one state only if nothing moved meanwhile. */
+static int reads;
+static tm_store_state moved_to;
+static tm_status read_answer;
+
+static tm_status read_moved(void *context, int32_t partition, tm_store_state *state, tm_error *error)
+{
+    tm_status status = real.read(context, partition, state, error);
+    reads++;
+    if (read_answer != TM_OK)
+        return tm_fail(error, read_answer, "for a test");
+    state->present = moved_to.present;
+    state->epoch += moved_to.epoch;
+    state->position.commit += moved_to.position.commit;
+    return status;
+}
+
+Test(claim, what_moved_while_it_was_read_is_claimed_again)
+{
+    tm_error error;
+    live_once();
+    a.store.read = read_moved;
+    static const tm_store_state ways[] = {
+        {.present = false}, {.present = true, .epoch = 1}, {.present = true, .position = {.commit = 1}}};
+    for (int i = 0; i < 3; i++) {
+        moved_to = ways[i];
+        cr_assert_eq(solo_claim(&a, &error), TM_RETRY, "%d", i);
+        cr_assert_not_null(strstr(error.what, "no longer where this worker claimed it"), "%s", error.what);
+        cr_assert_neq(a.holding->state, TM_HOLDING_LIVE);
+    }
+    moved_to = (tm_store_state){.present = true};
+    read_answer = TM_RETRY;
+    cr_assert_eq(solo_claim(&a, &error), TM_RETRY);
+    cr_assert_eq(a.ledger.asked, TM_WAITING_STORE);
+    read_answer = TM_OK;
+    claim_live();
+    cr_assert_eq(reads, 5, "once a claim");
+}
+
+static tm_status outbox_answer;
+
+static tm_status scan_outbox_answers(void *context, int32_t partition, int64_t published, tm_store_visit visit,
+                                     void *visited, tm_error *error)
+{
+    (void)context, (void)partition, (void)published, (void)visit, (void)visited;
+    return tm_fail(error, outbox_answer, "for a test");
+}
+
+Test(claim, a_scan_that_is_not_answered_is_waited_for)
+{
+    tm_error error;
+    live_once();
+    a.store.scan_outbox = scan_outbox_answers;
+    outbox_answer = TM_RETRY;
+    cr_assert_eq(solo_claim(&a, &error), TM_RETRY);
+    cr_assert_eq(a.ledger.asked, TM_WAITING_STORE);
+    outbox_answer = TM_FATAL;
+    halts(TM_HALT_MEMORY, "for a test");
+}
+
+/* A check that trips while the kept state is taken in: no record is to blame. */
+static tm_status scan_tripped(void *context, int32_t partition, tm_store_visit visit, void *visited, tm_error *error)
+{
+    static const tm_check check = {"planted", "takeover_test.c", 1};
+    if (!a.holding->shard) /* the report looks once more */
+        return real.scan_accounts(context, partition, visit, visited, error);
+    return tm_heap_trip(tm_shard_heap(a.holding->shard), &check);
+}
+
+Test(claim, kept_state_that_trips_a_check_halts_with_a_report)
+{
+    live_once();
+    a.store.scan_accounts = scan_tripped;
+    halts(TM_HALT_INVARIANT, "planted");
+    cr_assert_not_null(strstr(a.holding->halted.what, "what the store keeps was taken in"));
+}
+
+static tm_slice meta_bytes;
+static tm_shard_meta meta_wanted;
+
+static tm_status claim_meta(void *context, int32_t partition, int64_t generation, tm_store_state *state,
+                            tm_error *error)
+{
+    tm_status status = real.claim(context, partition, generation, state, error);
+    state->meta = meta_bytes;
+    return status;
+}
+
+static tm_status read_meta(void *context, int32_t partition, tm_store_state *state, tm_error *error)
+{
+    tm_status status = real.read(context, partition, state, error);
+    state->meta = meta_bytes;
+    return status;
+}
+
+Test(claim, a_meta_that_cannot_be_read_halts)
+{
+    live_once();
+    a.store.claim = claim_meta;
+    meta_bytes = TM_SLICE_LITERAL("nonsense");
+    halts(TM_HALT_STATE_DAMAGED, "form");
+    cr_assert_str_eq(a.holding->halted.where, "shard 0");
+}
+
+/* A meta that says something else than the store's own; from then on both claim and read give it. */
+static void put_meta(void)
+{
+    meta_room.maximum = 1 << 20;
+    tm_buffer_reset(&meta_room);
+    tm_meta_encode(&meta_wanted, &meta_room);
+    meta_bytes = tm_buffer_slice(&meta_room);
+    a.store.claim = claim_meta;
+    a.store.read = read_meta;
+}
+
+Test(claim, an_older_meta_tells_the_configuration_again)
+{
+    live_once();
+    (void)stage_position(&s, 0, &meta_wanted);
+    put_meta();
+    claim_live();
+    cr_assert(a.holding->configuration_told);
+    meta_wanted.evaluate_every = 0; /* its form did not keep the settings */
+    put_meta();
+    claim_live();
+    cr_assert_not(a.holding->configuration_told, "they may have been others");
+    cr_assert_eq(a.holding->semantics.evaluate_every, s.settings.shard.evaluate_every);
+    (void)stage_position(&s, 0, &meta_wanted);
+    meta_wanted.reading_hash++; /* another mapping */
+    put_meta();
+    claim_live();
+    cr_assert_not(a.holding->configuration_told);
+}
+
+/* --- where reading begins --- */
+
+static int64_t started[TM_INPUTS];
+static tm_status start_answer;
+
+static tm_status start_noted(void *context, tm_input input, int32_t partition, int64_t offset, tm_error *error)
+{
+    started[input] = offset;
+    return start_answer == TM_OK ? real_source.start(context, input, partition, offset, error)
+                                 : tm_fail(error, start_answer, "for a test");
+}
+
+Test(claim, the_record_before_r_is_read_again_where_it_is_the_one_remembered)
+{
+    tm_error error;
+    live_once();
+    a.source.start = start_noted;
+    claim_live();
+    cr_assert_eq(started[TM_INPUT_USAGE], 1, "R is 2");
+    cr_assert_eq(a.holding->expected[TM_INPUT_USAGE].offset, 1);
+    cr_assert_eq(a.holding->intake.lanes[TM_INPUT_USAGE].next, 2);
+    cr_assert_eq(started[TM_INPUT_ACCOUNTS], 0);
+    cr_assert_eq(a.holding->expected[TM_INPUT_ACCOUNTS].offset, -1, "none was read of it");
+
+    tm_world_trim(s.world, TM_INPUT_USAGE, 0, 2);
+    claim_live();
+    cr_assert_eq(started[TM_INPUT_USAGE], 2, "the log no longer has it");
+    cr_assert_eq(a.holding->expected[TM_INPUT_USAGE].offset, -1);
+
+    /* The one remembered lies further back: what follows it was no record (a transaction's marker). */
+    (void)stage_position(&s, 0, &meta_wanted);
+    meta_wanted.marks[TM_INPUT_USAGE].offset = 0;
+    put_meta();
+    claim_live();
+    cr_assert_eq(started[TM_INPUT_USAGE], 2);
+    cr_assert_eq(a.holding->expected[TM_INPUT_USAGE].offset, -1);
+
+    start_answer = TM_RETRY;
+    a.store = real;
+    cr_assert_eq(solo_claim(&a, &error), TM_RETRY);
+    cr_assert_eq(a.ledger.asked, TM_WAITING_INPUT);
+    cr_assert_neq(a.holding->state, TM_HOLDING_LIVE);
+}
+
+Test(claim, records_that_retention_took_are_passed_over_with_a_word)
+{
+    live_once();
+    for (int i = 0; i < 5; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "x%d", i);
+        solo_buy(&s, 70 + i, id);
+    }
+    tm_world_trim(s.world, TM_INPUT_USAGE, 0, 5);
+    a.source.start = start_noted;
+    claim_live();
+    cr_assert_eq(started[TM_INPUT_USAGE], 5);
+    cr_assert_eq(a.holding->intake.lanes[TM_INPUT_USAGE].next, 5);
+    cr_assert_eq(a.gone, 1, "records_gone");
+}
+
+Test(claim, a_first_start_knows_nothing_of_an_input_that_is_off)
+{
+    tm_holding_free(a.holding);
+    s.settings.accounts_on = false;
+    a.holding = tm_holding_new(&s.settings, &a.reading, &a.source, 0);
+    claim_live();
+    cr_assert_eq(a.holding->stored.next[TM_INPUT_USAGE], 0);
+    cr_assert_eq(a.holding->stored.next[TM_INPUT_ACCOUNTS], -1);
+    cr_assert(tm_position_equal(a.holding->published, a.holding->stored));
+    commit();
+    cr_assert_eq(stage_position(&s, 0, NULL).next[TM_INPUT_ACCOUNTS], -1);
+}
+
+Test(claim, a_first_start_behind_a_reset_counts_from_tomorrow)
+{
+    tm_world_set_committed(s.world, 0, (tm_position){{1, 0}, 0});
+    claim_live();
+    cr_assert_eq(a.holding->stored.next[TM_INPUT_USAGE], 1);
+    cr_assert_gt(a.holding->counting_start, SOLO_WALL, "what was left out is not counted as if it were nothing");
+    cr_assert_eq(a.holding->counting_start, tm_shard_counting(a.holding->shard, 0).start);
+    tm_pack *without = feed_pack("version: 1\n");
+    a.holding->pack = without;
+    claim_live();
+    cr_assert_eq(a.holding->counting_start, s.settings.counting_start, "no metric counts");
+    a.holding->pack = s.pack;
+    tm_holding_drop(a.holding);
+    tm_pack_free(without);
+}
+
+/* --- the group --- */
+
+static tm_position told;
+static tm_status told_status;
+static int64_t refused_generation;
+static int anew;
+
+static tm_status committed_told(void *context, const int32_t *partitions, uint32_t count, tm_position *positions,
+                                tm_error *error)
+{
+    (void)context, (void)partitions, (void)count, (void)error;
+    *positions = told;
+    return told_status;
+}
+
+static tm_status claim_refused(void *context, int32_t partition, int64_t generation, tm_store_state *state,
+                               tm_error *error)
+{
+    anew += generation == TM_GENERATION_ANEW;
+    if (generation == refused_generation)
+        return tm_fail(error, TM_REJECT, "a newer generation raised it");
+    return real.claim(context, partition, generation, state, error);
+}
+
+Test(claim, a_group_made_anew_counts_its_generations_from_the_beginning)
+{
+    tm_error error;
+    live_once();
+    a.store.claim = claim_refused;
+    a.source.committed = committed_told;
+    refused_generation = tm_memory_source_generation(&a.source);
+    static const struct {
+        tm_position position;
+        tm_status status;
+        int anew;
+    } cases[] = {
+        {{{-1, -1}, 0}, TM_RETRY, 0}, /* not known */
+        {{{2, 0}, 1}, TM_OK, 0},      {{{2, -1}, 0}, TM_OK, 0}, {{{-1, 2}, 0}, TM_OK, 0}, {{{-1, -1}, 0}, TM_OK, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        told = cases[i].position;
+        told_status = cases[i].status;
+        anew = 0;
+        tm_status status = solo_claim(&a, &error);
+        cr_assert_eq(anew, cases[i].anew, "%zu", i);
+        if (!cases[i].anew)
+            cr_assert_eq(status, TM_REJECT, "%zu: somebody has it since", i);
+    }
+    refused_generation = -1;
+    told = (tm_position){{-1, -1}, 0};
+    anew = 0;
+    cr_assert_eq(tm_ledger_claim(&a.ledger, a.holding, -1, &error), TM_REJECT);
+    cr_assert_eq(anew, 0, "one that knows no generation cannot say so");
+}
+
+static tm_status initialise_answer;
+
+static tm_status initialise_answers(void *context, tm_error *error)
+{
+    (void)context;
+    return tm_fail(error, initialise_answer, "for a test");
+}
+
+static tm_status settle_answers(void *context, const char *name, int64_t proposal, int64_t *ret_value, tm_error *error)
+{
+    (void)context, (void)name, (void)proposal, (void)ret_value;
+    return tm_fail(error, TM_RETRY, "for a test");
+}
+
+Test(claim, it_waits_for_whoever_does_not_answer)
+{
+    tm_error error;
+    tm_publisher publisher = a.publisher;
+    initialise_answer = TM_RETRY;
+    a.publisher.initialise = initialise_answers;
+    cr_assert_eq(solo_claim(&a, &error), TM_RETRY);
+    cr_assert_eq(a.ledger.asked, TM_WAITING_PUBLISHER);
+    cr_assert(a.ledger.must_initialise);
+    a.publisher = publisher;
+    told_status = TM_RETRY;
+    a.source.committed = committed_told;
+    cr_assert_eq(solo_claim(&a, &error), TM_RETRY);
+    cr_assert_eq(a.ledger.asked, TM_WAITING_GROUP);
+    a.source = real_source;
+    a.store.settle_group = settle_answers;
+    cr_assert_eq(solo_claim(&a, &error), TM_RETRY);
+    cr_assert_eq(a.ledger.asked, TM_WAITING_STORE);
+    a.store = real;
+    claim_live();
+}
+
+/* --- before the first publication, or after the group forgot it --- */
+
+static tm_slice journal_lines[4];
+static uint32_t journal_count, journal_at;
+static int journal_closed;
+static tm_status journal_answer;
+
+static tm_status on_open(void *context, int32_t partition, int64_t back, bool *ret_whole, tm_error *error)
+{
+    (void)context, (void)partition;
+    cr_assert_lt(back, 0, "from its first line on");
+    journal_at = 0;
+    *ret_whole = true;
+    return journal_answer == TM_OK ? TM_OK : tm_fail(error, journal_answer, "for a test");
+}
+
+static tm_status on_next(void *context, tm_slice *ret_line, tm_error *error)
+{
+    (void)context, (void)error;
+    *ret_line = journal_at < journal_count ? journal_lines[journal_at] : (tm_slice){0};
+    journal_at++;
+    return TM_OK;
+}
+
+static void on_close(void *context)
+{
+    (void)context;
+    journal_closed++;
+}
+
+Test(claim, an_outbox_from_the_first_commit_on_is_published_unless_the_journal_has_it)
+{
+    tm_error error;
+    const tm_journal_source journal = {NULL, on_open, on_next, on_close};
+    static char line[1 << 16];
+    claim_live();
+    commit();
+    tm_output last;
+    cr_assert_eq(tm_outbox_read(&a.holding->outbox, a.holding->outbox.count - 1, &last), TM_OK);
+    cr_assert_eq(last.topic, TM_TOPIC_JOURNAL);
+    memcpy(line, last.value.data, last.value.length);
+    tm_slice own = {line, last.value.length};
+
+    a.ledger.journal = &journal;
+    a.ledger.journal_taken = true;
+    cr_assert_eq(solo_claim(&a, &error), TM_RETRY, "a replay is reading it");
+    cr_assert_eq(a.ledger.asked, TM_WAITING_JOURNAL);
+    a.ledger.journal_taken = false;
+    journal_answer = TM_RETRY;
+    cr_assert_eq(solo_claim(&a, &error), TM_RETRY);
+    cr_assert_eq(a.ledger.asked, TM_WAITING_JOURNAL);
+    journal_answer = TM_OK;
+
+    journal_lines[0] = TM_SLICE_LITERAL("of an earlier life");
+    journal_count = 1;
+    claim_live();
+    cr_assert_gt(a.holding->outbox.count, 0, "it was never published");
+    int closed = journal_closed;
+    journal_lines[1] = own;
+    journal_count = 2;
+    halts(TM_HALT_OFFSETS_EXPIRED, "expired");
+    cr_assert_eq(journal_closed, closed + 1, "nothing stays open");
+}
+
+/* An outbox whose first commit has no line that can be read: there is nothing to ask the journal for. */
+static tm_status scan_outbox_odd(void *context, int32_t partition, int64_t published, tm_store_visit visit,
+                                 void *visited, tm_error *error)
+{
+    (void)context, (void)partition, (void)published, (void)error;
+    return visit(visited, 1, (tm_slice){0}, TM_SLICE_LITERAL("nonsense"));
+}
+
+Test(claim, an_output_that_cannot_be_read_is_not_published)
+{
+    tm_error error;
+    const tm_journal_source journal = {NULL, on_open, on_next, on_close};
+    claim_live();
+    commit();
+    a.ledger.journal = &journal;
+    a.store.scan_outbox = scan_outbox_odd;
+    claim_live();
+    cr_assert_eq(journal_closed, 0, "the journal was not asked");
+    cr_assert_eq(solo_publish(&a, &error), TM_FATAL);
+    cr_assert_not_null(strstr(error.what, "cannot be read"), "%s", error.what);
+    cr_assert_eq(solo_signals(&s), 0);
+}
