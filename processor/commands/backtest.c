@@ -155,7 +155,7 @@ static tm_status try_pack(trial *t, const tm_feed_options *files, const tm_backt
 }
 
 typedef struct request {
-    const char *outcomes, *against, *score, *owner_role;
+    const char *outcomes, *against, *score, *owner_role, *page;
     tm_backtest_settings settings;
     bool json;
 } request;
@@ -234,6 +234,7 @@ static int run(const tm_command *command, int argc, char **argv)
         {"history", "WHAT", "since when events are complete: first-record, complete or a date", TM_OPTION_TEXT,
          &options.history},
         {"timezone", "NAME", "IANA name of the zone whose days count", TM_OPTION_TEXT, &options.timezone},
+        {"html", "FILE", "a page with tables and charts that needs nothing else", TM_OPTION_TEXT, &asked.page},
         {"json", NULL, "one JSON object instead of tables", TM_OPTION_FLAG, &asked.json},
     };
     int status;
@@ -265,7 +266,8 @@ static int run(const tm_command *command, int argc, char **argv)
         status = run_trial(command, &asked, options, &files, &setups[i], &parts[i]);
     }
     if (status == EX_OK) {
-        tm_report_options shown = {.settings = asked.settings, .score = tm_slice_of(asked.score), .json = asked.json};
+        tm_report_options shown = {
+            .settings = asked.settings, .score = tm_slice_of(asked.score), .json = asked.json, .page = asked.page};
         status = tm_report_backtest(command, &shown, parts, count);
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -286,7 +288,7 @@ const tm_command tm_command_backtest = {
             "was judged, so nothing can know them early.\n\n"
             "  tidemark backtest --events usage.ndjson.zst --accounts accounts.ndjson --outcomes outcomes.csv \\\n"
             "    --rules rules.yaml --score 'events[28d]' --against candidate.yaml\n\n"
-            "Exit status: 0 done, 64 wrong usage, 66 a file is not there or cannot be read, 74 standard output cannot\n"
-            "be written, 78 the configuration or the rules are wrong.",
+            "Exit status: 0 done, 64 wrong usage, 66 a file is not there or cannot be read, 73 the page cannot be\n"
+            "created, 74 an output cannot be written, 78 the configuration or the rules are wrong.",
     .run = run,
 };

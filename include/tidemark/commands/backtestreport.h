@@ -16,6 +16,7 @@ typedef struct tm_report_options {
     tm_backtest_settings settings;
     tm_slice score; /* absent: nothing was ranked */
     bool json;
+    const char *page; /* an HTML file to write besides; NULL: none */
 } tm_report_options;
 
 /* Prints one or two parts (the rules, and those they are held against) to standard output. Returns the exit status. */

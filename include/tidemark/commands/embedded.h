@@ -1,4 +1,4 @@
-/* Files of the source tree that the program carries: the schemas, the default pack and its tests. */
+/* Files of the source tree that the program carries: the schemas, the default pack and its tests, pages of reports. */
 #ifndef TIDEMARK_COMMANDS_EMBEDDED_H
 #define TIDEMARK_COMMANDS_EMBEDDED_H
 
