@@ -3,23 +3,25 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "tidemark/base/hash.h"
 #include "tidemark/commands/backtestreport.h"
 #include "tidemark/commands/commands.h"
 #include "tidemark/commands/feed.h"
 #include "tidemark/commands/outcomes.h"
 #include "tidemark/commands/setup.h"
 
-enum { SETTLE_EVERY = 65536, PROGRESS_MASK = 0xfff };
+enum { SETTLE_EVERY = 65536, PROGRESS_MASK = 0xfff, WEEKS_OF_USE = 4, EXPRESSIONS = 3 };
 
 /* One pack over the whole archive. */
 typedef struct trial {
     const tm_setup *setup;
     tm_backtest *backtest;
+    tm_plays *plays;
     tm_shard *shard;
     tm_feed *feed;
     tm_error *error;
     tm_slice owner_role;
-    uint32_t score; /* a node; TM_NODE_NONE: none */
+    uint32_t score, use, alike; /* nodes; TM_NODE_NONE: none */
 } trial;
 
 static tm_status out_of_memory(const trial *t)
@@ -52,6 +54,26 @@ static tm_status take_signal(void *context, const tm_signal *signal)
     return TM_OK;
 }
 
+static tm_value value_of(const trial *t, const tm_account *account, tm_time at, uint32_t node)
+{
+    return node == TM_NODE_NONE ? tm_value_null() : tm_shard_evaluate(t->shard, account->key, at, node);
+}
+
+static double number_of(tm_value value)
+{
+    return value.type == TM_TYPE_NUMBER || value.type == TM_TYPE_DURATION ? value.as.number : NAN;
+}
+
+static uint64_t hash_of(tm_value value)
+{
+    if (value.type == TM_TYPE_STRING)
+        return tm_hash(value.as.string);
+    if (value.type == TM_TYPE_BOOLEAN)
+        return 1 + value.as.boolean;
+    double number = number_of(value);
+    return isnan(number) ? 0 : tm_hash((tm_slice){(const char *)&number, sizeof number});
+}
+
 /* Every account as it stands at `at`, which every record up to it has reached. */
 static tm_status snapshot(trial *t, tm_time at)
 {
@@ -62,14 +84,31 @@ static tm_status snapshot(trial *t, tm_time at)
         uint32_t number = tm_backtest_account(t->backtest, account->key);
         if (number == UINT32_MAX)
             return out_of_memory(t);
-        tm_value score =
-            t->score == TM_NODE_NONE ? tm_value_null() : tm_shard_evaluate(t->shard, account->key, at, t->score);
+        double score = number_of(value_of(t, account, at, t->score));
         tm_value mrr = tm_facts_value(account->facts, TM_FACT_MRR, (tm_slice){0}, &nowhen);
-        bool is_number = score.type == TM_TYPE_NUMBER || score.type == TM_TYPE_DURATION;
-        status = tm_backtest_snapshot(t->backtest, number, at, is_number ? score.as.number : NAN,
-                                      mrr.type == TM_TYPE_NUMBER ? mrr.as.number : NAN);
+        status = tm_backtest_snapshot(t->backtest, number, at, score, number_of(mrr));
+        if (status == TM_OK)
+            status = tm_plays_week(t->plays, number, at, score, number_of(value_of(t, account, at, t->use)),
+                                   hash_of(value_of(t, account, at, t->alike)));
     }
     return tm_feed_refused(t->shard, NULL, status, t->error);
+}
+
+/* The events play_started and play_done name their play in the property `play`. */
+static tm_status note_play(const trial *t, uint32_t account, const tm_event *event)
+{
+    bool started = tm_slice_equal_text(event->name, "play_started");
+    if (!started && !tm_slice_equal_text(event->name, "play_done"))
+        return TM_OK;
+    tm_value name = tm_event_property(event, TM_SLICE_LITERAL("play"));
+    if (name.type != TM_TYPE_STRING)
+        return TM_OK;
+    uint32_t play = tm_plays_number(t->plays, name.as.string);
+    if (play == UINT32_MAX || (started && tm_plays_started(t->plays, account, play, event->at) != TM_OK))
+        return out_of_memory(t);
+    if (!started)
+        tm_plays_done(t->plays, play);
+    return TM_OK;
 }
 
 static tm_status meet(const trial *t, const tm_record *record)
@@ -83,7 +122,7 @@ static tm_status meet(const trial *t, const tm_record *record)
     if (number == UINT32_MAX)
         return out_of_memory(t);
     tm_backtest_met(t->backtest, number, record->timestamp);
-    return TM_OK;
+    return record->kind == TM_RECORD_EVENT ? note_play(t, number, record->event) : TM_OK;
 }
 
 static tm_status feed_all(trial *t, tm_time first, tm_time until)
@@ -130,7 +169,8 @@ static tm_status feed_all(trial *t, tm_time first, tm_time until)
 static tm_status try_pack(trial *t, const tm_feed_options *files, const tm_backtest_settings *settings)
 {
     t->backtest = tm_backtest_new(settings);
-    tm_status status = t->backtest ? tm_feed_open(files, &t->feed, t->error) : out_of_memory(t);
+    t->plays = tm_plays_new(&(tm_plays_settings){settings->within, WEEKS_OF_USE});
+    tm_status status = t->backtest && t->plays ? tm_feed_open(files, &t->feed, t->error) : out_of_memory(t);
     if (status != TM_OK)
         return status;
     tm_time first = tm_feed_first(t->feed);
@@ -155,7 +195,8 @@ static tm_status try_pack(trial *t, const tm_feed_options *files, const tm_backt
 }
 
 typedef struct request {
-    const char *outcomes, *against, *score, *owner_role, *page;
+    const char *outcomes, *against, *owner_role, *page;
+    const char *expressions[EXPRESSIONS]; /* score, use, alike */
     tm_backtest_settings settings;
     bool json;
 } request;
@@ -164,9 +205,18 @@ typedef struct request {
 static tm_status judge(trial *t, const request *asked, tm_outcomes_read *ret_read, tm_error *error)
 {
     tm_status status = tm_outcomes_read_file(asked->outcomes, t->setup->zone, t->backtest, ret_read, error);
-    if (status == TM_OK && tm_backtest_judge(t->backtest) != TM_OK)
-        status = tm_fail(error, TM_FATAL, "out of memory");
-    return status;
+    if (status != TM_OK)
+        return status;
+    if (tm_backtest_judge(t->backtest) != TM_OK)
+        return tm_fail(error, TM_FATAL, "out of memory");
+    for (size_t i = 0; i < tm_backtest_outcome_count(t->backtest, TM_ENDING_CHURNED); i++) {
+        tm_backtest_outcome outcome = tm_backtest_outcome_at(t->backtest, TM_ENDING_CHURNED, i);
+        if (tm_plays_churned(t->plays, tm_backtest_account(t->backtest, outcome.account), outcome.t) != TM_OK)
+            return tm_fail(error, TM_FATAL, "out of memory");
+    }
+    return tm_plays_judge(t->plays, tm_backtest_until(t->backtest)) == TM_OK
+               ? TM_OK
+               : tm_fail(error, TM_FATAL, "out of memory");
 }
 
 /* One pack, from its file to figures; the setup is the caller's to free. */
@@ -175,19 +225,33 @@ static int run_trial(const tm_command *command, const request *asked, tm_setup_o
 {
     tm_error error;
     tm_error_clear(&error);
-    tm_slice expression = tm_slice_of(asked->score);
-    uint32_t node = TM_NODE_NONE;
-    options.expressions = asked->score ? &expression : NULL;
-    options.expression_count = asked->score != NULL;
-    options.ret_nodes = &node;
+    tm_slice texts[EXPRESSIONS];
+    uint32_t compiled[EXPRESSIONS];
+    uint32_t nodes[EXPRESSIONS] = {TM_NODE_NONE, TM_NODE_NONE, TM_NODE_NONE};
+    uint32_t count = 0;
+    for (int i = 0; i < EXPRESSIONS; i++)
+        if (asked->expressions[i])
+            texts[count++] = tm_slice_of(asked->expressions[i]);
+    options.expressions = count ? texts : NULL;
+    options.expression_count = count;
+    options.ret_nodes = compiled;
     int failed = tm_setup_load(command, &options, setup);
     if (failed)
         return failed;
+    for (int i = EXPRESSIONS; i-- > 0;)
+        if (asked->expressions[i])
+            nodes[i] = compiled[--count];
     setup->shard.max_skew = -1; /* files have no wall clock that an event could be ahead of */
     files->reading = tm_setup_reading(setup, true);
-    trial t = {.setup = setup, .error = &error, .owner_role = tm_slice_of(asked->owner_role), .score = node};
+    trial t = {.setup = setup,
+               .error = &error,
+               .owner_role = tm_slice_of(asked->owner_role),
+               .score = nodes[0],
+               .use = nodes[1],
+               .alike = nodes[2]};
     tm_status status = try_pack(&t, files, &asked->settings);
     part->backtest = t.backtest;
+    part->plays = t.plays;
     part->rules = setup->pack;
     if (status == TM_OK)
         status = judge(&t, asked, &part->read, &error);
@@ -224,7 +288,11 @@ static int run(const tm_command *command, int argc, char **argv)
         {"config", "FILE", "tidemark.yaml: time zone, grid, mapping and limits; no server is used", TM_OPTION_TEXT,
          &options.configuration},
         {"score", "EXPRESSION", "what ranks the accounts each week, the greater the safer", TM_OPTION_TEXT,
-         &asked.score},
+         &asked.expressions[0]},
+        {"use", "EXPRESSION", "how much an account uses, whose change four weeks after a play is shown", TM_OPTION_TEXT,
+         &asked.expressions[1]},
+        {"alike", "EXPRESSION", "accounts are compared for plays when it has the same value, and a like score",
+         TM_OPTION_TEXT, &asked.expressions[2]},
         {"within", "DURATION", "how long after an alarm its outcome may come (90d)", TM_OPTION_TEXT, &within},
         {"loss", "DURATION", "how long after a ranking churn counts (30d)", TM_OPTION_TEXT, &loss},
         {"tenure", "DURATION", "accounts known for less are not ranked, their outcomes not asked for (56d)",
@@ -266,12 +334,15 @@ static int run(const tm_command *command, int argc, char **argv)
         status = run_trial(command, &asked, options, &files, &setups[i], &parts[i]);
     }
     if (status == EX_OK) {
-        tm_report_options shown = {
-            .settings = asked.settings, .score = tm_slice_of(asked.score), .json = asked.json, .page = asked.page};
+        tm_report_options shown = {.settings = asked.settings,
+                                   .score = tm_slice_of(asked.expressions[0]),
+                                   .json = asked.json,
+                                   .page = asked.page};
         status = tm_report_backtest(command, &shown, parts, count);
     }
     for (uint32_t i = 0; i < count; i++) {
         tm_backtest_free(parts[i].backtest);
+        tm_plays_free(parts[i].plays);
         tm_setup_done(&setups[i]);
     }
     return status;
@@ -284,7 +355,9 @@ const tm_command tm_command_backtest = {
     .text = "Replays files as `replay` does and compares the signals with known outcomes: per rule and kind how many\n"
             "alarms came true (precision), how many outcomes were foreseen (recall) and how early (lead), beside\n"
             "what alarms at random would reach; how many signals an owner gets a week; how well a score ranks those\n"
-            "who leave; and which losses no rule saw. Intervals are of 95 %. Outcomes are read after the last record\n"
+            "who leave; which losses no rule saw; and how accounts\n"
+            "went on with and without each play among those alike. Intervals are of 95 %. Outcomes are read after the "
+            "last record\n"
             "was judged, so nothing can know them early.\n\n"
             "  tidemark backtest --events usage.ndjson.zst --accounts accounts.ndjson --outcomes outcomes.csv \\\n"
             "    --rules rules.yaml --score 'events[28d]' --against candidate.yaml\n\n"

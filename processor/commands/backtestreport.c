@@ -134,6 +134,31 @@ static void put_unseen(tm_buffer *out, const tm_backtest *backtest)
     tm_buffer_append_text(out, "]");
 }
 
+static tm_status put_plays(tm_buffer *out, const tm_plays *plays)
+{
+    tm_status status = TM_OK;
+    tm_buffer_append_text(out, "\"plays\":[");
+    for (uint32_t i = 0; status == TM_OK && i < tm_plays_count(plays); i++) {
+        tm_play_figures f;
+        status = tm_plays_figures_of(plays, i, &f);
+        tm_buffer_append_text(out, i ? ",{\"play\":" : "{\"play\":");
+        tm_buffer_append_json_string(out, tm_plays_name(plays, i));
+        tm_buffer_append_format(
+            out, ",\"started\":%" PRIu64 ",\"done\":%" PRIu64 ",\"with\":%" PRIu64 ",\"without\":%" PRIu64 ",",
+            f.started, f.done, f.with, f.without);
+        put_number(out, "went_on_with", f.went_on);
+        tm_buffer_append_char(out, ',');
+        put_number(out, "went_on_without", f.went_on_else);
+        tm_buffer_append_char(out, ',');
+        put_estimate(out, "association", f.difference, 1);
+        tm_buffer_append_char(out, ',');
+        put_estimate(out, "use_ratio", f.use, 1);
+        tm_buffer_append_char(out, '}');
+    }
+    tm_buffer_append_text(out, "],");
+    return status;
+}
+
 static tm_status put_part(tm_buffer *out, const tm_report_options *options, const tm_report_part *part)
 {
     tm_backtest_load load;
@@ -176,6 +201,8 @@ static tm_status put_part(tm_buffer *out, const tm_report_options *options, cons
     } else {
         tm_buffer_append_text(out, "null,");
     }
+    if (status == TM_OK)
+        status = put_plays(out, part->plays);
     put_unseen(out, part->backtest);
     tm_buffer_append_char(out, '}');
     return status;
@@ -260,6 +287,32 @@ static tm_status print_rules(const tm_report_part *part)
     return status;
 }
 
+static tm_status print_plays(const tm_plays *plays)
+{
+    tm_status status = TM_OK;
+    if (tm_plays_count(plays))
+        printf("\nAssociation of plays with going on, among accounts alike (no proof that the play did it):\n"
+               "  %-30s %8s %8s  %-8s %-8s %-26s %-22s\n",
+               "play", "started", "compared", "with", "without", "difference", "use, ratio");
+    for (uint32_t i = 0; status == TM_OK && i < tm_plays_count(plays); i++) {
+        tm_play_figures f;
+        status = tm_plays_figures_of(plays, i, &f);
+        if (status != TM_OK)
+            break;
+        char difference[64];
+        char use[64];
+        char shares[2][16];
+        show_estimate(f.difference, 1, "share", difference);
+        show_estimate(f.use, 1, "share", use);
+        (void)snprintf(shares[0], sizeof shares[0], isnan(f.went_on) ? "-" : "%.3f", f.went_on);
+        (void)snprintf(shares[1], sizeof shares[1], isnan(f.went_on_else) ? "-" : "%.3f", f.went_on_else);
+        tm_slice name = tm_plays_name(plays, i);
+        printf("  %-30.*s %8" PRIu64 " %8" PRIu64 "  %-8s %-8s %-26s %-22s\n", (int)name.length, name.data, f.started,
+               f.with, shares[0], shares[1], difference, use);
+    }
+    return status;
+}
+
 static void print_unseen(const tm_backtest *backtest)
 {
     size_t unseen = 0;
@@ -311,6 +364,8 @@ static tm_status print_part(const tm_report_options *options, const tm_report_pa
                    " came true, %" PRIu64 " without a score.\n",
                    (int)options->score.length, options->score.data, area, lift, ranking.area.of, ranking.came, without);
     }
+    if (status == TM_OK)
+        status = print_plays(part->plays);
     if (status == TM_OK)
         print_unseen(part->backtest);
     return status;

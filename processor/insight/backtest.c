@@ -225,6 +225,11 @@ void tm_backtest_seen_until(tm_backtest *backtest, tm_time until)
     backtest->until = until;
 }
 
+tm_time tm_backtest_until(const tm_backtest *backtest)
+{
+    return backtest->until;
+}
+
 tm_status tm_backtest_ended(tm_backtest *backtest, tm_slice account, tm_ending ending, tm_time t, tm_slice reason)
 {
     uint64_t hash;

@@ -21,7 +21,7 @@ import harness  # noqa: E402
 DAY = 86_400_000
 WITHIN, LOSS, TENURE = 45 * DAY, 20 * DAY, 21 * DAY
 SPANS = ("--within", "45d", "--loss", "20d", "--tenure", "21d")
-SCORE = "events[28d]"
+SCORE, USE, ALIKE = "events[28d]", "events[7d]", "tier"
 RULES = """version: 5
 metrics:
   events: {count: "*"}
@@ -104,6 +104,66 @@ class Judge:
                     yield score, word
 
 
+def plays(weekly, starts, over, until):
+    """{play: figures}: strata by week, alike and tenth of the score; Mantel and Haenszel with Sato's variance."""
+    standing = {(a, t): (score, use, alike) for a, t, score, use, alike in weekly}
+    tenths = {}
+    for week in {t for _, t, *_ in weekly}:
+        ranked = sorted((s, a) for a, t, s, *_ in weekly if t == week and s is not None and week < over(a))
+        below = [s for s, _ in ranked]
+        for score, account in ranked:
+            tenths[account, week] = below.index(score) * 10 // len(ranked)
+    found = {}
+    for play in {p for _, p, _ in starts}:
+        times = {}
+        for account, p, t in starts:
+            if p == play:
+                times.setdefault(account, []).append(t)
+        strata = {}
+        for (account, week), (score, use, alike) in standing.items():
+            if week >= over(account):
+                continue
+            mine = times.get(account, [])
+            with_ = any(week <= t < week + 7 * DAY for t in mine)
+            if not with_ and any(week - WITHIN <= t < week for t in mine):
+                continue
+            went_on = (False if over(account) <= until and over(account) - week <= WITHIN else
+                       True if until - week >= WITHIN else None)
+            later = standing.get((account, week + 28 * DAY), (None,) * 3)[1]
+            change = None if later is None or use is None else math.log((1 + later) / (1 + use))
+            strata.setdefault((week, alike, tenths.get((account, week), 10)), []).append((with_, went_on, change))
+        w = rd = p_part = q_part = w1 = w0 = with_n = without_n = 0
+        uw = ud = us = ss = free = 0
+        for rows in strata.values():
+            known = [[r[1] for r in rows if r[0] == side and r[1] is not None] for side in (False, True)]
+            (n0, y0), (n1, y1) = [(len(k), sum(k)) for k in known]
+            if n0 and n1:
+                n = n0 + n1
+                w += n0 * n1 / n
+                rd += (y1 * n0 - y0 * n1) / n
+                p_part += (n1 ** 2 * y0 - n0 ** 2 * y1 + n1 * n0 * (n0 - n1) / 2) / n ** 2
+                q_part += (y1 * (n0 - y0) + y0 * (n1 - y1)) / (2 * n)
+                w1, w0 = w1 + n0 * y1 / n, w0 + n1 * y0 / n
+                with_n, without_n = with_n + n1, without_n + n0
+            moved = [[r[2] for r in rows if r[0] == side and r[2] is not None] for side in (False, True)]
+            if all(moved):
+                weight = len(moved[0]) * len(moved[1]) / (len(moved[0]) + len(moved[1]))
+                uw += weight
+                ud += weight * (statistics.fmean(moved[1]) - statistics.fmean(moved[0]))
+                us += weight ** 2 * (1 / len(moved[0]) + 1 / len(moved[1]))
+                ss += sum((x - statistics.fmean(m)) ** 2 for m in moved for x in m)
+                free += len(moved[0]) + len(moved[1]) - 2
+        z = 1.959963984540054
+        half = z * math.sqrt(max(0, rd / w * p_part + q_part)) / w if w else None
+        use_half = z * math.sqrt(ss / free * us) / uw if uw and free else None
+        found[play] = {"started": sum(map(len, times.values())), "with": with_n, "without": without_n,
+                       "went_on_with": w1 / w if w else None, "went_on_without": w0 / w if w else None,
+                       "association": (rd / w, rd / w - half, rd / w + half) if w else None,
+                       "use_ratio": None if not uw else (math.exp(ud / uw), *((None, None) if use_half is None else
+                                    (math.exp(ud / uw - use_half), math.exp(ud / uw + use_half))))}
+    return found
+
+
 def wilson(hits, trials):
     """Solves |p - q| = z sqrt(q (1 - q) / n) for q, by bisection instead of by formula."""
     if not trials:
@@ -132,6 +192,7 @@ class Backtest(unittest.TestCase):
                          "--seed", cls.seed % 1000, "--no-erasures")
         cls.events, cls.accounts = cls.dir / "usage.ndjson", cls.dir / "accounts.ndjson"
         (cls.dir / "rules.yaml").write_text(RULES)
+        cls.add_plays()
         cls.files = ("--events", cls.events, "--accounts", cls.accounts, "--rules", cls.dir / "rules.yaml")
         cls.signals = [json.loads(line) for line in cls.tidemark.run("replay", *cls.files).stdout.splitlines()]
         cls.met, cls.until = {}, 0
@@ -156,6 +217,24 @@ class Backtest(unittest.TestCase):
             rows.writerow(["", "active", names[0], cls.until, ""])
             rows.writerow(["", "churned", "nobody", cls.until, ""])
 
+    @classmethod
+    def add_plays(cls):
+        """Plays among the events, where their time is; each file keeps its running maximum."""
+        lines, cls.starts, cls.done = cls.events.read_text().splitlines(), [], 0
+        events = [json.loads(line) for line in lines]
+        names = sorted({e["account"] for e in events})
+        first, last = (at_ms(events[i]["at"]) if isinstance(events[i]["at"], str) else events[i]["at"] for i in (0, -1))
+        for n in range(90):
+            account, play = cls.random.choice(names), cls.random.choice(["call", "mail"])
+            at, kind = cls.random.randrange(first, last), cls.random.choice(["play_started", "play_started", "play_done"])
+            events.append({"id": f"play-{n}", "account": account, "event": kind, "at": at, "properties": {"play": play}})
+            if kind == "play_started":
+                cls.starts.append((account, play, at))
+            cls.done += kind == "play_done"
+        events.append({"id": "play-nameless", "account": names[0], "event": "play_started", "at": last})
+        events.sort(key=lambda e: at_ms(e["at"]) if isinstance(e["at"], str) else e["at"])
+        cls.events.write_text("".join(json.dumps(e) + "\n" for e in events))
+
     def backtest(self, *more, **options):
         return self.tidemark.run("backtest", *self.files, "--outcomes", self.csv, *SPANS, *more, **options)
 
@@ -166,8 +245,10 @@ class Backtest(unittest.TestCase):
         points = [(account, t) for t in weeks for account in sorted(self.met) if self.met[account] <= t]
         path = self.dir / "points.csv"
         path.write_text("account,at\n" + "".join(f"{a},{t}\n" for a, t in points))
-        answers = self.tidemark.run("eval", *self.files, "--points", path, "--json", SCORE).stdout.splitlines()
-        return [(a, t, json.loads(line)["values"][SCORE]) for (a, t), line in zip(points, answers, strict=True)]
+        answers = self.tidemark.run("eval", *self.files, "--points", path, "--json", SCORE, USE,
+                                    ALIKE).stdout.splitlines()
+        values = [json.loads(line)["values"] for line in answers]
+        return [(a, t, v[SCORE], v[USE], v[ALIKE]) for (a, t), v in zip(points, values, strict=True)]
 
     def assert_near(self, found, expected, where):
         if expected is None:
@@ -176,8 +257,10 @@ class Backtest(unittest.TestCase):
             self.assertAlmostEqual(found, expected, 9, where)
 
     def test_every_figure(self):
-        found = json.loads(self.backtest("--json", "--score", SCORE).stdout)["packs"][0]
-        judge = Judge(self.signals, self.met, self.weekly(), self.outcomes, self.until)
+        found = json.loads(self.backtest("--json", "--score", SCORE, "--use", USE, "--alike", ALIKE).stdout)["packs"][0]
+        weekly = self.weekly()
+        judge = Judge(self.signals, self.met, [row[:3] for row in weekly], self.outcomes, self.until)
+        self.played(found["plays"], plays(weekly, self.starts, judge.over_at, self.until))
         wanted = [(f, lambda a, f=f: a["rule"] == f["rule"]) for f in found["rules"]]
         wanted += [(f, lambda a, f=f: a["kind"] == f["kind"] and a["severity"] >= SEVERITIES.index(f["severity_from"]))
                    for f in found["groups"]]
@@ -202,6 +285,21 @@ class Backtest(unittest.TestCase):
         self.assertEqual(found["outcomes"]["unknown_accounts"], 1)
         self.assertEqual(found["outcomes"]["other_words"], 1)
         self.unseen(found["unseen"], judge)
+
+    def played(self, found, expected):
+        self.assertEqual({f["play"] for f in found}, set(expected))
+        self.assertEqual(sum(f["done"] for f in found), self.done)
+        self.assertGreater(sum(f["with"] for f in found), 0)
+        for figures in found:
+            wanted = expected[figures["play"]]
+            where = f"seed {self.seed}, {figures}, {wanted}"
+            for name in ("started", "with", "without"):
+                self.assertEqual(figures[name], wanted[name], where)
+            for name in ("went_on_with", "went_on_without"):
+                self.assert_near(figures[name], wanted[name], where)
+            for name in ("association", "use_ratio"):
+                for part, number in zip(("value", "low", "high"), wanted[name] or (None,) * 3):
+                    self.assert_near(figures[name][part], number, f"{name} {part}: {where}")
 
     def ranked(self, found, cases):
         came = [score for score, word in cases if word]

@@ -4,10 +4,12 @@
 
 #include "tidemark/commands/cli.h"
 #include "tidemark/commands/outcomes.h"
+#include "tidemark/insight/plays.h"
 
 /* One pack's trial. */
 typedef struct tm_report_part {
-    tm_backtest *backtest; /* judged; owned by the caller */
+    tm_backtest *backtest; /* judged, as the plays; both owned by the caller */
+    tm_plays *plays;
     const tm_pack *rules;
     tm_outcomes_read read;
 } tm_report_part;

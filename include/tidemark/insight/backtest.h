@@ -58,6 +58,7 @@ tm_status tm_backtest_snapshot(tm_backtest *backtest, uint32_t account, tm_time 
 /* --- what happened --- */
 /* Nothing after `until` was seen. */
 void tm_backtest_seen_until(tm_backtest *backtest, tm_time until);
+tm_time tm_backtest_until(const tm_backtest *backtest);
 /* TM_OK; TM_REJECT: nothing is known of that account; TM_FATAL without memory. */
 tm_status tm_backtest_ended(tm_backtest *backtest, tm_slice account, tm_ending ending, tm_time t, tm_slice reason);
 /* To be called once after the last outcome, before the first question. TM_OK or TM_FATAL without memory. */
