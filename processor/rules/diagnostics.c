@@ -256,9 +256,21 @@ static uint32_t distance_between(tm_slice a, tm_slice b)
     return rows[a.length % 3][b.length];
 }
 
+/* The greatest distance that is taken for a slip. */
+static size_t near_enough(tm_slice wanted)
+{
+    return (wanted.length + 2) / 3;
+}
+
 void tm_nearest_offer(tm_nearest *nearest, tm_slice candidate)
 {
     if (nearest->wanted.length > NEAREST_MAX || candidate.length > NEAREST_MAX || candidate.length == 0) {
+        return;
+    }
+    /* As far away as the lengths differ, at least: too far for a suggestion, or no nearer than what there is. */
+    size_t apart = nearest->wanted.length > candidate.length ? nearest->wanted.length - candidate.length
+                                                             : candidate.length - nearest->wanted.length;
+    if (apart > near_enough(nearest->wanted) || apart >= nearest->distance) {
         return;
     }
     uint32_t distance = distance_between(nearest->wanted, candidate);
@@ -270,7 +282,7 @@ void tm_nearest_offer(tm_nearest *nearest, tm_slice candidate)
 
 tm_slice tm_nearest_found(const tm_nearest *nearest)
 {
-    bool near = nearest->best.data && nearest->distance <= (nearest->wanted.length + 2) / 3 &&
+    bool near = nearest->best.data && nearest->distance <= near_enough(nearest->wanted) &&
                 nearest->distance < nearest->best.length;
     return near ? nearest->best : (tm_slice){0};
 }

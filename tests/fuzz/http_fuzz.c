@@ -1,5 +1,5 @@
 /* Any bytes as what an HTTP client sends, through the library, over a socket: nothing but what knows the token is
-   served behind it, every answer is one, and every connection ends. */
+   served behind it, every answer is one, and every connection ends. The fast build has sockets in memory instead. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -7,6 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#ifdef TIDEMARK_FUZZ_FAST
+#include "fast/sockets.h"
+#endif
 #include "tidemark/adapters/http/server.h"
 
 #define TOKEN "0123456789abcdef"
@@ -57,30 +60,52 @@ static void try_words(const uint8_t *data, size_t size)
         abort();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* Has the bytes served; what was answered. The connection has to have ended. */
+#ifdef TIDEMARK_FUZZ_FAST
+static const char *exchange(const uint8_t *data, size_t size, size_t *ret_length)
 {
+    memory_sockets_say(data, size);
+    tm_http_server_serve(server, memory_sockets_open());
+    if (memory_sockets_count() != 0)
+        abort();
+    return memory_sockets_heard(ret_length);
+}
+#else
+static const char *exchange(const uint8_t *data, size_t size, size_t *ret_length)
+{
+    static char answer[4096];
     int pair[2];
-    char answer[4096];
     size_t length = 0;
     ssize_t got;
-    if (!server)
-        start();
-    try_words(data, size);
-    if (size > 60000 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
-        return -1;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+        abort();
     if (send(pair[0], data, size, MSG_NOSIGNAL) < 0 && size > 0)
         abort();
     (void)shutdown(pair[0], SHUT_WR);
-    served_closed = 0;
     tm_http_server_serve(server, pair[1]);
     if (fcntl(pair[1], F_GETFD) != -1)
-        abort(); /* a connection that does not end */
+        abort();
     while (length < sizeof answer && (got = recv(pair[0], answer + length, sizeof answer - length, 0)) > 0)
         length += (size_t)got;
+    close(pair[0]);
+    *ret_length = length;
+    return answer;
+}
+#endif
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    size_t length;
+    if (!server)
+        start();
+    try_words(data, size);
+    if (size > 60000)
+        return -1;
+    served_closed = 0;
+    const char *answer = exchange(data, size, &length);
     if (length > 0 && (length < 12 || memcmp(answer, "HTTP/1.", 7) != 0))
         abort();
     if (served_closed && !memmem(data, size, TOKEN, sizeof TOKEN - 1))
         abort();
-    close(pair[0]);
     return 0;
 }

@@ -1,6 +1,6 @@
 /* Any bytes as what a Redis server answers, over a real socket, for every call of the store port: no crash, no leak,
    and one of the statuses that the port allows. The first byte chooses the call. A store is opened for each input, so
-   that an answer can also come where a connection is made. */
+   that an answer can also come where a connection is made. The fast build has sockets in memory instead. */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -10,12 +10,37 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#ifdef TIDEMARK_FUZZ_FAST
+#include "fast/sockets.h"
+#endif
 #include "tidemark/adapters/redis/store.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { ANSWER_MAX = 1 << 16 };
 
+static void check(bool holds)
+{
+    if (!holds)
+        abort();
+}
+
+#ifdef TIDEMARK_FUZZ_FAST
+static const char *start_server(void)
+{
+    return "unix:///memory";
+}
+
+static void answer_with(const uint8_t *bytes, size_t size)
+{
+    memory_sockets_say(bytes, size);
+}
+
+static void check_closed(void)
+{
+    check(memory_sockets_count() == 0);
+}
+#else
 static struct {
     pthread_mutex_t lock;
     char answer[ANSWER_MAX];
@@ -23,12 +48,6 @@ static struct {
     int listener;
     char url[128], path[64];
 } server = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-static void check(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 /* Says the answer at once, whatever is asked, and takes no notice of the questions. */
 static void *serve(void *unused)
@@ -61,7 +80,7 @@ static void remove_socket(void)
     (void)unlink(server.path);
 }
 
-static void start_server(void)
+static const char *start_server(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     pthread_t thread;
@@ -74,7 +93,19 @@ static void start_server(void)
     check(bind(server.listener, (const struct sockaddr *)&address, sizeof address) == 0);
     check(listen(server.listener, 64) == 0 && atexit(remove_socket) == 0);
     check(pthread_create(&thread, NULL, serve, NULL) == 0 && pthread_detach(thread) == 0);
+    return server.url;
 }
+
+static void answer_with(const uint8_t *bytes, size_t size)
+{
+    check(pthread_mutex_lock(&server.lock) == 0);
+    server.length = size;
+    memcpy(server.answer, bytes, size);
+    check(pthread_mutex_unlock(&server.lock) == 0);
+}
+
+static void check_closed(void) {}
+#endif
 
 static tm_status look(void *context, int64_t commit, tm_slice key, tm_slice bytes)
 {
@@ -135,23 +166,19 @@ static tm_status call(const tm_store *store, uint8_t which)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static bool ready;
-    if (!ready) {
-        start_server();
-        ready = true;
-    }
+    static const char *url;
+    if (!url)
+        url = start_server();
     if (size == 0 || size > ANSWER_MAX)
         return 0;
-    check(pthread_mutex_lock(&server.lock) == 0);
-    server.length = size - 1;
-    memcpy(server.answer, data + 1, size - 1);
-    check(pthread_mutex_unlock(&server.lock) == 0);
-    tm_redis_store_options options = {.redis = {.url = server.url}, .group = "g", .buckets = 4};
+    answer_with(data + 1, size - 1);
+    tm_redis_store_options options = {.redis = {.url = url}, .group = "g", .buckets = 4};
     tm_store store;
     tm_error error;
     check(tm_redis_store_open(&options, &store, &error) == TM_OK);
     tm_status status = call(&store, data[0]);
     check(status == TM_OK || status == TM_RETRY || status == TM_REJECT || status == TM_FATAL);
     store.close(store.context);
+    check_closed();
     return 0;
 }
