@@ -12,6 +12,8 @@ typedef struct draft {
     size_t size, limit;
 } draft;
 
+enum { TINY = 16 };
+
 typedef struct span {
     size_t start, end;
 } span;
@@ -37,7 +39,11 @@ static const fuzz_entry *other(mutator *m)
     /* What was found last is tried more often. */
     uint32_t count = m->corpus->count;
     uint32_t from = count > 64 && below(m, 4) == 0 ? count - 64 : 0;
-    return &m->corpus->entries[from + below(m, count - from)];
+    const fuzz_entry *a = &m->corpus->entries[from + below(m, count - from)];
+    const fuzz_entry *b = &m->corpus->entries[from + below(m, count - from)];
+    const fuzz_entry *shorter = a->size <= b->size ? a : b, *longer = a->size <= b->size ? b : a;
+    /* Short ones are read quickly, and very short ones soon were all tried; each has its turn. */
+    return (shorter->size < TINY) == (below(m, 8) == 0) ? shorter : longer;
 }
 
 /* --- changes of ranges --- */
