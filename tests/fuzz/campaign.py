@@ -26,7 +26,8 @@ FUZZ = ROOT / "tests/fuzz"
 # The required ones first, cheap ones before dear ones; then the others, and the event reader, which goes on longest.
 ORDER = ["outbox", "state", "http", "accountrecord", "mapping", "redisreply", "expression", "journal", "yaml", "event",
          "meta", "configfile", "packfile", "testfile"]
-LENGTHS = {"configfile": 2048, "packfile": 2048, "testfile": 2048, "state": 1024}  # else 512
+LENGTHS = {"configfile": 2560, "packfile": 2048, "testfile": 2048, "event": 1024, "accountrecord": 1024, "journal": 1024,
+           "yaml": 1024, "state": 1024}  # else 512
 CORPUS_MOST = 3 << 20  # bytes of all saved corpora
 
 

@@ -138,6 +138,14 @@ static void insert_bytes(mutator *m, draft *d)
     replace(d, (span){at, at}, bytes, 1 + below(m, 8));
 }
 
+static void repeat_byte(mutator *m, draft *d)
+{
+    uint8_t bytes[128];
+    memset(bytes, below(m, 2) ? 0 : (int)(chance(m) & 0xff), sizeof bytes);
+    size_t at = below(m, d->size + 1);
+    replace(d, (span){at, at}, bytes, 1 + below(m, sizeof bytes));
+}
+
 static void remove_range(mutator *m, draft *d)
 {
     replace(d, some_range(m, d->size, below(m, 4) ? 8 : d->size), (const uint8_t *)"", 0);
@@ -457,7 +465,7 @@ typedef void change(mutator *m, draft *d);
 
 static change *const of_bytes[] = {change_bits, change_byte,  insert_bytes, remove_range, copy_range, put_integer,
                                    put_varint,  put_varint,   add_small,    put_word,     put_part,   put_part,
-                                   cross,       change_first, remove_range, add_small};
+                                   cross,       change_first, repeat_byte,  add_small};
 static change *const of_text[] = {swap_piece,       swap_piece,   swap_piece,   drop_piece,
                                   word_for_piece,   put_word,     put_word,     number_for_piece,
                                   number_for_piece, strange_text, strange_text, change_lines,
