@@ -357,12 +357,13 @@ static tm_status print_part(const tm_report_options *options, const tm_report_pa
         char area[64];
         char lift[64];
         status = tm_backtest_ranking_of(part->backtest, &ranking, &without);
+        if (status != TM_OK)
+            return status;
         show_estimate(ranking.area, 1, "share", area);
         show_estimate(ranking.lift, 1, "share", lift);
-        if (status == TM_OK)
-            printf("\nRanking by %.*s: AUC %s, lift of the lowest tenth %s; %" PRIu64 " weekly cases, %" PRIu64
-                   " came true, %" PRIu64 " without a score.\n",
-                   (int)options->score.length, options->score.data, area, lift, ranking.area.of, ranking.came, without);
+        printf("\nRanking by %.*s: AUC %s, lift of the lowest tenth %s; %" PRIu64 " weekly cases, %" PRIu64
+               " came true, %" PRIu64 " without a score.\n",
+               (int)options->score.length, options->score.data, area, lift, ranking.area.of, ranking.came, without);
     }
     if (status == TM_OK)
         status = print_plays(part->plays);
