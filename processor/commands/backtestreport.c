@@ -38,7 +38,7 @@ static int by_name(const void *a, const void *b, void *context)
 static uint32_t *rules_in_order(tm_backtest *backtest)
 {
     uint32_t count = tm_backtest_rule_count(backtest);
-    uint32_t *rules = malloc(((size_t)count + 1) * sizeof *rules);
+    uint32_t *rules = calloc((size_t)count + 1, sizeof *rules);
     for (uint32_t i = 0; rules && i < count; i++)
         rules[i] = i;
     if (rules && count)
