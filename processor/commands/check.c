@@ -75,7 +75,8 @@ static void mark_metrics(const tm_setup *setup, uint8_t *used)
     const tm_program *program = &setup->pack->program;
     for (uint32_t i = 0; i < program->node_count; i++) {
         tm_op op = (tm_op)program->nodes[i].op;
-        if (op == TM_OP_WINDOW || op == TM_OP_VALUE || op == TM_OP_AGE || op == TM_OP_FIRST)
+        if (op == TM_OP_WINDOW || op == TM_OP_VALUE || op == TM_OP_AGE || op == TM_OP_FIRST ||
+            tm_baseline_is(program->nodes[i].op))
             used[program->nodes[i].metric] = 1;
     }
 }

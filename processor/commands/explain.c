@@ -135,7 +135,8 @@ static void put_facts(explanation *e, const tm_account *account)
 
 static bool is_metric_term(tm_op op)
 {
-    return op == TM_OP_WINDOW || op == TM_OP_VALUE || op == TM_OP_AGE || op == TM_OP_FIRST;
+    return op == TM_OP_WINDOW || op == TM_OP_VALUE || op == TM_OP_AGE || op == TM_OP_FIRST ||
+           tm_baseline_is((uint8_t)op);
 }
 
 static void put_metrics(explanation *e)

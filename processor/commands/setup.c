@@ -518,8 +518,9 @@ static void look_into(const tm_program *program, uint32_t index, uint8_t *seen, 
         return;
     seen[index] = 1;
     const tm_node *node = &program->nodes[index];
-    if (node->op == TM_OP_WINDOW) {
-        int32_t before = node->window.offset + node->window.length - 1;
+    bool baseline = tm_baseline_is(node->op);
+    if (node->op == TM_OP_WINDOW || baseline) {
+        int32_t before = baseline ? tm_baseline_wait(node) : node->window.offset + node->window.length - 1;
         int32_t *longest = node->window.unit == TM_WINDOW_DAYS ? &back->days : &back->hours;
         *longest = before > *longest ? before : *longest;
         back->any = true;

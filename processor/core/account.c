@@ -32,13 +32,18 @@ tm_account *tm_account_new(tm_heap *heap, const tm_pack *pack, tm_slice key)
     account->key = copy_text(heap, key);
     account->series_count = pack->metric_count;
     account->series = tm_heap_take(heap, account->series_count * sizeof(tm_series *));
+    account->derived_count = pack->derived_count;
+    account->derived = tm_heap_take(heap, account->derived_count * sizeof *account->derived);
     account->input_offset = -1;
     account->judge_at = account->later_at = TM_TIME_NEVER;
     account->stands_until = TM_TIME_NONE;
-    if (account->key.data && (account->series || !account->series_count))
+    if (account->key.data && (account->series || !account->series_count) &&
+        (account->derived || !account->derived_count))
         return account;
     if (!account->series)
         account->series_count = 0;
+    if (!account->derived)
+        account->derived_count = 0;
     tm_account_free(heap, account);
     return NULL;
 }
@@ -52,6 +57,7 @@ void tm_account_free(tm_heap *heap, tm_account *account)
     for (uint32_t i = 0; i < account->episode_count; i++)
         free_text(heap, account->episodes[i].rule_name);
     tm_heap_give(heap, account->series, account->series_count * sizeof(tm_series *));
+    tm_heap_give(heap, account->derived, account->derived_count * sizeof *account->derived);
     tm_heap_give(heap, account->episodes, account->episode_capacity * sizeof(tm_episode));
     tm_facts_free(heap, account->facts);
     free_text(heap, account->key);
@@ -61,12 +67,19 @@ void tm_account_free(tm_heap *heap, tm_account *account)
 size_t tm_account_memory(const tm_account *account)
 {
     size_t size = sizeof *account + text_memory(account->key) + account->series_count * sizeof(tm_series *) +
-                  account->episode_capacity * sizeof(tm_episode) + tm_facts_memory(account->facts);
+                  account->derived_count * sizeof *account->derived + account->episode_capacity * sizeof(tm_episode) +
+                  tm_facts_memory(account->facts);
     for (uint32_t i = 0; i < account->series_count; i++)
         size += tm_series_memory(account->series[i]);
     for (uint32_t i = 0; i < account->episode_count; i++)
         size += text_memory(account->episodes[i].rule_name);
     return size;
+}
+
+void tm_account_forget_derived(tm_account *account)
+{
+    if (account->derived_count)
+        memset(account->derived, 0, account->derived_count * sizeof *account->derived);
 }
 
 /* Notes what the next judgement has to look at. What a window of earlier days does not see today it may see from
@@ -80,6 +93,8 @@ static void stir(tm_account *account, const tm_metric *metric, uint8_t aspects, 
     }
     if (metric->read_daily && aspects && now->next_midnight < account->stands_until)
         account->stands_until = now->next_midnight;
+    if (metric->read_derived && aspects & (TM_ASPECT_BIT(TM_ASPECT_PAST) | TM_ASPECT_BIT(TM_ASPECT_FIRST)))
+        tm_account_forget_derived(account);
 }
 
 tm_status tm_account_apply(tm_account *account, tm_heap *heap, const tm_event *event, int32_t at_day,
@@ -222,6 +237,12 @@ tm_status tm_account_adopt(tm_account *account, tm_heap *heap, const tm_pack *fr
     bool moved[TM_METRICS_MAX] = {false};
     tm_series **series = NULL;
     TM_CHECK(heap, account->series_count == from->metric_count, "account_series_before");
+    tm_derived *derived = tm_heap_take(heap, to->derived_count * sizeof *derived);
+    if (!derived && to->derived_count)
+        return TM_FATAL;
+    tm_heap_give(heap, account->derived, account->derived_count * sizeof *derived);
+    account->derived = derived;
+    account->derived_count = to->derived_count;
     if (to->metric_count) {
         series = tm_heap_take(heap, to->metric_count * sizeof(tm_series *));
         if (!series)

@@ -156,6 +156,23 @@ static tm_value age_value(tm_evaluator *evaluator, const tm_node *node)
     return tm_value_duration(hours_since(evaluator, origin) * (double)TM_HOUR);
 }
 
+static tm_value baseline_value(tm_evaluator *evaluator, const tm_node *node)
+{
+    const tm_environment *environment = evaluator->environment;
+    const tm_moment *now = environment->now;
+    const tm_account *account = evaluator->account;
+    bool keeps = account && node->slot > 0 && node->slot <= account->derived_count;
+    bool still = evaluator->horizon <= now->next_midnight; /* asked only where the answer matters */
+    tm_value value =
+        tm_baseline_value(node, &environment->pack->metrics[node->metric], series_of(evaluator, node->metric), now,
+                          environment->counting_days[node->metric], keeps ? &account->derived[node->slot - 1] : NULL,
+                          still ? NULL : &still);
+    if (!still) {
+        charge(evaluator, now->next_midnight);
+    }
+    return value;
+}
+
 static tm_value fact_value(tm_evaluator *evaluator, const tm_node *node)
 {
     const tm_moment *now = evaluator->environment->now;
@@ -216,8 +233,9 @@ static bool compare_hours(tm_op op, double hours, double limit_ms)
     return tm_value_is_true(tm_operation_apply(op, sides, 2));
 }
 
-/* A comparison of an age with a constant. The age is a whole number of hours that only grows, so the result can change
-   only at the first whole hour at or above the limit, or the first above it. */
+/* A comparison of an age with a limit that stands as long as its own horizon says. The age is a whole number of hours
+   that only grows, so the result can change only at the first whole hour at or above the limit, or the first above it.
+ */
 static tm_value compare_age(tm_evaluator *evaluator, tm_op op, const tm_node *age, double limit_ms)
 {
     int64_t origin;
@@ -267,11 +285,15 @@ static tm_value compare(tm_evaluator *evaluator, const tm_node *node, const uint
     if (is_age(left) && is_age(right)) {
         return compare_ages(evaluator, op, left, right);
     }
-    if (is_age(left) && right->op == TM_OP_CONSTANT && right->constant.type == TM_TYPE_DURATION) {
-        return compare_age(evaluator, op, left, right->constant.as.number);
-    }
-    if (is_age(right) && left->op == TM_OP_CONSTANT && left->constant.type == TM_TYPE_DURATION) {
-        return compare_age(evaluator, mirrored(op), right, left->constant.as.number);
+    if (is_age(left) || is_age(right)) {
+        tm_value limit = tm_evaluator_value(evaluator, arguments[is_age(left) ? 1 : 0]);
+        tm_value result = tm_value_null(); /* what is no duration gives null whatever the age */
+        if (limit.type == TM_TYPE_DURATION) {
+            result = is_age(left) ? compare_age(evaluator, op, left, limit.as.number)
+                                  : compare_age(evaluator, mirrored(op), right, limit.as.number);
+        }
+        result.approximate = limit.approximate;
+        return result;
     }
     tm_value sides[2] = {tm_evaluator_value(evaluator, arguments[0]), tm_evaluator_value(evaluator, arguments[1])};
     return tm_operation_apply(op, sides, 2);
@@ -355,6 +377,12 @@ static tm_value compute(tm_evaluator *evaluator, const tm_node *node)
         return age_value(evaluator, node);
     case TM_OP_FACT:
         return fact_value(evaluator, node);
+    case TM_OP_ZSCORE:
+    case TM_OP_GROWTH:
+    case TM_OP_MEDIAN_WEEKDAY:
+    case TM_OP_CUSUM:
+    case TM_OP_GAP:
+        return baseline_value(evaluator, node);
     case TM_OP_EVENT_NAME:
     case TM_OP_EVENT_USER:
     case TM_OP_EVENT_SOURCE:

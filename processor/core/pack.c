@@ -1,6 +1,7 @@
 #include "tidemark/core/pack.h"
 
 #include "tidemark/base/hash.h"
+#include "tidemark/core/baseline.h"
 
 static const char *const kind_names[TM_KINDS] = {"churn_risk", "expansion", "advisory"};
 static const char *const severity_names[TM_SEVERITIES] = {"info", "warn", "high", "critical"};
@@ -85,7 +86,8 @@ int32_t tm_metric_reach_limit(tm_metric_kind kind, tm_window_unit unit)
 static tm_status extend_reach(tm_pack *pack, const tm_node *node, tm_error *error)
 {
     tm_metric *metric = &pack->metrics[node->metric];
-    int64_t reach = (int64_t)node->window.length + node->window.offset;
+    int64_t reach =
+        tm_baseline_is(node->op) ? tm_baseline_reach(node) : (int64_t)node->window.length + node->window.offset;
     int32_t limit = tm_metric_reach_limit(metric->kind, node->window.unit);
     bool days = node->window.unit == TM_WINDOW_DAYS;
     if (reach > limit) {
@@ -183,6 +185,15 @@ static uint8_t aspects_read(const tm_node *node)
             return TM_ASPECT_BIT(TM_ASPECT_PAST);
         }
         return TM_ASPECT_BIT(TM_ASPECT_PAST) | TM_ASPECT_BIT(TM_ASPECT_PRESENT);
+    case TM_OP_ZSCORE:
+    case TM_OP_GROWTH:
+    case TM_OP_MEDIAN_WEEKDAY:
+    case TM_OP_CUSUM:
+    case TM_OP_GAP: {
+        bool present = (node->op == TM_OP_ZSCORE || node->op == TM_OP_GROWTH) && node->window.offset == 0;
+        return TM_ASPECT_BIT(TM_ASPECT_PAST) | TM_ASPECT_BIT(TM_ASPECT_FIRST) |
+               (present ? TM_ASPECT_BIT(TM_ASPECT_PRESENT) : 0);
+    }
     case TM_OP_AGE:
         return TM_ASPECT_BIT(TM_ASPECT_LAST);
     case TM_OP_FIRST:
@@ -229,7 +240,8 @@ static void note_stirs(tm_pack *pack, uint32_t index)
         for (unsigned aspect = 0; aspect < TM_ASPECTS; aspect++) {
             metric->stirs[aspect] |= aspects & TM_ASPECT_BIT(aspect) ? bit : 0;
         }
-        metric->read_daily = metric->read_daily || (node->op == TM_OP_WINDOW && node->window.unit == TM_WINDOW_DAYS);
+        metric->read_daily = metric->read_daily || tm_baseline_is(node->op) ||
+                             (node->op == TM_OP_WINDOW && node->window.unit == TM_WINDOW_DAYS);
     }
     for (uint32_t i = 0; i < rule->inhibitor_count; i++) {
         pack->rules[rule->inhibitors[i]].stirs |= bit;
@@ -248,9 +260,14 @@ tm_status tm_pack_finish(tm_pack *pack, tm_error *error)
     for (uint32_t i = 0; i < pack->rule_count; i++) {
         pack->rules[i].identity = tm_hash(pack->rules[i].name);
     }
+    pack->derived_count = 0;
     for (uint32_t i = 0; i < pack->program.node_count; i++) {
-        const tm_node *node = &pack->program.nodes[i];
-        if (node->op == TM_OP_WINDOW) {
+        tm_node *node = &pack->program.nodes[i];
+        if (tm_baseline_is(node->op)) {
+            pack->metrics[node->metric].read_derived = true;
+            node->slot = ++pack->derived_count;
+        }
+        if (node->op == TM_OP_WINDOW || tm_baseline_is(node->op)) {
             tm_status status = extend_reach(pack, node, error);
             if (status != TM_OK) {
                 return status;

@@ -66,6 +66,13 @@ static bool same_node(const tm_program *program, const tm_node *a, const tm_node
     case TM_OP_WINDOW:
         return a->metric == b->metric && a->window.unit == b->window.unit && a->window.length == b->window.length &&
                a->window.offset == b->window.offset;
+    case TM_OP_ZSCORE:
+    case TM_OP_GROWTH:
+    case TM_OP_MEDIAN_WEEKDAY:
+    case TM_OP_CUSUM:
+    case TM_OP_GAP:
+        return a->metric == b->metric && a->window.length == b->window.length && a->window.offset == b->window.offset &&
+               a->periods == b->periods && a->parameter == b->parameter;
     case TM_OP_VALUE:
     case TM_OP_AGE:
     case TM_OP_FIRST:

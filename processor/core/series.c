@@ -346,6 +346,13 @@ tm_value tm_series_window(const tm_series *series, const tm_metric *metric, cons
     return value_of(tm_picks_best(list, metric->kind, from, to));
 }
 
+bool tm_series_quiet(const tm_series *series, const tm_metric *metric, const tm_moment *now)
+{
+    bool quiet;
+    (void)tm_series_window(series, metric, &(tm_window){TM_WINDOW_DAYS, 1, 0}, now, &quiet);
+    return quiet;
+}
+
 tm_value tm_series_value(const tm_series *series, const tm_metric *metric)
 {
     if (!series || form_of(metric) != FORM_PICKS)

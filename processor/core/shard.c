@@ -100,8 +100,10 @@ static tm_status judge_one(tm_shard *shard, tm_account *account, tm_time instant
     tm_moment_at(&moment, shard->settings.zone, instant, &shard->now_span);
     tm_environment environment = {shard->pack, &moment, shard->counting_days};
     bool was_changed = account->changed;
-    if (shard->settings.every_instant)
+    if (shard->settings.every_instant) {
         account->stands_until = TM_TIME_NONE;
+        tm_account_forget_derived(account);
+    }
     tm_time due;
     tm_status status = tm_judge_account(&shard->judge, &environment, account, shard->settings.evaluate_every, &due);
     shard->counts.judged++;
@@ -369,8 +371,13 @@ tm_value tm_shard_evaluate(tm_shard *shard, tm_slice account, tm_time t, uint32_
     tm_moment moment;
     tm_moment_at(&moment, shard->settings.zone, t, &shard->any_span);
     tm_environment environment = {shard->pack, &moment, shard->counting_days};
-    tm_evaluator_begin(shard->judge.evaluator, &environment, tm_shard_account(shard, account), NULL);
-    return tm_evaluator_value(shard->judge.evaluator, node);
+    uint32_t index = tm_shard_index_of(shard, tm_hash(account), account);
+    tm_account *asked = index < shard->account_count ? shard->accounts[index] : NULL;
+    tm_evaluator_begin(shard->judge.evaluator, &environment, asked, NULL);
+    tm_value value = tm_evaluator_value(shard->judge.evaluator, node);
+    if (asked)
+        tm_account_forget_derived(asked); /* before t more records may come */
+    return value;
 }
 
 uint32_t tm_shard_counting_count(const tm_shard *shard)

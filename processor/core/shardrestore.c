@@ -192,8 +192,10 @@ void tm_shard_count_from(tm_shard *shard, tm_time t)
         shard->counting_starts[m] = t;
         shard->counting_days[m] = day;
     }
-    for (uint32_t i = 0; i < shard->account_count; i++)
+    for (uint32_t i = 0; i < shard->account_count; i++) {
         shard->accounts[i]->stands_until = TM_TIME_NONE;
+        tm_account_forget_derived(shard->accounts[i]);
+    }
 }
 
 tm_status tm_shard_touch_all(tm_shard *shard)

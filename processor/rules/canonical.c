@@ -132,3 +132,35 @@ void tm_canonical_member(tm_buffer *text, tm_slice name)
     }
     tm_buffer_append_text(text, "']");
 }
+
+void tm_canonical_window(tm_buffer *text, tm_slice metric, const tm_window *window)
+{
+    char unit = window->unit == TM_WINDOW_DAYS ? 'd' : 'h';
+    tm_buffer_append_slice(text, metric);
+    tm_buffer_append_format(text, "[%d%c", window->length, unit);
+    if (window->offset > 0) {
+        tm_buffer_append_format(text, " offset %d%c", window->offset, unit);
+    }
+    tm_buffer_append_char(text, ']');
+}
+
+void tm_canonical_baseline(tm_buffer *text, tm_slice metric, const tm_node *node)
+{
+    tm_op op = (tm_op)node->op;
+    tm_buffer_append_format(text, "%s(", tm_operation_word(op));
+    if (op == TM_OP_ZSCORE || op == TM_OP_GROWTH) {
+        tm_canonical_window(text, metric, &node->window);
+    } else {
+        tm_buffer_append_slice(text, metric);
+    }
+    bool weeks = op == TM_OP_MEDIAN_WEEKDAY || op == TM_OP_CUSUM;
+    tm_buffer_append_format(text, ", %d%s", node->periods, weeks ? "w" : "");
+    if (op == TM_OP_MEDIAN_WEEKDAY && node->window.offset > 0) {
+        tm_buffer_append_format(text, " offset %dd", node->window.offset);
+    }
+    if (op == TM_OP_CUSUM && node->parameter != TM_CUSUM_ALLOWANCE) {
+        tm_buffer_append_text(text, ", ");
+        tm_buffer_append_json_number(text, node->parameter);
+    }
+    tm_buffer_append_char(text, ')');
+}

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tidemark/core/baseline.h"
 #include "tidemark/core/pack.h"
 #include "tidemark/rules/canonical.h"
 #include "tidemark/rules/lexer.h"
@@ -319,28 +320,39 @@ static bool parse_span(parser *p, int64_t least, tm_window_unit *ret_unit, int32
     return true;
 }
 
+/* `offset 3d` after a span of that unit, if it is there. */
+static bool parse_offset(parser *p, tm_window *window)
+{
+    if (!at_word(p, "offset")) {
+        return true;
+    }
+    advance(p);
+    tm_window_unit unit = window->unit;
+    size_t start = p->token.start;
+    if (!parse_span(p, 0, &unit, &window->offset)) {
+        return false;
+    }
+    if (unit != window->unit) {
+        fail(p, start, p->last_end, "a window of %s needs an offset in %s",
+             window->unit == TM_WINDOW_DAYS ? "days" : "hours", window->unit == TM_WINDOW_DAYS ? "days" : "hours");
+        return hint(p, "days are local calendar days, hours are UTC clock hours: they do not mix");
+    }
+    return true;
+}
+
+/* `[7d offset 1d]` */
+static bool parse_brackets(parser *p, tm_window *window)
+{
+    advance(p);
+    return parse_span(p, 1, &window->unit, &window->length) && parse_offset(p, window) &&
+           expect_sign(p, "]", window->offset > 0 ? "']'" : "'offset' or ']'");
+}
+
 static bool parse_window(parser *p, uint32_t metric, operand *out)
 {
     const tm_metric *m = &p->scope->metrics[metric];
     tm_window window = {0};
-    advance(p);
-    if (!parse_span(p, 1, &window.unit, &window.length)) {
-        return false;
-    }
-    if (at_word(p, "offset")) {
-        advance(p);
-        tm_window_unit unit = window.unit;
-        size_t start = p->token.start;
-        if (!parse_span(p, 0, &unit, &window.offset)) {
-            return false;
-        }
-        if (unit != window.unit) {
-            fail(p, start, p->last_end, "a window of %s needs an offset in %s",
-                 window.unit == TM_WINDOW_DAYS ? "days" : "hours", window.unit == TM_WINDOW_DAYS ? "days" : "hours");
-            return hint(p, "days are local calendar days, hours are UTC clock hours: they do not mix");
-        }
-    }
-    if (!expect_sign(p, "]", window.offset > 0 ? "']'" : "'offset' or ']'")) {
+    if (!parse_brackets(p, &window)) {
         return false;
     }
     out->end = p->last_end;
@@ -351,12 +363,7 @@ static bool parse_window(parser *p, uint32_t metric, operand *out)
                     m->name.data, limit, days ? "days" : "hours", window.length + window.offset);
     }
     tm_buffer_reset(&p->text);
-    tm_buffer_append_slice(&p->text, m->name);
-    tm_buffer_append_format(&p->text, "[%d%c", window.length, days ? 'd' : 'h');
-    if (window.offset > 0) {
-        tm_buffer_append_format(&p->text, " offset %d%c", window.offset, days ? 'd' : 'h');
-    }
-    tm_buffer_append_char(&p->text, ']');
+    tm_canonical_window(&p->text, m->name, &window);
     return emit_leaf(p, &(tm_node){.op = TM_OP_WINDOW, .type = TM_TYPE_NUMBER, .metric = metric, .window = window},
                      out);
 }
@@ -386,21 +393,32 @@ static bool parse_metric(parser *p, uint32_t metric, const tm_token *name, opera
     return true;
 }
 
-/* age(m) and first(m), after the opening bracket. */
-static bool parse_age(parser *p, const tm_function_word *function, operand *out)
+/* The metric that a function reads as a whole. */
+static bool parse_metric_name(parser *p, uint32_t *ret_metric)
 {
     tm_token name = p->token;
     if (name.kind != TM_TOKEN_NAME) {
         return fail_token(p, "the name of a metric");
     }
-    uint32_t metric = find_metric(p, name.text);
     if (p->scope->where) {
         return fail(p, name.start, name.end, "a metric cannot be read in 'where': an event is all it sees");
     }
-    if (metric == UINT32_MAX) {
+    *ret_metric = find_metric(p, name.text);
+    if (*ret_metric == UINT32_MAX) {
         return unknown_name(p, &name, "metric", true);
     }
     advance(p);
+    return true;
+}
+
+/* age(m) and first(m), after the opening bracket. */
+static bool parse_age(parser *p, const tm_function_word *function, operand *out)
+{
+    tm_token name = p->token;
+    uint32_t metric;
+    if (!parse_metric_name(p, &metric)) {
+        return false;
+    }
     if (at_sign(p, "[")) {
         fail(p, p->token.start, p->token.end, "%s takes a metric without a window", function->name);
         return hint(p, "%s(%.*s)", function->name, shown(name.text), name.text.data);
@@ -412,6 +430,126 @@ static bool parse_age(parser *p, const tm_function_word *function, operand *out)
     tm_buffer_reset(&p->text);
     tm_buffer_append_format(&p->text, "%s(%.*s)", function->name, shown(name.text), name.text.data);
     if (!emit_leaf(p, &(tm_node){.op = (uint8_t)function->op, .type = TM_TYPE_DURATION, .metric = metric}, out)) {
+        return false;
+    }
+    note_term(p, out);
+    return true;
+}
+
+/* A whole number written out, within bounds. */
+static bool parse_whole(parser *p, const char *what, double least, double most, uint16_t *ret_number)
+{
+    tm_token token = p->token;
+    if (token.kind != TM_TOKEN_NUMBER) {
+        return fail_token(p, what);
+    }
+    if (token.number != (double)(int64_t)token.number || token.number < least || token.number > most) {
+        return fail(p, token.start, token.end, "%s goes from %.0f to %.0f and is whole", what, least, most);
+    }
+    *ret_number = (uint16_t)token.number;
+    advance(p);
+    return true;
+}
+
+/* `8w offset 3d`: whole weeks. */
+static bool parse_weeks(parser *p, tm_node *node)
+{
+    tm_token token = p->token;
+    tm_window weeks = {0};
+    if (!parse_span(p, 1, &weeks.unit, &weeks.length)) {
+        return false;
+    }
+    if (weeks.unit != TM_WINDOW_DAYS || weeks.length % 7 != 0 || weeks.length < 7 * TM_BASELINE_WEEKS_MIN ||
+        weeks.length > TM_REACH_DAYS_MAX) {
+        fail(p, token.start, token.end, "'%.*s' is no number of weeks", shown(token.text), token.text.data);
+        return hint(p, "whole weeks from %dw on, such as 8w", TM_BASELINE_WEEKS_MIN);
+    }
+    node->periods = (uint16_t)(weeks.length / 7);
+    if (node->op == TM_OP_MEDIAN_WEEKDAY && !parse_offset(p, &weeks)) {
+        return false;
+    }
+    node->window.offset = weeks.offset;
+    return true;
+}
+
+/* `, 0.5`, the allowance of a CUSUM, if it is there. */
+static bool parse_allowance(parser *p, tm_node *node)
+{
+    node->parameter = TM_CUSUM_ALLOWANCE;
+    if (!take_sign(p, ",")) {
+        return true;
+    }
+    if (p->token.kind != TM_TOKEN_NUMBER) {
+        return fail_token(p, "the allowance, a number such as 0.5,");
+    }
+    if (p->token.number > TM_BASELINE_PARAMETER_MAX) {
+        return fail(p, p->token.start, p->token.end, "the allowance goes from 0 to %d", TM_BASELINE_PARAMETER_MAX);
+    }
+    node->parameter = p->token.number;
+    advance(p);
+    return true;
+}
+
+/* What stands between a baseline's metric and its closing bracket. */
+static bool parse_baseline_rest(parser *p, const tm_function_word *function, const tm_metric *m, tm_node *node)
+{
+    bool windowed = function->op == TM_OP_ZSCORE || function->op == TM_OP_GROWTH;
+    size_t start = p->token.start;
+    if (windowed != at_sign(p, "[")) {
+        fail(p, p->token.start, p->token.end, "%s takes a metric with%s a window", function->name,
+             windowed ? "" : "out");
+        return hint(p, windowed ? "for example %s(%.*s[14d], 8)" : "the name alone: %s(%.*s, ...)", function->name,
+                    shown(m->name), m->name.data);
+    }
+    if (windowed && !parse_brackets(p, &node->window)) {
+        return false;
+    }
+    if (node->window.unit != TM_WINDOW_DAYS) {
+        fail(p, start, p->last_end, "%s compares windows of days", function->name);
+        return hint(p, "hours of the day differ by themselves: count days, such as [7d]");
+    }
+    if (!expect_sign(p, ",", windowed ? "',' and the number of earlier windows" : "','")) {
+        return false;
+    }
+    switch (function->op) {
+    case TM_OP_GAP:
+        return parse_whole(p, "the percentile", 1, 100, &node->periods);
+    case TM_OP_MEDIAN_WEEKDAY:
+        return parse_weeks(p, node);
+    case TM_OP_CUSUM:
+        return parse_weeks(p, node) && parse_allowance(p, node);
+    default:
+        return parse_whole(p, "the number of earlier windows", TM_BASELINE_WINDOWS_MIN, TM_REACH_DAYS_MAX,
+                           &node->periods);
+    }
+}
+
+/* zscore, growth, median_weekday, cusum and gap, after the opening bracket. */
+static bool parse_baseline(parser *p, const tm_function_word *function, operand *out)
+{
+    tm_token name = p->token;
+    tm_node node = {.op = (uint8_t)function->op, .type = TM_TYPE_NUMBER, .window = {.length = 1}};
+    if (!parse_metric_name(p, &node.metric)) {
+        return false;
+    }
+    const tm_metric *m = &p->scope->metrics[node.metric];
+    if (m->kind != TM_METRIC_COUNT && m->kind != TM_METRIC_SUM && m->kind != TM_METRIC_DISTINCT) {
+        return fail(p, name.start, name.end, "%s needs a metric that is a count, a sum or distinct", function->name);
+    }
+    if (!parse_baseline_rest(p, function, m, &node) || !expect_sign(p, ")", "')'")) {
+        return false;
+    }
+    out->end = p->last_end;
+    int32_t limit = tm_metric_reach_limit(m->kind, TM_WINDOW_DAYS);
+    int64_t reach = tm_baseline_reach(&node);
+    if (reach > limit) {
+        return fail(p, out->start, out->end, "metric '%.*s' reaches back at most %d days, this needs %lld",
+                    shown(m->name), m->name.data, limit, (long long)reach);
+    }
+    node.type = function->op == TM_OP_GAP ? TM_TYPE_DURATION : TM_TYPE_NUMBER;
+    tm_buffer_reset(&p->text);
+    tm_canonical_baseline(&p->text, m->name, &node);
+    if (!emit_leaf(p, &node, out)) {
         return false;
     }
     note_term(p, out);
@@ -441,6 +579,9 @@ static bool parse_call(parser *p, const tm_token *name, operand *out)
     advance(p);
     if (function->op == TM_OP_AGE || function->op == TM_OP_FIRST) {
         return parse_age(p, function, out);
+    }
+    if (tm_baseline_is((uint8_t)function->op)) {
+        return parse_baseline(p, function, out);
     }
     operand arguments[TM_ARGUMENTS_MAX];
     uint32_t count = 0;

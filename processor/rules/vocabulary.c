@@ -32,6 +32,11 @@ static const tm_function_word functions[] = {
     {"log", TM_OP_LOG, 1, 1},
     {"age", TM_OP_AGE, 1, 1},
     {"first", TM_OP_FIRST, 1, 1},
+    {"zscore", TM_OP_ZSCORE, 2, 2},
+    {"growth", TM_OP_GROWTH, 2, 2},
+    {"median_weekday", TM_OP_MEDIAN_WEEKDAY, 2, 2},
+    {"cusum", TM_OP_CUSUM, 2, 3},
+    {"gap", TM_OP_GAP, 2, 2},
 };
 
 static const tm_event_word event_fields[] = {

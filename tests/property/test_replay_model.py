@@ -49,8 +49,10 @@ class Case:
         rng = random.Random(f"replay {seed}")
         self.rng, self.folder = rng, folder
         self.start, days = rng.choice(STARTS), rng.randrange(5, 26)
-        accounts = rng.randrange(3, 16)
-        usage, facts = population.generate(seed, accounts, days, self.start, rng.choice((3, 8, 8, 16)),
+        accounts, rate = rng.randrange(3, 16), rng.choice((3, 8, 8, 16))
+        if rng.random() < 0.2:  # long enough for weekdays to have medians, and thin enough for the model
+            days, accounts, rate = rng.randrange(35, 80), rng.randrange(2, 5), rng.choice((0.5, 2, 4))
+        usage, facts = population.generate(seed, accounts, days, self.start, rate,
                                            dirt=rng.random() < 0.5, erased=rng.choice((0, 0.1, 0.4)))
         self.days, self.accounts = days, accounts
         self.events = self.write("usage.ndjson", b"".join(line + b"\n" for line in usage))
@@ -111,6 +113,7 @@ def instant_expressions(rng):
     out += [f"{rng.choice(odd[:3])} in [3, true, 'emea']", f"coalesce({rng.choice(odd[3:5])}, 1) / {rng.choice(('0', 'seats', 'mrr'))}",
             f"if({rng.choice(odd[:3])} == true, 1, 2)", f"not ({rng.choice(odd[:3])} == 'x') or seats > 5", f"{rng.choice(odd)} == null",
             f"clamp(events[{window(9)}], 2, {rng.randrange(2, 40)})", f"min(users[{window(5)}], seats)", f"log(events[{window(9)}])",
+            *(population.baseline(rng) for _ in range(6)), f"age(human) >= 2 * gap(human, 90)",
             f"abs(1 - human[{window(5)}] * 0.1)", f"max(age({name}), 3h) > 2d", f"age({name}) / 1h"]
     return list(dict.fromkeys(out))
 

@@ -338,12 +338,54 @@ Test(account, a_metric_begins_at_its_counting_start)
     stop(&w);
 }
 
+/* The account keeps what baselines came to until a past day, or the first event, of a metric they read changes. */
+Test(account, what_is_derived_goes_with_the_past_it_came_from)
+{
+    world w;
+    start(&w);
+    ready(&w);
+    w.pack.derived_count = 2;
+    w.metrics[7].read_derived = true;
+    tm_account *account = tm_account_new(w.heap, &w.pack, TM_SLICE_LITERAL("a"));
+    cr_assert_eq(account->derived_count, 2);
+    size_t memory = tm_account_memory(account);
+    tm_event event = {.name = TM_SLICE_LITERAL("nps_response"), .at = w.now.t, .value = TM_FIXED_ONE};
+    static const struct {
+        const char *name;
+        int days_ago;
+        bool kept;
+    } steps[] = {{"nps_response", 0, false}, {"nps_response", 0, true},    {"other", 30, true},
+                 {"nps_response", 1, false}, {"nps_response", 120, false}, {"nps_response", 119, true}};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        account->derived[1].state = 1;
+        event.name = tm_slice_of(steps[i].name);
+        event.at = w.now.t - steps[i].days_ago * TM_DAY;
+        tm_applied applied;
+        cr_assert_eq(tm_account_apply(account, w.heap, &event, w.now.day - steps[i].days_ago, &w.environment,
+                                      w.selector, w.evaluator, &applied),
+                     TM_OK);
+        cr_assert_eq(account->derived[1].state == 1, steps[i].kept, "%zu", i);
+    }
+    tm_pack to = w.pack;
+    to.derived_count = 0;
+    cr_assert_eq(tm_account_adopt(account, w.heap, &w.pack, &to), TM_OK);
+    cr_assert_null(account->derived);
+    tm_account_forget_derived(account);
+    cr_assert_eq(tm_account_adopt(account, w.heap, &to, &w.pack), TM_OK);
+    cr_assert_eq(account->derived_count, 2);
+    cr_assert_eq(account->derived[1].state, 0);
+    cr_assert_geq(tm_account_memory(account), memory);
+    tm_account_free(w.heap, account);
+    stop(&w);
+}
+
 /* Every allocation refused in turn: TM_FATAL, nothing lost, nothing leaked, and the same account once there is room. */
 Test(account, memory_that_runs_out_harms_nothing)
 {
     world w;
     start(&w);
     ready(&w);
+    w.pack.derived_count = 3;
     for (int i = 0; i < METRICS; i++)
         w.metrics[i].reach_hours = 24;
     for (size_t limit = 16; limit < 6000; limit += 16) {
@@ -375,6 +417,7 @@ Test(account, memory_that_runs_out_harms_nothing)
             to.metrics = metrics;
             metrics[5].reach_days = 62;
             metrics[0].reach_hours = 0;
+            to.derived_count = 40;
             double users = count_of(&w, account, 5);
             if (tm_account_adopt(account, heap, &w.pack, &to) == TM_OK)
                 cr_assert_eq(count_of(&w, account, 5), users);

@@ -182,6 +182,63 @@ Test(evaluator, a_comparison_of_an_age_knows_its_crossing)
     expect("age(events) > 3d or age(events) == null or age(events) + 1h > 9d", NO, now.next_hour);
 }
 
+/* The limit's own horizon and the crossing, whichever comes first. */
+Test(evaluator, a_comparison_of_an_age_with_what_is_computed_knows_its_crossing)
+{
+    for (int day = 10; day > 0; day--) /* a gap of two days each time */
+        count_event(0, start - 2 * day * TM_DAY, 0);
+    tm_time origin = tm_time_floor(start, TM_HOUR) - 2 * TM_DAY;
+    metrics[0].reach_days = 91;
+    expect("gap(events, 95)", HOURS(48), now.next_midnight);
+    expect("age(events) >= gap(events, 95) + 1h", NO, origin + 49 * TM_HOUR);
+    expect("gap(events, 95) + 1h <= age(events)", NO, origin + 49 * TM_HOUR);
+    expect("age(events) >= gap(events, 95)", YES, now.next_midnight);
+    expect("age(events) >= 3 * gap(events, 95)", NO, now.next_midnight);
+    expect("age(events) >= cusum(seen, 4w) * 1d", NIL, TM_TIME_NEVER);
+    expect("age(seen) >= gap(events, 95)", NIL, now.next_midnight);
+    expect("age(events) >= attributes.x", NIL, TM_TIME_NEVER);
+    expect("age(events) >= age(events) * 2 - 1h", NO, now.next_hour);
+}
+
+Test(evaluator, baselines_move_at_midnight)
+{
+    counting_days[0] = now.day - 12;
+    for (int day = 12; day >= 0; day--)
+        count_event(0, start - day * TM_DAY, 0);
+    expect("growth(events[3d], 3)", NUMBER(1), now.next_midnight);
+    expect("growth(events[3d], 4)", NUMBER(1), now.next_midnight);
+    expect("zscore(events[3d offset 2d], 3)", NIL, now.next_midnight);
+    expect("growth(events[3d offset 1d], 3) == 1 and growth(events[3d], 3) == 1", YES, now.next_midnight);
+    expect("median_weekday(events, 4w)", NIL, now.next_midnight);
+    expect("cusum(seen, 4w)", NIL, TM_TIME_NEVER);
+}
+
+/* What an account keeps of its past is found again by everything that changes it. */
+Test(evaluator, baselines_are_kept_by_the_account)
+{
+    tm_derived derived[1] = {{0}};
+    account.derived = derived;
+    account.derived_count = 1;
+    for (int day = 9; day >= 0; day--)
+        count_event(0, start - day * TM_DAY, 0);
+    (void)value_for("growth(events[1d], 8)", &account, NULL);
+    uint32_t node = pack.program.node_count - 1;
+    pack.program.nodes[node].slot = 1;
+    tm_evaluator_begin(evaluator, &environment, &account, NULL);
+    cr_assert(tm_value_same(tm_evaluator_value(evaluator, node), NUMBER(1)));
+    cr_assert_eq(derived[0].day, now.day);
+    derived[0].first = 0.5;
+    tm_evaluator_begin(evaluator, &environment, &account, NULL);
+    cr_assert(tm_value_same(tm_evaluator_value(evaluator, node), NUMBER(2)));
+    pack.program.nodes[node].slot = 2; /* one of a pack that came later */
+    tm_evaluator_begin(evaluator, &environment, &account, NULL);
+    cr_assert(tm_value_same(tm_evaluator_value(evaluator, node), NUMBER(1)));
+    pack.program.nodes[node].slot = 1;
+    tm_account_forget_derived(&account);
+    tm_evaluator_begin(evaluator, &environment, &account, NULL);
+    cr_assert(tm_value_same(tm_evaluator_value(evaluator, node), NUMBER(1)));
+}
+
 Test(evaluator, two_ages_grow_together)
 {
     count_event(0, start - 5 * TM_HOUR, 0);

@@ -87,6 +87,13 @@ Test(expression, has_one_written_form)
     reads("not plan in ['a','b']", "not (plan == 'a' or plan == 'b')");
     reads("if ( first_term , 1d , null )", "if(first_term, 1d, null)");
     reads("coalesce(age(events),first( nps ))", "coalesce(age(events), first(nps))");
+    reads("zscore( events[2w offset 1d],8 )<=-2", "zscore(events[14d offset 1d], 8) <= -2");
+    reads("growth(users[7d],3)", "growth(users[7d], 3)");
+    reads("median_weekday(events,56d)", "median_weekday(events, 8w)");
+    reads("median_weekday(events, 8w offset 1w)", "median_weekday(events, 8w offset 7d)");
+    reads("cusum(events, 8w, 0.50)", "cusum(events, 8w)");
+    reads("cusum(events, 8w,1)", "cusum(events, 8w, 1)");
+    reads("gap(events,95)*2", "gap(events, 95) * 2");
     reads("owners['csm'] == 'x'", "owners.csm == 'x'");
     reads("attributes['x-y'] == 'it\\'s'", "attributes['x-y'] == 'it\\'s'");
     reads("attributes['it\\'s\\n\\t']", "attributes['it\\'s\\n\\t']");
@@ -140,6 +147,11 @@ Test(expression, types_its_nodes)
                  {"plan", TM_TYPE_STRING},
                  {"first_term", TM_TYPE_BOOLEAN},
                  {"contract_age > 1d", TM_TYPE_BOOLEAN},
+                 {"zscore(events[7d], 3)", TM_TYPE_NUMBER},
+                 {"growth(events[7d], 3)", TM_TYPE_NUMBER},
+                 {"median_weekday(events, 4w)", TM_TYPE_NUMBER},
+                 {"cusum(events, 4w, 0)", TM_TYPE_NUMBER},
+                 {"gap(events, 100)", TM_TYPE_DURATION},
                  {"days_to_renewal", TM_TYPE_NUMBER}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         uint32_t node = compiled(table[i].text);
@@ -264,6 +276,50 @@ Test(expression, gives_the_type_wanted)
     cr_assert_eq(tm_expression_compile(&program, &scope, null, TM_TYPE_STRING, &node, NULL, &error), TM_OK);
 }
 
+Test(expression, points_at_what_is_wrong_with_a_baseline)
+{
+    refuses("zscor(events[7d], 8)", 0, 5, "unknown function 'zscor'", "did you mean 'zscore'?");
+    refuses("cusm(events, 8w)", 0, 4, "unknown function 'cusm'", "did you mean 'cusum'?");
+    refuses("zscore(evnts[7d], 8)", 7, 5, "unknown metric 'evnts'", "did you mean 'events'?");
+    refuses("zscore(7, 8)", 7, 1, "the name of a metric", "");
+    refuses("zscore(events, 8)", 13, 1, "zscore takes a metric with a window", "for example zscore(events[14d], 8)");
+    refuses("growth(events)", 13, 1, "growth takes a metric with a window", "for example growth(events[14d], 8)");
+    refuses("gap(events[7d], 95)", 10, 1, "gap takes a metric without a window", "the name alone: gap(events, ...)");
+    refuses("zscore(events[24h], 8)", 13, 5, "zscore compares windows of days",
+            "hours of the day differ by themselves: count days, such as [7d]");
+    refuses("zscore(events[7d offset 1h], 8)", 24, 2, "a window of days needs an offset in days",
+            "days are local calendar days, hours are UTC clock hours: they do not mix");
+    refuses("zscore(events[x], 8)", 14, 1, "a number of days or hours", "");
+    refuses("zscore(events[7d])", 17, 1, "',' and the number of earlier windows", "");
+    refuses("gap(events)", 10, 1, "','", "");
+    refuses("zscore(events[7d], 2)", 19, 1, "the number of earlier windows goes from 3 to 400 and is whole", "");
+    refuses("zscore(events[7d], 3.5)", 19, 3, "goes from 3 to 400 and is whole", "");
+    refuses("zscore(events[7d], 401)", 19, 3, "goes from 3 to 400 and is whole", "");
+    refuses("zscore(events[7d], 8w)", 19, 2, "the number of earlier windows", "");
+    refuses("zscore(events[7d], 8, 1)", 20, 1, "')'", "");
+    refuses("gap(events, 0)", 12, 1, "the percentile goes from 1 to 100 and is whole", "");
+    refuses("gap(events, 101)", 12, 3, "the percentile goes from 1 to 100 and is whole", "");
+    refuses("cusum(events, 8)", 14, 1, "a number of days or hours", "");
+    refuses("cusum(events, 3w)", 14, 2, "'3w' is no number of weeks", "whole weeks from 4w on, such as 8w");
+    refuses("cusum(events, 30d)", 14, 3, "'30d' is no number of weeks", "whole weeks from 4w on, such as 8w");
+    refuses("cusum(events, 672h)", 14, 4, "'672h' is no number of weeks", "whole weeks from 4w on, such as 8w");
+    refuses("cusum(events, 58w)", 14, 3, "'58w' is no number of weeks", "whole weeks from 4w on, such as 8w");
+    refuses("cusum(events, 54w)", 0, 18, "metric 'events' reaches back at most 400 days, this needs 407", "");
+    refuses("cusum(events, 8w offset 1d)", 17, 6, "')'", "");
+    refuses("cusum(events, 8w, k)", 18, 1, "the allowance, a number such as 0.5,", "");
+    refuses("cusum(events, 8w, 11)", 18, 2, "the allowance goes from 0 to 10", "");
+    refuses("median_weekday(events, 8w offset 1h)", 33, 2, "a window of days needs an offset in days",
+            "days are local calendar days, hours are UTC clock hours: they do not mix");
+    refuses("median_weekday(events, 8w", 25, 0, "')'", "");
+    refuses("zscore(nps[7d], 8)", 7, 3, "zscore needs a metric that is a count, a sum or distinct", "");
+    refuses("1 < zscore(users[14d], 4)", 4, 21, "metric 'users' reaches back at most 62 days, this needs 70", "");
+    refuses("gap(users, 95)", 0, 14, "metric 'users' reaches back at most 62 days, this needs 91", "");
+    refuses("gap(events, 95) > 3", 18, 1, "a duration and a number do not go together",
+            "a duration has a unit: 7d, 24h, 90m");
+    scope.where = true;
+    refuses("gap(events, 95) > 3d", 4, 6, "a metric cannot be read in 'where'", "");
+}
+
 static void outlined(const char *text, const char *left, const char *right, const char *evidence)
 {
     compiled(text);
@@ -282,6 +338,8 @@ Test(expression, outlines_what_a_signal_shows)
     outlined("ratio(events[7d offset 1d], events[7d offset 8d]) <= 0.5 and events[7d offset 8d] >= 50",
              "ratio(events[7d offset 1d], events[7d offset 8d])", "0.5",
              "ratio(events[7d offset 1d], events[7d offset 8d]) | events[7d offset 1d] | events[7d offset 8d]");
+    outlined("zscore(events[7d], 3) <= -2 and age(events) >= 2 * gap(events, 95)", "zscore(events[7d], 3)", "-2",
+             "zscore(events[7d], 3) | age(events) | 2 * gap(events, 95) | gap(events, 95)");
     outlined("3d <= age(events) or plan == 'x'", "3d", "age(events)", "age(events) | plan");
     outlined("age(events) == null", "age(events)", "none", "age(events)");
     outlined("null != nps", "none", "nps", "nps");

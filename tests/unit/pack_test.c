@@ -81,6 +81,45 @@ Test(pack, reach_is_the_longest_window)
     cr_assert(pack.moves_hourly);
 }
 
+Test(pack, a_baseline_reaches_as_far_as_it_looks)
+{
+    tm_node node = {.op = TM_OP_ZSCORE,
+                    .window = {TM_WINDOW_DAYS, 14, 1},
+                    .periods = 8,
+                    .text = TM_SLICE_LITERAL("zscore(events[14d offset 1d], 8)")};
+    uint32_t first, second;
+    cr_assert_eq(tm_program_add(&pack.program, &node, NULL, &first), TM_OK);
+    node.window.offset = 0;
+    cr_assert_eq(tm_program_add(&pack.program, &node, NULL, &second), TM_OK);
+    for (int i = 0; i < 2; i++) { /* finished again, the same */
+        cr_assert_eq(tm_pack_finish(&pack, &error), TM_OK);
+        cr_assert_eq(metrics[0].reach_days, 127);
+        cr_assert(metrics[0].read_derived && !metrics[1].read_derived);
+        cr_assert_eq(pack.derived_count, 2);
+        cr_assert_eq(pack.program.nodes[first].slot, 1);
+        cr_assert_eq(pack.program.nodes[second].slot, 2);
+    }
+    rules[0] = (tm_rule){.name = TM_SLICE_LITERAL("r"),
+                         .when = first,
+                         .clear = TM_NODE_NONE,
+                         .scope = TM_NODE_NONE,
+                         .severity_node = TM_NODE_NONE,
+                         .value = TM_NODE_NONE};
+    pack.rule_count = 1;
+    cr_assert_eq(tm_pack_finish(&pack, &error), TM_OK);
+    cr_assert(metrics[0].read_daily);
+    cr_assert_eq(metrics[0].stirs[TM_ASPECT_PRESENT], 0);
+    cr_assert_eq(metrics[0].stirs[TM_ASPECT_PAST], 1);
+    cr_assert_eq(metrics[0].stirs[TM_ASPECT_FIRST], 1);
+    rules[0].when = second;
+    cr_assert_eq(tm_pack_finish(&pack, &error), TM_OK);
+    cr_assert_eq(metrics[0].stirs[TM_ASPECT_PRESENT], 1);
+    node.periods = 28;
+    cr_assert_eq(tm_program_add(&pack.program, &node, NULL, &second), TM_OK);
+    cr_assert_eq(tm_pack_finish(&pack, &error), TM_REJECT);
+    cr_assert(strstr(error.what, "406 days"), "%s", error.what);
+}
+
 Test(pack, keep_is_not_shortened)
 {
     metrics[0].reach_days = 90;

@@ -70,6 +70,19 @@ Test(program, equal_nodes_are_one)
     other = window;
     other.metric = 4;
     cr_assert_neq(add(&other, NULL), a);
+    tm_node baseline = {
+        .op = TM_OP_CUSUM, .metric = 3, .window = {TM_WINDOW_DAYS, 7, 1}, .periods = 8, .parameter = 0.5};
+    uint32_t sum = add(&baseline, NULL);
+    cr_assert_eq(add(&baseline, NULL), sum);
+    tm_node changed[] = {baseline, baseline, baseline, baseline, baseline, baseline};
+    changed[0].metric = 4;
+    changed[1].window.length = 6;
+    changed[2].window.offset = 2;
+    changed[3].periods = 7;
+    changed[4].parameter = 1;
+    changed[5].op = TM_OP_ZSCORE;
+    for (int i = 0; i < 6; i++)
+        cr_assert_neq(add(&changed[i], NULL), sum, "%d", i);
     uint32_t one = constant(tm_value_number(1));
     cr_assert_eq(constant(tm_value_number(1)), one);
     cr_assert_neq(constant(tm_value_duration(1)), one);

@@ -92,6 +92,8 @@ Test(setup, a_window_answers_when_it_is_full)
                  {"logins[7d offset 2d] + logins[1d]", "2026-04-01T22:00:00Z", 8},
                  {"logins[24h offset 24h]", "2026-03-26T22:00:00Z", 2},
                  {"logins[2d] + logins[24h offset 24h]", "2026-03-26T22:00:00Z", 2},
+                 {"zscore(logins[7d], 8)", "2026-04-27T22:00:00Z", 34},
+                 {"cusum(logins, 8w) + logins[7d offset 1d]", "2026-05-19T22:00:00Z", 56},
                  {"seats", NULL, 0}};
     enum { CASES = sizeof cases / sizeof *cases };
     tm_slice expressions[CASES];

@@ -53,10 +53,21 @@ Test(vocabulary, finds_every_fact)
 Test(vocabulary, finds_every_function)
 {
     static const tm_function_word table[] = {
-        {"ratio", TM_OP_RATIO, 2, 2},  {"min", TM_OP_MINIMUM, 2, 16}, {"max", TM_OP_MAXIMUM, 2, 16},
-        {"abs", TM_OP_ABSOLUTE, 1, 1}, {"clamp", TM_OP_CLAMP, 3, 3},  {"coalesce", TM_OP_COALESCE, 1, 16},
-        {"if", TM_OP_IF, 3, 3},        {"log", TM_OP_LOG, 1, 1},      {"age", TM_OP_AGE, 1, 1},
+        {"ratio", TM_OP_RATIO, 2, 2},
+        {"min", TM_OP_MINIMUM, 2, 16},
+        {"max", TM_OP_MAXIMUM, 2, 16},
+        {"abs", TM_OP_ABSOLUTE, 1, 1},
+        {"clamp", TM_OP_CLAMP, 3, 3},
+        {"coalesce", TM_OP_COALESCE, 1, 16},
+        {"if", TM_OP_IF, 3, 3},
+        {"log", TM_OP_LOG, 1, 1},
+        {"age", TM_OP_AGE, 1, 1},
         {"first", TM_OP_FIRST, 1, 1},
+        {"zscore", TM_OP_ZSCORE, 2, 2},
+        {"growth", TM_OP_GROWTH, 2, 2},
+        {"median_weekday", TM_OP_MEDIAN_WEEKDAY, 2, 2},
+        {"cusum", TM_OP_CUSUM, 2, 3},
+        {"gap", TM_OP_GAP, 2, 2},
     };
     for (size_t i = 0; i < COUNT(table); i++) {
         const tm_function_word *word = tm_function_word_find(tm_slice_of(table[i].name));

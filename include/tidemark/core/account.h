@@ -2,6 +2,7 @@
 #ifndef TIDEMARK_CORE_ACCOUNT_H
 #define TIDEMARK_CORE_ACCOUNT_H
 
+#include "tidemark/core/baseline.h"
 #include "tidemark/core/episode.h"
 #include "tidemark/core/facts.h"
 #include "tidemark/core/series.h"
@@ -25,6 +26,9 @@ typedef struct tm_account {
        i mod 64, of what was applied since) can come to another result. TM_TIME_NONE: all rules are to be judged. */
     tm_time stands_until;
     uint64_t stirred;
+    /* What the pack's baselines came to: found again where it is lost, so never saved. One a slot of the pack. */
+    tm_derived *derived;
+    uint32_t derived_count;
 } tm_account;
 
 /* A new, empty account for `pack` in `heap`. NULL without memory. */
@@ -43,6 +47,9 @@ typedef struct tm_applied {
 tm_status tm_account_apply(tm_account *account, tm_heap *heap, const tm_event *event, int32_t at_day,
                            const tm_environment *environment, tm_selector *selector, tm_evaluator *evaluator,
                            tm_applied *ret_applied);
+/* Forgets what baselines came to: to be called when something else than tm_account_apply changes what they read, or
+   when they were asked about an instant to which more records may come. */
+void tm_account_forget_derived(tm_account *account);
 /* Replaces all facts. TM_OK, or TM_FATAL without memory (the old facts stay). */
 tm_status tm_account_set_facts(tm_account *account, tm_heap *heap, const tm_facts_draft *draft);
 

@@ -82,8 +82,9 @@ typedef struct tm_pack {
     uint32_t metric_count;
     tm_rule *rules; /* in the file's order */
     uint32_t rule_count;
-    uint16_t *order;   /* rule indices in the order they are judged: inhibitors first, then the file's order */
-    bool moves_hourly; /* some expression can change at a UTC hour without a record */
+    uint16_t *order;        /* rule indices in the order they are judged: inhibitors first, then the file's order */
+    uint16_t derived_count; /* baselines among the nodes: an account keeps what each came to */
+    bool moves_hourly;      /* some expression can change at a UTC hour without a record */
 } tm_pack;
 
 /* Computes what the expressions imply: the identities of metrics and rules, each metric's reach from the windows in the

@@ -21,6 +21,12 @@ typedef enum tm_op {
     TM_OP_AGE,    /* metric: whole UTC hours since its last event, a duration */
     TM_OP_FIRST,  /* metric: the same since its first event */
     TM_OP_FACT,   /* field, name */
+    /* of the account against its own past: metric, window, periods, parameter (baseline.h) */
+    TM_OP_ZSCORE,         /* window against `periods` earlier ones */
+    TM_OP_GROWTH,         /* the same */
+    TM_OP_MEDIAN_WEEKDAY, /* `periods` weeks; the window's offset */
+    TM_OP_CUSUM,          /* `periods` weeks of reference; parameter: the allowance k */
+    TM_OP_GAP,            /* `periods`: the percentile, 1 to 100 */
     /* of the event a `where` looks at */
     TM_OP_EVENT_NAME,
     TM_OP_EVENT_USER,
@@ -60,8 +66,11 @@ typedef struct tm_node {
     uint8_t type; /* static tm_type */
     uint16_t argument_count;
     uint32_t arguments; /* index of the first in the program's argument list */
-    uint32_t metric;    /* of the four metric operations */
+    uint32_t metric;    /* of the operations that read one */
     tm_window window;
+    uint16_t periods; /* of a baseline */
+    uint16_t slot;    /* of a baseline: where accounts keep it, from 1; 0: nowhere. Given by tm_pack_finish */
+    double parameter; /* of a baseline */
     tm_fact_field field;
     tm_slice name;     /* of a fact or property; the program keeps a copy */
     tm_value constant; /* a string constant is copied likewise */

@@ -32,6 +32,8 @@ size_t tm_series_memory(const tm_series *series);
    reach are empty). */
 tm_value tm_series_window(const tm_series *series, const tm_metric *metric, const tm_window *window,
                           const tm_moment *now, bool *ret_quiet);
+/* Whether no window of days can change as time passes without events: all buckets of the reach are empty. */
+bool tm_series_quiet(const tm_series *series, const tm_metric *metric, const tm_moment *now);
 /* `last`, `max`, `first` without a window, over every accepted event; null when none had a value. */
 tm_value tm_series_value(const tm_series *series, const tm_metric *metric);
 /* Greatest and least `at` among all events the metric selected, with a value or member or without, floored to their UTC

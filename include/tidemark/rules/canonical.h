@@ -13,4 +13,11 @@ void tm_canonical_member(tm_buffer *text, tm_slice name);
 /* Whether `name` is a letter or '_', then letters, digits and '_': what can stand in an expression unquoted. */
 bool tm_canonical_is_name(tm_slice name);
 
+/* `m[7d offset 1d]`. */
+void tm_canonical_window(tm_buffer *text, tm_slice metric, const tm_window *window);
+/* `zscore(m[14d], 8)` and the like: a baseline node of that metric. */
+void tm_canonical_baseline(tm_buffer *text, tm_slice metric, const tm_node *node);
+/* The allowance of a CUSUM that need not be written. */
+#define TM_CUSUM_ALLOWANCE 0.5
+
 #endif

@@ -6,6 +6,7 @@ A compiled expression is called with a context that offers
     window(i, n, k, unit)    metric i over [n unit offset k unit]
     whole(i)                 metric i (last, max, first) without a window
     age(i), since_first(i)   durations or None
+    begun(i)                 the local day of metric i's first event, or None
     event                    (in `where` only) the event: dict with event, user, value, source, properties
 """
 
@@ -13,6 +14,7 @@ import calendar
 import math
 import re
 
+import baselines
 import zone
 
 
@@ -182,6 +184,8 @@ class Parser:
         raise ExprError(f"unexpected {text or 'end'!r} at column {a + 1} of {self.text!r}")
 
     def name(self, text, a):
+        if text in baselines.FUNCTIONS and self.accept("("):
+            return self.baseline(text, a)
         if self.accept("("):
             args = []
             if not self.accept(")"):
@@ -209,6 +213,30 @@ class Parser:
                 raise ExprError(f"expected a name after '.' in {self.text!r}")
             path.append(t[1])
         return Node("name", tuple(path), a, self.end())
+
+    def baseline(self, fn, a):
+        metric, length, offset, k = self.take()[1], 1, 0, 0.5
+        if fn in ("zscore", "growth"):
+            self.expect("[")
+            n = self.span()
+            if self.accept("offset"):
+                offset = int(self.span()[0])
+            self.expect("]")
+            if n[1] != "d":
+                raise ExprError(f"{fn} compares windows of days: {self.text!r}")
+            length = int(n[0])
+        self.expect(",")
+        count = self.take()[1]
+        if fn in ("median_weekday", "cusum"):
+            if not re.match(r"[0-9]+w\Z", count):
+                raise ExprError(f"{fn} takes whole weeks: {self.text!r}")
+            count = count[:-1]
+        if fn == "median_weekday" and self.accept("offset"):
+            offset = int(self.span()[0])
+        if fn == "cusum" and self.accept(","):
+            k = float(self.take()[1])
+        self.expect(")")
+        return Node("base", (fn, metric, length, offset, int(count), k), a, self.end())
 
     def span(self):
         t = self.take()
@@ -465,6 +493,20 @@ class Compiled:
             self.deps |= m.bit | (env.DAY if unit == "d" else env.HOUR)
             i = m.index
             return lambda c: c.window(i, cnt, off, unit)
+        if k == "base":
+            fn, name, length, off, count, param = g
+            m = env.metric(name)
+            m.use(baselines.reach(fn, length, off, count), 0, "d")
+            m.need_w = True
+            self.deps |= m.bit | env.DAY
+            i, f = m.index, baselines.FUNCTIONS[fn]
+            kind = Dur if fn == "gap" else float
+
+            def base(c):
+                v = f(c, i, length, off, count, param)
+                return None if v is None else finite(kind(v))
+
+            return base
         if k == "name":
             return self._name(g, env)
         if k == "call":

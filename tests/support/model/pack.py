@@ -201,7 +201,7 @@ class Rule:
         self.parts = [
             (self.when.source(n), expr.Compiled(n, self.when.text, env))
             for n in expr.walk(self.when.node)
-            if n.kind in ("window", "call", "name") and n.args != ("champions",) and not _metric_argument(self.when.node, n)
+            if n.kind in ("window", "call", "name", "base") and n.args != ("champions",) and not _metric_argument(self.when.node, n)
         ]
 
     def severity_now(self, c):

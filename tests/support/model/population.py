@@ -206,6 +206,28 @@ METRICS = {
 }
 
 
+def baseline(rng):
+    """An expression that measures an account against its own past; most reach back no further than a few weeks."""
+    m = rng.choice(("events", "events", "human", "key_actions", "spent", "users", "days"))
+    off = rng.choice(("", "", " offset 1d", " offset 2d"))
+    w, n = rng.choice(((1, 3), (1, 5), (1, 8), (2, 3), (2, 4), (3, 4), (7, 3), (7, 6)))
+    return rng.choice((
+        f"zscore({m}[{w}d{off}], {n})", f"zscore({m}[{w}d{off}], {n})", f"growth({m}[{w}d{off}], {n})",
+        f"median_weekday({m}, {rng.choice((4, 5, 7))}w{off})", f"cusum({m}, 4w{rng.choice(('', ', 0.25', ', 1'))})",
+        f"gap({rng.choice(('events', 'human', 'billing', 'sync', 'spent'))}, {rng.choice((1, 50, 90, 95, 100))}) / 1d",
+    ))
+
+
+def baseline_rules(rng):
+    x, h = rng.choice((-1.5, -0.5, 0.2, 0.8, 1.2, 3)), rng.choice((6, 12, 24))
+    b = baseline(rng)
+    return (
+        (f"{b} <= {x}", f"{b} > {x + 0.4}"),
+        (f"{baseline(rng)} >= {x}", None),
+        (f"age(human) >= clamp(coalesce(2 * gap(human, {rng.choice((50, 95))}), 1d), {h}h, 3d)", f"age(human) < {h}h"),
+    )
+
+
 def rule_pack(seed, rules=12):
     """A random but sensible rules file, as a dict for a YAML writer."""
     rng = random.Random(seed)
@@ -237,6 +259,7 @@ def rule_pack(seed, rules=12):
             (f"attributes.pilot or goals.records > {m}[{a}d] and products.core.seats < {k}", None),
             (f"if(first_term, log({m}[{a}d] + 1), {k}) >= {x} and days[{a}d] < {a}", None),
             (f"age(sync) >= {h}h and sync[{a}d] > {k}", f"age(sync) < {h}h"),
+            *baseline_rules(rng),
         ))
 
     out = []

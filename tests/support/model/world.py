@@ -153,6 +153,10 @@ class Account:
         keys = self.series[i].wk
         return expr.Dur(max(0, self.hour - keys[0] // zone.HOUR) * zone.HOUR) if keys else None
 
+    def begun(self, i):
+        keys = self.series[i].wk
+        return self.zone.day(keys[0] // zone.HOUR * zone.HOUR) if keys else None
+
     # --- records
 
     def apply_event(self, e, ts):
