@@ -285,6 +285,7 @@ static bool show_json(checking *c, const tm_setup *setup, tm_time counting)
     tm_buffer_append_text(&out, "],\"findings\":[");
     tm_buffer_append_slice(&out, tm_buffer_slice(&c->findings));
     tm_buffer_append_text(&out, "]}");
+    (void)tm_buffer_text(&out); /* takes a byte, too */
     bool complete = !out.overflowed;
     if (complete)
         puts(tm_buffer_text(&out));
@@ -292,7 +293,8 @@ static bool show_json(checking *c, const tm_setup *setup, tm_time counting)
     return complete;
 }
 
-static void show_errors_json(const tm_diagnostics *found)
+/* False without memory: then nothing was printed. */
+static bool show_errors_json(const tm_diagnostics *found)
 {
     tm_buffer out;
     tm_buffer_init(&out, 1 << 20);
@@ -308,8 +310,12 @@ static void show_errors_json(const tm_diagnostics *found)
         tm_buffer_append_char(&out, '}');
     }
     tm_buffer_append_format(&out, "],\"not_shown\":%u}", found->dropped);
-    puts(tm_buffer_text(&out));
+    (void)tm_buffer_text(&out); /* takes a byte, too */
+    bool complete = !out.overflowed;
+    if (complete)
+        puts(tm_buffer_text(&out));
     tm_buffer_done(&out);
+    return complete;
 }
 
 int tm_check_look(const tm_command *command, const tm_setup *setup, bool json, tm_buffer *out)
@@ -321,6 +327,7 @@ int tm_check_look(const tm_command *command, const tm_setup *setup, bool json, t
     check_kafka(&c, setup, &first);
     check_redis(&c, setup);
     tm_buffer_append_slice(out, tm_buffer_slice(&c.findings));
+    out->overflowed |= c.findings.overflowed;
     tm_buffer_done(&c.findings);
     return c.unavailable ? EX_UNAVAILABLE : c.wrong ? EX_CONFIG : EX_OK;
 }
@@ -352,8 +359,8 @@ static int run(const tm_command *command, int argc, char **argv)
     tm_setup setup;
     status = tm_setup_load(command, &options, &setup);
     if (status) {
-        if (found && found->count)
-            show_errors_json(found);
+        if (found && found->count && !show_errors_json(found))
+            status = tm_cli_say(command, EX_OSERR, "out of memory");
         free(found);
         return status;
     }
@@ -362,9 +369,10 @@ static int run(const tm_command *command, int argc, char **argv)
     if (permissions) {
         tm_permissions_print(&setup, c.json, &c.findings);
         fputs(tm_buffer_text(&c.findings), stdout);
+        bool whole = !c.findings.overflowed;
         tm_buffer_done(&c.findings);
         tm_setup_done(&setup);
-        return EX_OK;
+        return whole ? EX_OK : tm_cli_say(command, EX_OSERR, "out of memory");
     }
     check_pack(&c, &setup, with_configuration);
     tm_time first = TM_TIME_NONE;

@@ -155,7 +155,8 @@ static tm_status write_configuration(demo *d, tm_error *error)
                             "brokers: %s\nredis:\n  url: %s\n"
                             "commit_interval: 500ms\nuser_key: a key of the demonstration only\n",
                             tm_kafka_mock_brokers(d->mock), tm_redis_server_url(d->redis));
-    tm_status status = write_file(d, "tidemark.yaml", tm_buffer_slice(&text), error);
+    tm_status status = text.overflowed ? tm_fail(error, TM_FATAL, "out of memory")
+                                       : write_file(d, "tidemark.yaml", tm_buffer_slice(&text), error);
     tm_buffer_done(&text);
     const tm_embedded *rules = NULL;
     for (uint32_t i = 0; (rules = tm_embedded_at(i)) && strcmp(rules->name, "deploy/rules.yaml") != 0; i++)

@@ -119,7 +119,8 @@ static void look_at_all(examination *x, tm_shards *shards)
     }
 }
 
-static void show_json(const examination *x, const tm_shards *shards, int code)
+/* False without memory: then nothing was printed. */
+static bool show_json(const examination *x, const tm_shards *shards, int code)
 {
     tm_buffer out;
     tm_buffer_init(&out, 64 << 20);
@@ -138,8 +139,12 @@ static void show_json(const examination *x, const tm_shards *shards, int code)
     tm_buffer_append_text(&out, "],\"findings\":[");
     tm_buffer_append_slice(&out, tm_buffer_slice(&x->findings));
     tm_buffer_append_text(&out, "]}");
-    puts(tm_buffer_text(&out));
+    (void)tm_buffer_text(&out); /* takes a byte, too */
+    bool complete = !out.overflowed;
+    if (complete)
+        puts(tm_buffer_text(&out));
     tm_buffer_done(&out);
+    return complete;
 }
 
 static void show_people(const examination *x, const tm_shards *shards)
@@ -193,10 +198,13 @@ static int run(const tm_command *command, int argc, char **argv)
         int opened = tm_cli_fail(command, status, &error);
         code = code ? code : status == TM_RETRY ? EX_UNAVAILABLE : status == TM_REJECT ? EX_CONFIG : opened;
     }
-    if (x.json)
-        show_json(&x, &shards, code);
-    else
+    bool complete = !x.findings.overflowed && !x.shards.overflowed && !x.notes.overflowed;
+    if (complete && x.json)
+        complete = show_json(&x, &shards, code);
+    else if (complete)
         show_people(&x, &shards);
+    if (!complete)
+        code = tm_cli_say(command, EX_OSERR, "out of memory");
     tm_shards_close(&shards);
     tm_buffer_done(&x.findings);
     tm_buffer_done(&x.shards);

@@ -184,7 +184,8 @@ static void print_padded(tm_slice text, int width)
     printf("%.*s%*s", (int)text.length, text.data, width > width_of(text) ? width - width_of(text) : 0, "");
 }
 
-static void print_table(const evaluation *e, const char *const *accounts)
+/* False without memory. */
+static bool print_table(const evaluation *e, const char *const *accounts)
 {
     char at[TM_TIME_TEXT];
     if (e->points.count == 1) {
@@ -199,7 +200,7 @@ static void print_table(const evaluation *e, const char *const *accounts)
             tm_slice value = cell_of(e, 0, i);
             printf("  %.*s\n", (int)value.length, value.data);
         }
-        return;
+        return true;
     }
     int account_width = 7;
     for (size_t p = 0; p < e->points.count; p++) {
@@ -208,7 +209,7 @@ static void print_table(const evaluation *e, const char *const *accounts)
     }
     int *widths = calloc(e->text_count, sizeof *widths);
     if (!widths)
-        return;
+        return false;
     for (uint32_t i = 0; i < e->text_count; i++) {
         widths[i] = width_of(tm_slice_of(e->texts[i]));
         for (size_t p = 0; p < e->points.count; p++)
@@ -232,14 +233,17 @@ static void print_table(const evaluation *e, const char *const *accounts)
         printf("\n");
     }
     free(widths);
+    return true;
 }
 
-static void print_json(const evaluation *e, const char *const *accounts)
+/* False without memory: the line that did not fit is not printed, nor is what comes after it. */
+static bool print_json(const evaluation *e, const char *const *accounts)
 {
     tm_buffer line;
     tm_buffer_init(&line, SIZE_MAX / 4);
     char at[TM_TIME_TEXT];
-    for (size_t p = 0; p < e->points.count; p++) {
+    bool complete = true;
+    for (size_t p = 0; p < e->points.count && complete; p++) {
         tm_buffer_reset(&line);
         tm_buffer_append_text(&line, "{\"account\":");
         tm_buffer_append_json_string(&line, tm_slice_of(accounts[p]));
@@ -265,9 +269,13 @@ static void print_json(const evaluation *e, const char *const *accounts)
             any = true;
         }
         tm_buffer_append_text(&line, any ? "]}" : "}");
-        puts(tm_buffer_text(&line));
+        (void)tm_buffer_text(&line); /* takes a byte, too */
+        complete = !line.overflowed;
+        if (complete)
+            puts(tm_buffer_text(&line));
     }
     tm_buffer_done(&line);
+    return complete;
 }
 
 static int show(const evaluation *e)
@@ -277,11 +285,10 @@ static int show(const evaluation *e)
         return tm_cli_say(e->command, EX_OSERR, "out of memory");
     for (size_t p = 0; p < e->points.count; p++)
         accounts[e->points.items[p].order] = e->points.items[p].account;
-    if (e->json)
-        print_json(e, accounts);
-    else
-        print_table(e, accounts);
+    bool complete = e->json ? print_json(e, accounts) : print_table(e, accounts);
     free(accounts);
+    if (!complete)
+        return tm_cli_say(e->command, EX_OSERR, "out of memory");
     if (fflush(stdout) != 0 || ferror(stdout))
         return tm_cli_say(e->command, EX_IOERR, "standard output cannot be written");
     return EX_OK;

@@ -316,6 +316,7 @@ static void put_rules(explanation *e, const tm_account *account)
         const tm_episode *episode = account ? tm_account_episode(account, rule->identity) : NULL;
         tm_buffer_reset(&waiting);
         put_waiting(e, account, rule, episode, &waiting);
+        e->out.overflowed |= waiting.overflowed;
         if (e->json && !first)
             tm_buffer_append_char(&e->out, ',');
         first = false;

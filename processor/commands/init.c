@@ -181,7 +181,8 @@ static int write_key(const init *in)
     tm_buffer_init(&text, 256);
     tm_buffer_append_base64(&text, bytes, sizeof bytes);
     tm_buffer_append_char(&text, '\n');
-    int failed = write_file(in, "user.key", tm_buffer_slice(&text), 0600);
+    int failed = text.overflowed ? tm_cli_say(in->command, EX_OSERR, "out of memory")
+                                 : write_file(in, "user.key", tm_buffer_slice(&text), 0600);
     tm_buffer_done(&text);
     return failed;
 }
@@ -201,7 +202,9 @@ static int write_files(const init *in)
     tm_buffer_init(&text, 1 << 20);
     tm_init_configuration(in->brokers, in->redis, &text);
     /* A URL with a password makes the file a secret. */
-    failed = write_file(in, "tidemark.yaml", tm_buffer_slice(&text), strchr(in->redis, '@') ? 0600 : 0666);
+    failed = text.overflowed
+                 ? tm_cli_say(in->command, EX_OSERR, "out of memory")
+                 : write_file(in, "tidemark.yaml", tm_buffer_slice(&text), strchr(in->redis, '@') ? 0600 : 0666);
     tm_buffer_done(&text);
     const tm_embedded *file;
     for (uint32_t i = 0; !failed && (file = tm_embedded_at(i)) != NULL; i++) {

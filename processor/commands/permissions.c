@@ -69,6 +69,7 @@ void tm_permissions_print(const tm_setup *setup, bool json, tm_buffer *out)
         tm_buffer_init(&rules, 4096);
         tm_redis_permissions(c->redis_prefix, &rules);
         tm_buffer_append_json_string(out, tm_buffer_slice(&rules));
+        out->overflowed |= rules.overflowed;
         tm_buffer_done(&rules);
         tm_buffer_append_text(out, "},\"kafka\":[");
         for (uint32_t i = 0; i < count; i++) {

@@ -88,7 +88,7 @@ static void report(const tm_setup_options *options, const tm_diagnostics *found)
     tm_buffer text;
     tm_buffer_init(&text, 1 << 20);
     tm_diagnostics_print(found, &text);
-    fputs(tm_buffer_text(&text), stderr);
+    fputs(text.overflowed ? "out of memory: what is wrong cannot be told\n" : tm_buffer_text(&text), stderr);
     tm_buffer_done(&text);
 }
 
@@ -175,8 +175,10 @@ static int point(const tm_setup_options *options, const tm_setup *setup, size_t 
                  const tm_nearest *nearest)
 {
     tm_diagnostics *found = calloc(1, sizeof *found);
-    if (!found)
+    if (!found) {
+        fprintf(stderr, "out of memory: what is wrong cannot be told\n");
         return EX_OSERR;
+    }
     tm_document source = {setup->configuration_path, tm_slice_of(setup->configuration_text), true};
     tm_diagnostics_add(found, &source, at, "%s", error->what);
     tm_diagnostics_hint(found, "%s", error->hint);
@@ -432,6 +434,8 @@ int tm_setup_load(const tm_command *command, const tm_setup_options *options, tm
         failed = check_http(command, options, ret_setup);
     if (!failed)
         failed = rules_failed;
+    if (!failed && ret_setup->advice.overflowed)
+        failed = tm_cli_say(command, EX_OSERR, "out of memory");
     if (failed) {
         tm_setup_done(ret_setup);
         return failed;

@@ -222,7 +222,8 @@ static void say_step(const plan *p, uint32_t i, char text[static 120])
     }
 }
 
-static void show(const deciding *d)
+/* EX_OK, or EX_OSERR after saying that it cannot be told. */
+static int show(const deciding *d)
 {
     tm_buffer out;
     char text[120];
@@ -262,7 +263,9 @@ static void show(const deciding *d)
         tm_buffer_append_text(&out, "]}\n");
     fputs(tm_buffer_text(&out), stdout);
     fflush(stdout);
+    bool complete = !out.overflowed;
     tm_buffer_done(&out);
+    return complete ? EX_OK : tm_cli_say(d->command, EX_OSERR, "out of memory: what was done is not told");
 }
 
 /* --- the command --- */
@@ -315,8 +318,8 @@ static int decide(deciding *d, tm_shards *shards)
                 code = unanswered(d, status, &error);
         }
     }
-    show(d);
-    return code;
+    int unsaid = show(d);
+    return code ? code : unsaid;
 }
 
 static bool read_partition(const char *text, int32_t *ret_partition)

@@ -95,11 +95,14 @@ static void show_text(testing *t, const char *file, const tm_ruletest_result *re
     tm_ruletest_describe(result, &t->out);
 }
 
-static void flush(testing *t)
+/* EX_OK, or an exit status after saying that something could not be told. */
+static int flush(testing *t)
 {
-    if (t->out.length > 0)
+    bool complete = !t->out.overflowed;
+    if (complete && t->out.length > 0)
         fwrite(t->out.data, 1, t->out.length, stdout);
     tm_buffer_reset(&t->out);
+    return complete ? EX_OK : tm_cli_say(t->command, EX_OSERR, "out of memory");
 }
 
 static int report(const tm_diagnostics *diagnostics)
@@ -107,9 +110,10 @@ static int report(const tm_diagnostics *diagnostics)
     tm_buffer text;
     tm_buffer_init(&text, 1 << 20);
     tm_diagnostics_print(diagnostics, &text);
-    fputs(tm_buffer_text(&text), stderr);
+    fputs(text.overflowed ? "out of memory\n" : tm_buffer_text(&text), stderr);
+    int status = text.overflowed ? EX_OSERR : EX_CONFIG;
     tm_buffer_done(&text);
-    return EX_CONFIG;
+    return status;
 }
 
 /* --- one file --- */
@@ -146,8 +150,9 @@ static int run_tests(testing *t, const tm_testfile *file, tm_ruletest *tests)
             int said = tm_cli_fail(t->command, status, &error);
             return status == TM_BROKEN ? said : status == TM_FATAL ? EX_OSERR : EX_CONFIG;
         }
-        if (!t->json)
-            flush(t);
+        int failed = t->json ? EX_OK : flush(t);
+        if (failed)
+            return failed;
     }
     return EX_OK;
 }
@@ -237,8 +242,10 @@ static int run(const tm_command *command, int argc, char **argv)
         tm_buffer_append_format(&t.out, "],\"passed\":%u,\"failed\":%u}\n", t.passed, t.failed);
     else if (t.passed + t.failed > 0)
         tm_buffer_append_format(&t.out, "%u passed, %u failed\n", t.passed, t.failed);
-    if (!t.json || !failed)
-        flush(&t);
+    if (!t.json || !failed) {
+        int unsaid = flush(&t);
+        failed = failed ? failed : unsaid;
+    }
     if (!failed && t.passed + t.failed == 0)
         failed = tm_cli_say(command, EX_USAGE, "no test has '%s' in its name", t.only ? t.only : "");
     tm_buffer_done(&t.out);

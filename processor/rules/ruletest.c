@@ -163,6 +163,7 @@ typedef struct run {
     uint32_t caught_count, caught_capacity;
     uint32_t difference_capacity;
     tm_buffer text;
+    bool lost; /* something did not fit into memory: nothing is told of it */
 } run;
 
 static bool grow(void **list, size_t size, uint32_t count, uint32_t *capacity)
@@ -178,9 +179,12 @@ static bool grow(void **list, size_t size, uint32_t count, uint32_t *capacity)
     return true;
 }
 
+/* Without memory the run is lost, and what is returned is never shown. */
 static tm_slice copy(run *r, tm_slice text)
 {
-    return (tm_slice){text.data ? tm_arena_copy(r->result->arena, text.data, text.length) : NULL, text.length};
+    char *bytes = text.data ? tm_arena_copy(r->result->arena, text.data, text.length) : NULL;
+    r->lost |= text.data && !bytes;
+    return (tm_slice){bytes, bytes ? text.length : 0};
 }
 
 static tm_value text_value(run *r, tm_slice text)
@@ -221,6 +225,8 @@ static tm_status catch_signal(void *context, const tm_signal *signal)
     tm_buffer_reset(&r->text);
     if (r->tests->world->summary)
         r->tests->world->summary(signal, &r->text);
+    if (r->text.overflowed)
+        return TM_FATAL;
     bool has_summary = r->tests->world->summary && rule->summary_count > 0;
     const char *reason = tm_reason_name(signal->reason);
     *c = (caught){.account = copy(r, signal->account->key),
@@ -242,7 +248,7 @@ static tm_status catch_signal(void *context, const tm_signal *signal)
                       [TM_TEST_RESPONSIBLE] = text_value(r, rule->route_responsible),
                       [TM_TEST_INFORMED] = text_value(r, rule->route_informed),
                   }};
-    return TM_OK;
+    return r->lost ? TM_FATAL : TM_OK;
 }
 
 /* 1970-01-01 was a Thursday. */
@@ -357,8 +363,10 @@ static tm_difference *add_difference(run *r)
     if (result->difference_count == r->difference_capacity) {
         uint32_t wanted = r->difference_capacity ? r->difference_capacity * 2 : 16;
         tm_difference *bigger = tm_arena_take(result->arena, sizeof *bigger * wanted);
-        if (!bigger)
+        if (!bigger) {
+            r->lost = true;
             return &lost;
+        }
         if (result->difference_count)
             memcpy(bigger, result->differences, sizeof *bigger * result->difference_count);
         result->differences = bigger;
@@ -388,6 +396,7 @@ static tm_slice show(run *r, tm_value value)
     default:
         tm_buffer_append_text(&r->text, "null");
     }
+    r->lost |= r->text.overflowed;
     return copy(r, tm_buffer_slice(&r->text));
 }
 
@@ -462,6 +471,7 @@ static void unexpected(run *r, const caught *c)
         tm_buffer_append_text(&r->text, ": ");
         tm_buffer_append_slice(&r->text, summary.as.string);
     }
+    r->lost |= r->text.overflowed;
     *add_difference(r) = (tm_difference){.kind = TM_DIFFERENCE_UNEXPECTED,
                                          .at = c->at,
                                          .account = c->account,
@@ -611,6 +621,8 @@ tm_status tm_ruletest_run(tm_ruletest *tests, uint32_t index, tm_ruletest_result
         status = compare(&r);
     for (uint32_t i = 0; i < value_result.difference_count && status == TM_OK; i++)
         *add_difference(&r) = value_result.differences[i];
+    if (status == TM_OK && (r.lost || values.lost))
+        status = TM_FATAL;
     ret_result->signals = r.caught_count;
 out:
     if (status == TM_BROKEN) {

@@ -61,7 +61,7 @@ class Sweep:
         self.hold = f"{r.prefix}-hold"
         for role in ("accounts", "usage"):
             self.ground.kafka.produce(r.topics[role], [{"partition": 0, "key": "nobody", "timestamp": r.final, "value": "{}"}],
-                                      transactional_id=f"{self.hold}-{role}", end="open", properties={"transaction.timeout.ms": "900000"})
+                                      transactional_id=f"{self.hold}-{role}", end="open", properties={"transaction.timeout.ms": str(rounds.HOLD_MS)})
         self.outputs = self.ends()
         r.final = r.portions[r.fed - 1][-1][1]["timestamp"]
         self.files_until = r.final

@@ -4,7 +4,8 @@
     bugs.py [--seed N] [--blows N] [NAME...]
 
 Each bug is a replacement in one source; where the source has changed so that it fits no longer, that is an error. Builds in
-build/bugs. Ends with 0 only when every bug was caught.
+build/bugs. Without a name all of BUGS; those of HARMLESS, which look like bugs and are none, only by name. Ends with 0 only
+when every bug was caught, and nothing harmless was.
 """
 
 import argparse
@@ -41,18 +42,58 @@ BUGS = {  # name: (what it does, the kinds of blow it is tried with, file, what 
         "what take-over finds in the outbox is not published", {"points": 1, "random": 1}, "processor/pipeline/takeover.c",
         "    return tm_outbox_add_bytes(&l->holding->outbox, commit, bytes);",
         "    return commit >= 0 ? TM_OK : tm_outbox_add_bytes(&l->holding->outbox, commit, bytes);"),
+    "offsets_apart": (
+        "the group's offsets are committed in a transaction of their own, after that of the outputs", {"points": 1, "random": 1}, PUBLISHER,
+        "        failure = send_offsets(publisher, partitions, positions, count);",
+        "        (void)rd_kafka_commit_transaction(publisher->connection.handle, TM_KAFKA_FINISH_MS);\n"
+        "        (void)rd_kafka_begin_transaction(publisher->connection.handle);\n"
+        "        failure = send_offsets(publisher, partitions, positions, count);"),
+    "n_uncompared": (
+        "take-over takes a C behind R for one that is equal", {"points": 1, "random": 1}, "processor/pipeline/takeover.c",
+        "    holding->published = committed;\n    holding->stored",
+        "    if (state.present && committed.commit > 0 && committed.commit < state.position.commit)\n"
+        "        committed = state.position;\n"
+        "    holding->published = committed;\n    holding->stored"),
+    "journal_unwritten": (
+        "every fourth commit has no journal line", {"points": 1, "random": 1}, LEDGER,
+        "    return holding->publishing ? tm_outbox_add(",
+        "    return holding->publishing && holding->next.commit % 4 != 3 ? tm_outbox_add("),
+    "membership_unsaid": (
+        "the offsets are sent without saying as which member of the group", {"stops": 1}, PUBLISHER,
+        "        publisher->source != NULL ? tm_kafka_source_membership(publisher->source) : NULL;",
+        "        rd_kafka_consumer_group_metadata_new(publisher->connection.config->group);"),
+    "ghost_trusted": (
+        "a commit over a connection that broke is taken for done, without a new producer", {"proxies": 1}, PUBLISHER,
+        "    return atomic_load(&publisher->connection.sockets_closed) != begun.sockets ||",
+        "    return publisher->state != SPENT ? false : atomic_load(&publisher->connection.sockets_closed) != begun.sockets ||"),
+    "doubt_left": (
+        "an EXEC without an answer may still come late, after R was read", {"proxies": 1}, COMMIT,
+        "->in_doubt = true; /*", "->in_doubt = false; /*"),
 }
+
+HARMLESS = {  # the same: why the protocol does without is in docs/crash-campaign.md
+    "outbox_early": (
+        "outputs of the commit before are forgotten, published or not", {"points": 3, "random": 2, "proxies": 1}, LEDGER,
+        ".outbox_published = holding->published.commit};", ".outbox_published = holding->stored.commit};"),
+    "exec_trusted": (
+        "an EXEC without an answer is taken for executed", {"proxies": 3, "points": 1}, COMMIT,
+        "->in_doubt = true; /* perhaps it is not even executed yet */",
+        "->in_doubt = false;\n        status = TM_OK;"),
+}
+
+ALL = {**BUGS, **HARMLESS}
 
 
 def build(name):
     """The program with the bug in it."""
-    _, _, path, there, instead = BUGS[name]
+    _, _, path, there, instead = ALL[name]
     source = rounds.ROOT / "build" / "bugs" / "source"
     for part in ("processor", "include", "cmake", "schemas", "deploy"):
         shutil.rmtree(source / part, ignore_errors=True)
-        shutil.copytree(rounds.ROOT / part, source / part)
+        # Younger than what was built: where the bug before this one was, the source has to be compiled again.
+        shutil.copytree(rounds.ROOT / part, source / part, copy_function=shutil.copy)
     for part in ("CMakeLists.txt", "CMakePresets.json"):
-        shutil.copy2(rounds.ROOT / part, source / part)
+        shutil.copy(rounds.ROOT / part, source / part)
     text = (source / path).read_text()
     if text.count(there) != 1:
         sys.exit(f"{name}: what it replaces is {text.count(there)} times in {path}")
@@ -73,7 +114,7 @@ def hunt(name, seed, most):
     os.environ["TIDEMARK"] = str(build(name))
     campaign = campaigns.Campaign(rounds.ROOT / "build" / "bugs" / f"{name}.log", quiet=True)
     campaign.log.unlink(missing_ok=True)
-    mix = BUGS[name][1]
+    mix = ALL[name][1]
     try:
         while sum(campaign.blows.values()) < most:
             good = campaign.round(seed, mix=mix, until=lambda: sum(campaign.blows.values()) >= most)
@@ -91,17 +132,17 @@ def main():
     parser.add_argument("--blows", type=int, default=300)
     parser.add_argument("names", nargs="*", metavar="NAME")
     o = parser.parse_args()
-    missed = 0
+    wrong = 0
     for name in o.names or BUGS:
         begun = time.monotonic()
         blows, tried, why = hunt(name, o.seed, o.blows)
-        missed += blows is None
+        wrong += (blows is None) == (name in BUGS)
         seconds = time.monotonic() - begun
         if blows is None:
             print(f"{name}: NOT caught in {tried} rounds, {o.blows} blows, {seconds:.0f} s", flush=True)
         else:
             print(f"{name}: caught after {blows} blows in {tried} rounds, {seconds:.0f} s: {why.splitlines()[0][:200]}", flush=True)
-    return 1 if missed else 0
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

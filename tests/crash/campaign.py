@@ -3,7 +3,8 @@
 
     campaign.py --ci                            what the checks on a change run: one round, at least 40 kills at 30 points, and aof.py
     campaign.py --kills 1000 --log FILE         goes on where FILE ends, until it has so many kills
-    campaign.py --points|--random N|--stop N|--proxies N|--live N       one kind of blow alone, N of them; every point until it was hit or given up
+    campaign.py --points|--random N|--stop N|--proxies N|--servers N|--live N       one kind of blow alone, N of them; every point until
+                                                it was hit or given up; servers: Redis or the broker is killed besides
     campaign.py --summary FILE...               what logs say
     campaign.py --seed N                        one round
 
@@ -386,6 +387,11 @@ class Campaign:
             return self.blow(r, *self.choose(rng, self.circumstances(r, rng), wanted))
         if kind == "random":
             return self.blow(r, rng.choice(("plain", "plain", "two", "redis_frozen")), moment=True)
+        if kind == "servers":
+            circumstances = [rng.choice(("broker_killed", "broker_killed", "redis_killed"))]
+            if rng.random() < 0.25:
+                return self.blow(r, circumstances[0], moment=True)
+            return self.blow(r, *self.choose(rng, circumstances, [p for p in POINTS if self.reach[circumstances[0]][p]]))
         if kind == "proxies":
             circumstance = rng.choice(("exec_spoiled", "end_spoiled", "end_spoiled", "kafka_spoiled"))
             if rng.random() < 0.3:
@@ -455,11 +461,17 @@ def summarise(*paths):
     blows, verdicts = collections.defaultdict(list), {}
     sound = collections.Counter()
     servers, circumstances, points, rounds_of = collections.Counter(), collections.Counter(), collections.Counter(), collections.Counter()
+    stops, faults, blown = collections.Counter(), collections.Counter(), 0
     for line in (line for path in paths for line in path.read_text().splitlines()):
         d = json.loads(line)
         if "verdict" in d:
             for b in blows.pop(d["round"], []) if d["verdict"] != "void" else ():
                 servers.update(b["also"])
+                blown += 1
+                if b["also"].get("stops") and b["circumstance"] != "live":
+                    stops[f'{b["point"]} {b["circumstance"]}'] += 1
+                if b.get("met"):
+                    faults[b["fault"]] += 1
                 if b["hit"]:
                     points[b["point"]] += 1
                     circumstances[b["circumstance"]] += 1
@@ -472,16 +484,18 @@ def summarise(*paths):
                 blows[d["round"]] = []  # it was broken off, and begun again
             blows[d["round"]].append(d)
     return {"kills": sum(points.values()), "points": points, "circumstances": circumstances, "servers": servers,
-            "rounds": rounds_of, "compared": sound, "next": max(verdicts, default=0) + 1}
+            "blows": blown, "stops": stops, "faults": faults, "rounds": rounds_of, "compared": sound, "next": max(verdicts, default=0) + 1}
 
 
 def show(paths):
     s = summarise(*paths)
     named = {p: n for p, n in s["points"].items() if p != "random"}
     print(f"{s['kills']} kills: {sum(named.values())} at {len(named)} of {len(POINTS)} points, {s['points']['random']} at random moments")
-    print(f"servers killed: {dict(s['servers'])}")
+    print(f"{s['blows']} blows; besides the kills: {dict(s['servers'])}")
     print(f"rounds: {dict(s['rounds'])}; compared: {dict(s['compared'])}")
     print(f"circumstances: {dict(s['circumstances'].most_common())}")
+    print(f"stood still at: {dict(s['stops'].most_common())}")
+    print(f"answers spoiled: {dict(s['faults'].most_common())}")
     print("by point: " + ", ".join(f"{p} {n}" for p, n in sorted(s["points"].items())))
     print("never hit: " + ", ".join(p for p in POINTS if p not in s["points"]))
 
@@ -490,7 +504,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--ci", action="store_true")
     parser.add_argument("--points", action="store_true")
-    for kind in ("random", "stop", "proxies", "live"):
+    for kind in ("random", "stop", "proxies", "servers", "live"):
         parser.add_argument(f"--{kind}", type=int, metavar="N")
     parser.add_argument("--kills", type=int)
     parser.add_argument("--seed", type=int)
@@ -516,7 +530,8 @@ def main():
             seed, done = max(seed, old["next"]), old["kills"]
             campaign.hits.update(old["points"])
         mix, count, enough = MIX, "tidemark", (o.kills or 1) - done
-        for kind, given, counted in (("random", o.random, "tidemark"), ("stops", o.stop, "stops"), ("proxies", o.proxies, "faults"), ("live", o.live, "tidemark")):
+        for kind, given, counted in (("random", o.random, "tidemark"), ("stops", o.stop, "stops"), ("proxies", o.proxies, "faults"),
+                                     ("servers", o.servers, "tidemark"), ("live", o.live, "tidemark")):
             if given:
                 mix, count, enough = {kind: 1}, counted, given
         if o.points:

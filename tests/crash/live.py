@@ -52,7 +52,7 @@ class LiveRound(rounds.Round):
         for role in ("accounts", "usage"):
             dummies = [{"partition": p, "key": "nobody", "timestamp": self.final, "value": "{}"} for p in range(self.partitions)]
             self.ground.kafka.produce(self.topics[role], dummies, transactional_id=f"{self.prefix}-{role}-{self.hold}", end="open",
-                                      properties={"transaction.timeout.ms": "900000"})
+                                      properties={"transaction.timeout.ms": str(rounds.HOLD_MS)})
         self.close_hold(self.hold - 1)
 
     def close_hold(self, hold):

@@ -1,8 +1,10 @@
 /* The allocator of the whole process, of every library in it too: counts, refuses when asked to, and hands on. */
 #include <errno.h>
+#include <link.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unwind.h>
 
 #include "torture.h"
 
@@ -26,7 +28,8 @@ void free(void *block);
 char *strdup(const char *text);
 char *strndup(const char *text, size_t length);
 
-static _Thread_local bool armed;
+static _Thread_local bool armed, looking;
+static _Atomic bool all_armed;
 static _Atomic uint64_t counted, refused;
 static _Atomic int64_t live;
 static uint64_t refuse_at;
@@ -36,6 +39,79 @@ static const void **told_caller;
 void torture_arm(bool on)
 {
     armed = on;
+}
+
+void torture_arm_all(bool on)
+{
+    atomic_store(&all_armed, on);
+}
+
+bool torture_armed(void)
+{
+    return armed || atomic_load(&all_armed);
+}
+
+/* --- who may not be refused --- */
+
+typedef struct range {
+    uintptr_t from, to;
+} range;
+
+/* Where a library lies that does not outlive a refusal, and where this program; nothing: none is spared. */
+static range spared_library, program;
+
+/* One look at a stack, from the caller outwards: whose is the first frame that is of either? */
+typedef struct look {
+    const void *caller;
+    bool begun, spared;
+} look;
+
+static bool within(range r, uintptr_t at)
+{
+    return at >= r.from && at < r.to;
+}
+
+static int find(struct dl_phdr_info *object, size_t size, void *name)
+{
+    (void)size;
+    bool ours = object->dlpi_name[0] == 0 && program.to == 0;
+    if (!ours && !strstr(object->dlpi_name, name))
+        return 0;
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+        uintptr_t from = object->dlpi_addr + part->p_vaddr;
+        if (part->p_type == PT_LOAD && (part->p_flags & PF_X))
+            *(ours ? &program : &spared_library) = (range){from, from + part->p_memsz};
+    }
+    return 0;
+}
+
+static _Unwind_Reason_Code at_frame(struct _Unwind_Context *frame, void *context)
+{
+    look *l = context;
+    uintptr_t at = _Unwind_GetIP(frame);
+    l->begun |= at == (uintptr_t)l->caller;
+    l->spared = l->begun && within(spared_library, at);
+    return l->spared || (l->begun && within(program, at)) ? _URC_END_OF_STACK : _URC_NO_REASON;
+}
+
+/* Whether the spared library asks, or another for it; what it calls back is not spared. */
+static bool spared(const void *caller)
+{
+    if (spared_library.to == 0 || looking)
+        return looking;
+    look l = {.caller = caller};
+    looking = true; /* the unwinder may allocate */
+    (void)_Unwind_Backtrace(at_frame, &l);
+    looking = false;
+    return l.spared;
+}
+
+void torture_spare(const char *library)
+{
+    spared_library = program = (range){0, 0};
+    if (library)
+        (void)dl_iterate_phdr(find, (void *)(uintptr_t)library);
 }
 
 void torture_refuse(uint64_t n, bool all_after, bool show)
@@ -64,7 +140,7 @@ int64_t torture_live(void)
 
 static bool refuses(const void *caller)
 {
-    if (!armed)
+    if (!torture_armed() || spared(caller))
         return false;
     uint64_t n = atomic_fetch_add(&counted, 1) + 1;
     if (refuse_at == 0 || (refuse_rest ? n < refuse_at : n != refuse_at))
@@ -112,7 +188,10 @@ void *realloc(void *block, size_t size)
 
 void *reallocarray(void *block, size_t count, size_t size)
 {
-    return size && count > SIZE_MAX / size ? NULL : realloc(block, count * size);
+    if ((size && count > SIZE_MAX / size) || refuses(__builtin_return_address(0)))
+        return NULL;
+    void *bigger = REAL(realloc)(block, count * size);
+    return block ? bigger : taken(bigger);
 }
 
 void free(void *block)
@@ -122,10 +201,9 @@ void free(void *block)
     REAL(free)(block);
 }
 
-char *strndup(const char *text, size_t length)
+static char *copied(const char *text, size_t kept, const void *caller)
 {
-    size_t kept = strnlen(text, length);
-    char *copy = malloc(kept + 1);
+    char *copy = refuses(caller) ? NULL : taken(REAL(malloc)(kept + 1));
     if (copy) {
         memcpy(copy, text, kept);
         copy[kept] = 0;
@@ -133,7 +211,12 @@ char *strndup(const char *text, size_t length)
     return copy;
 }
 
+char *strndup(const char *text, size_t length)
+{
+    return copied(text, strnlen(text, length), __builtin_return_address(0));
+}
+
 char *strdup(const char *text)
 {
-    return strndup(text, strlen(text));
+    return copied(text, strlen(text), __builtin_return_address(0));
 }

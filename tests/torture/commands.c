@@ -114,6 +114,19 @@ static void population(void)
     FILE *file = fopen(name, "w");
     if (!file || fputs(rules, file) < 0 || fclose(file) != 0)
         exit(70);
+    snprintf(name, sizeof name, "%s/points.csv", torture_folder());
+    file = fopen(name, "w");
+    if (!file || fputs("account,at\na0001,2024-01-15T00:00:00Z\na0002,2024-01-16T00:00:00Z\n", file) < 0 ||
+        fclose(file) != 0)
+        exit(70);
+    snprintf(name, sizeof name, "%s/tidemark.yaml", torture_folder());
+    file = fopen(name, "w");
+    if (!file ||
+        fputs("group: t\nrules: rules.yaml\nkafka: {brokers: 'localhost:9092'}\nredis: {url: "
+              "'redis://localhost'}\nuser_key: a key of the tests only\n",
+              file) < 0 ||
+        fclose(file) != 0)
+        exit(70);
     fflush(stdout);
     int kept = dup(1), null = open("/dev/null", O_WRONLY);
     dup2(null, 1);
@@ -146,6 +159,37 @@ static const char *run_eval(void)
 static const char *run_explain(void)
 {
     static command_run r = {&tm_command_explain, {"explain", EVENTS, "--account", "acct-0001"}, 0, false, false};
+    return run(&r);
+}
+
+static const char *run_table(void)
+{
+    static command_run r = {&tm_command_eval,
+                            {"eval", EVENTS, "--points", "@/points.csv", "events[7d]", "ratio(users[7d], 3)"},
+                            0,
+                            false,
+                            false};
+    return run(&r);
+}
+
+static const char *run_explain_json(void)
+{
+    static command_run r = {
+        &tm_command_explain, {"explain", EVENTS, "--account", "acct-0001", "--json"}, 0, false, false};
+    return run(&r);
+}
+
+static const char *run_check_json(void)
+{
+    static command_run r = {
+        &tm_command_check, {"check", "--offline", "--json", "--rules", DEPLOY "rules.yaml"}, 0, false, false};
+    return run(&r);
+}
+
+static const char *run_permissions(void)
+{
+    static command_run r = {
+        &tm_command_check, {"check", "--permissions", "--json", "--config", "@/tidemark.yaml"}, 0, false, false};
     return run(&r);
 }
 
@@ -182,13 +226,17 @@ static const char *run_generate(void)
 }
 
 const torture_scenario torture_commands[] = {
-    {"replay", "files replayed", false, population, run_replay},
-    {"eval", "expressions out of files", false, population, run_eval},
-    {"explain", "an account out of files", false, population, run_explain},
-    {"test", "rule tests", false, NULL, run_test},
-    {"check", "the rules checked", false, NULL, run_check},
-    {"schema", "a schema printed", false, NULL, run_schema},
-    {"version", "versions as JSON", false, NULL, run_version},
-    {"generate", "a population made", false, NULL, run_generate},
+    {"replay", "files replayed", 0, population, run_replay},
+    {"eval", "expressions out of files", 0, population, run_eval},
+    {"eval-table", "the same as a table", 0, population, run_table},
+    {"explain", "an account out of files", 0, population, run_explain},
+    {"explain-json", "the same as JSON", 0, population, run_explain_json},
+    {"test", "rule tests", 0, NULL, run_test},
+    {"check", "the rules checked", 0, NULL, run_check},
+    {"check-json", "the same as JSON", 0, NULL, run_check_json},
+    {"permissions", "what has to be allowed, as JSON", 0, population, run_permissions},
+    {"schema", "a schema printed", 0, NULL, run_schema},
+    {"version", "versions as JSON", 0, NULL, run_version},
+    {"generate", "a population made", 0, NULL, run_generate},
 };
 const uint32_t torture_commands_count = sizeof torture_commands / sizeof *torture_commands;

@@ -328,15 +328,15 @@ static const char *run_outbox(void)
 }
 
 const torture_scenario torture_library[] = {
-    {"pack", "the default rules compiled", false, read_texts, run_pack},
-    {"configuration", "tidemark.yaml read", false, read_texts, run_configuration},
-    {"testfile", "a file of rule tests read", false, read_texts, run_testfile},
-    {"mapping", "mappings compiled", false, NULL, run_mapping},
-    {"event", "an event read", false, NULL, run_event},
-    {"event-jansson", "the same by the reference reader", false, NULL, run_event_jansson},
-    {"account", "an account record read", false, NULL, run_account},
-    {"journal", "journal lines written and read", false, NULL, run_journal},
-    {"state", "an account's state made, written and read", false, read_texts, run_state},
-    {"outbox", "outputs kept", false, NULL, run_outbox},
+    {"pack", "the default rules compiled", 0, read_texts, run_pack},
+    {"configuration", "tidemark.yaml read", 0, read_texts, run_configuration},
+    {"testfile", "a file of rule tests read", 0, read_texts, run_testfile},
+    {"mapping", "mappings compiled", 0, NULL, run_mapping},
+    {"event", "an event read", 0, NULL, run_event},
+    {"event-jansson", "the same by the reference reader", 0, NULL, run_event_jansson},
+    {"account", "an account record read", 0, NULL, run_account},
+    {"journal", "journal lines written and read", 0, NULL, run_journal},
+    {"state", "an account's state made, written and read", 0, read_texts, run_state},
+    {"outbox", "outputs kept", 0, NULL, run_outbox},
 };
 const uint32_t torture_library_count = sizeof torture_library / sizeof *torture_library;

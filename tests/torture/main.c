@@ -1,7 +1,7 @@
-/* torture [--every K | --runs R] [--offset O] [--rest] [--at N [--way W]] [SCENARIO…]
+/* torture [--every K | --runs R] [--offset O] [--rest] [--slow] [--at N [--way W]] [SCENARIO…]
 
    Runs the scenarios with each K-th refusal, or some R of them, beginning with the O-th; --rest refuses all allocations
-   from the n-th on.
+   from the n-th on; --slow: those too that take seconds a run.
    --at N runs one, in this process, and shows where the refused allocation was asked for. The last line counts. */
 #include <dlfcn.h>
 #include <errno.h>
@@ -26,7 +26,7 @@ const char *__asan_default_options(void)
 void __gcov_dump(void);
 #endif
 
-enum { WAYS = 6 };
+enum { WAYS = 6, SYSTEM_WAYS = 8 };
 
 /* What a run tells the process that started it. */
 typedef struct answer {
@@ -41,7 +41,7 @@ static answer *shared;
 static char folder[] = "/tmp/tidemark-torture-XXXXXX";
 static uint64_t every = 1, wanted_runs, offset = 1, only, runs, problems, foreign_leaks, foreign_ends;
 static uint32_t only_way;
-static bool rest;
+static bool rest, slow;
 
 const char *torture_say(const char *format, ...)
 {
@@ -58,19 +58,24 @@ const char *torture_folder(void)
     return folder;
 }
 
+static bool is_of_calls(const torture_scenario *scenario)
+{
+    return (scenario->kind & (TORTURE_PORTS | TORTURE_SYSTEM)) != 0;
+}
+
 static void run_one(const torture_scenario *scenario, uint64_t n, uint32_t way)
 {
     int64_t before = torture_live();
-    if (scenario->ports)
-        torture_refuse_call(n, way / 2, way % 2 ? 5 : 1);
-    else
-        torture_refuse(n, rest, only > 0);
+    bool ports = scenario->kind & TORTURE_PORTS, calls = scenario->kind & TORTURE_SYSTEM;
+    torture_refuse_call(ports ? n : 0, way / 2, way % 2 ? 5 : 1);
+    torture_refuse_system(calls ? n : 0, way / 2, way % 2 ? 5 : 1);
+    torture_refuse(is_of_calls(scenario) ? 0 : n, rest, only > 0);
     const char *wrong = scenario->run();
-    shared->counted = scenario->ports ? torture_calls() : torture_counted();
-    shared->refused = scenario->ports ? torture_call_refused() != NULL : torture_refused();
+    const char *call = ports ? torture_call_refused() : calls ? torture_system_refused() : NULL;
+    shared->counted = ports ? torture_calls() : calls ? torture_system_calls() : torture_counted();
+    shared->refused = is_of_calls(scenario) ? call != NULL : torture_refused();
     shared->leaked = torture_live() - before;
-    snprintf(shared->call, sizeof shared->call, "%s",
-             scenario->ports && torture_call_refused() ? torture_call_refused() : "");
+    snprintf(shared->call, sizeof shared->call, "%s", call ? call : "");
     snprintf(shared->wrong, sizeof shared->wrong, "%s", wrong ? wrong : "");
     shared->told = true;
 }
@@ -90,8 +95,9 @@ static void problem(const torture_scenario *scenario, uint64_t n, uint32_t way, 
            shared->call[0] ? ": " : "", what);
 }
 
-/* One refusal in a process of its own. Returns false when there is nothing left to refuse. */
-static bool refuse_one(const torture_scenario *scenario, uint64_t n, uint32_t way)
+/* One refusal in a process of its own. Returns false when there is nothing left to refuse; `all`: so many there are
+   when nothing is refused. */
+static bool refuse_one(const torture_scenario *scenario, uint64_t n, uint32_t way, uint64_t all)
 {
     fflush(stdout);
     *shared = (answer){0};
@@ -126,7 +132,7 @@ static bool refuse_one(const torture_scenario *scenario, uint64_t n, uint32_t wa
         foreign_leaks++;
     else if (shared->leaked != 0)
         problem(scenario, n, way, torture_say("%lld blocks were not freed", (long long)shared->leaked));
-    return scenario->ports ? n < shared->counted : shared->refused > 0;
+    return is_of_calls(scenario) ? n < shared->counted || n < all : shared->refused > 0;
 }
 
 static void torture(const torture_scenario *scenario)
@@ -156,17 +162,17 @@ static void torture(const torture_scenario *scenario)
     bool more = true;
     uint64_t step = wanted_runs ? all / wanted_runs + 1 : every;
     for (uint64_t n = offset; more && problems - before < 20; n += step) {
-        if (!scenario->ports) {
-            more = refuse_one(scenario, n, 0);
+        if (!is_of_calls(scenario)) {
+            more = refuse_one(scenario, n, 0, all);
             continue;
         }
         more = false;
-        for (uint32_t way = 0; way < WAYS; way++)
-            more |= refuse_one(scenario, n, way);
+        for (uint32_t way = 0; way < (scenario->kind & TORTURE_SYSTEM ? SYSTEM_WAYS : WAYS); way++)
+            more |= refuse_one(scenario, n, way, all);
     }
     clock_gettime(CLOCK_MONOTONIC, &ended);
     printf("%-16s %6llu %s, %6llu runs, %llu problems, %llu leaks and %llu ends inside libraries, %.1f s: %s\n",
-           scenario->name, (unsigned long long)all, scenario->ports ? "calls" : "allocations",
+           scenario->name, (unsigned long long)all, is_of_calls(scenario) ? "calls" : "allocations",
            (unsigned long long)(runs - runs_before), (unsigned long long)(problems - before),
            (unsigned long long)(foreign_leaks - leaks_before), (unsigned long long)(foreign_ends - ends_before),
            (double)(ended.tv_sec - begun.tv_sec) + 1e-9 * (double)(ended.tv_nsec - begun.tv_nsec), scenario->what);
@@ -177,7 +183,7 @@ static bool wanted(const torture_scenario *scenario, int argc, char **argv)
     for (int i = 0; i < argc; i++)
         if (strcmp(argv[i], scenario->name) == 0)
             return true;
-    return argc == 0;
+    return argc == 0 && (slow || !(scenario->kind & TORTURE_SLOW));
 }
 
 static void of(const torture_scenario *scenarios, uint32_t count, int argc, char **argv)
@@ -193,6 +199,8 @@ int main(int argc, char **argv)
     for (; at < argc && argv[at][0] == '-'; at++) {
         if (strcmp(argv[at], "--rest") == 0)
             rest = true;
+        else if (strcmp(argv[at], "--slow") == 0)
+            slow = true;
         else if (at + 1 < argc && strcmp(argv[at], "--every") == 0)
             every = strtoull(argv[++at], NULL, 10);
         else if (at + 1 < argc && strcmp(argv[at], "--runs") == 0)
@@ -204,8 +212,8 @@ int main(int argc, char **argv)
         else if (at + 1 < argc && strcmp(argv[at], "--way") == 0)
             only_way = (uint32_t)strtoul(argv[++at], NULL, 10);
         else {
-            fprintf(stderr,
-                    "usage: torture [--every K | --runs R] [--offset O] [--rest] [--at N [--way W]] [SCENARIO...]\n");
+            fprintf(stderr, "usage: torture [--every K | --runs R] [--offset O] [--rest] [--slow] [--at N [--way W]] "
+                            "[SCENARIO...]\n");
             return 64;
         }
     }
@@ -215,6 +223,8 @@ int main(int argc, char **argv)
     of(torture_library, torture_library_count, argc - at, argv + at);
     of(torture_commands, torture_commands_count, argc - at, argv + at);
     of(torture_workers, torture_workers_count, argc - at, argv + at);
+    of(torture_adapters, torture_adapters_count, argc - at, argv + at);
+    of(torture_kafka, torture_kafka_count, argc - at, argv + at);
     char remove[64];
     snprintf(remove, sizeof remove, "rm -rf %s", folder);
     if (system(remove) != 0)

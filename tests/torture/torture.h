@@ -11,6 +11,11 @@
 
 /* Allocations of this thread count, and may be refused, from here on; or no longer. */
 void torture_arm(bool armed);
+/* The same for all threads. */
+void torture_arm_all(bool armed);
+bool torture_armed(void); /* this thread is */
+/* What this library, or another for it, asks for does not count and is not refused; NULL: nothing is spared. */
+void torture_spare(const char *library);
 /* The n-th of them is refused (0: none); with `all_after`, all from it on. */
 void torture_refuse(uint64_t n, bool all_after, bool show);
 uint64_t torture_counted(void); /* allocations of armed threads so far */
@@ -29,19 +34,34 @@ void torture_refuse_call(uint64_t n, uint32_t way, uint32_t times);
 uint64_t torture_calls(void);
 const char *torture_call_refused(void); /* which, and how; NULL: that call has no such way, or it never came */
 
+/* --- calls of the system over sockets, of armed threads (system.c) --- */
+
+/* The n-th of them (0: none) and those after it, `times` in all, fail in the way `way` says. */
+void torture_refuse_system(uint64_t n, uint32_t way, uint32_t times);
+uint64_t torture_system_calls(void);
+const char *torture_system_refused(void); /* which, and how; NULL: it never came, or there is no such way */
+
 /* --- scenarios --- */
+
+enum {
+    TORTURE_PORTS = 1,  /* calls of ports are refused, not allocations */
+    TORTURE_SYSTEM = 2, /* calls of the system are */
+    TORTURE_SLOW = 4    /* seconds a run: only where it is named, or with --slow */
+};
 
 typedef struct torture_scenario {
     const char *name, *what;
-    bool ports; /* calls of ports are refused, not allocations */
+    unsigned kind; /* of these */
     void (*prepare)(void);
     /* Arms, runs, disarms, judges. NULL: as it should be; else what is wrong. With nothing refused it has to succeed,
        and keeps what it found as what is expected. */
     const char *(*run)(void);
 } torture_scenario;
 
-extern const torture_scenario torture_library[], torture_commands[], torture_workers[];
-extern const uint32_t torture_library_count, torture_commands_count, torture_workers_count;
+extern const torture_scenario torture_library[], torture_commands[], torture_workers[], torture_adapters[],
+    torture_kafka[];
+extern const uint32_t torture_library_count, torture_commands_count, torture_workers_count, torture_adapters_count,
+    torture_kafka_count;
 
 /* A text that lives until the process ends, for what run() returns. */
 const char *torture_say(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -1,8 +1,9 @@
 /* A worker over the memory world, over a small feed, with one thing refused: it may go on by itself or end with a word.
    Another worker, whom nothing is refused, then comes to the end, and everything is as if nothing had been: each signal
-   once, the same letters, the same state. */
+   once, the same letters, the same state. The store is memory, or a real Redis, whose client is refused things too. */
 #include "torture.h"
 
+#include "support/redis_server.h"
 #include "support/stage.h"
 
 static feed records;
@@ -12,10 +13,45 @@ static bool known;
 
 static stage s;
 
+/* Where the store is a real Redis: the server, and this run's group on it. */
+static redis_server server;
+static bool on_redis, served;
+static char group[40];
+
 static void make_feed(void)
 {
     if (!records.count)
         feed_make(&records, 3, 2, 5, 60, 2);
+}
+
+static void make_redis(void)
+{
+    make_feed();
+    if (!served)
+        redis_server_start(&server, NULL, NULL);
+    served = true;
+}
+
+static tm_status open_store(tm_store *store, tm_error *error)
+{
+    tm_redis_store_options options = {.redis = {.url = server.url}, .group = group, .buckets = 4};
+    return on_redis ? tm_redis_store_open(&options, store, error) : tm_memory_store_open(s.state, store, error);
+}
+
+/* As stage_kept, of either store. */
+static void kept_of(int32_t partition, feed_out *lines)
+{
+    tm_store store;
+    tm_error error;
+    struct {
+        const tm_pack *pack;
+        tm_time t;
+        feed_out *lines;
+    } context = {s.pack, records.greatest, lines};
+    cr_assert_eq(open_store(&store, &error), TM_OK, "%s", error.what);
+    cr_assert_eq(store.scan_accounts(store.context, partition, stage_kept_account, &context, &error), TM_OK, "%s",
+                 error.what);
+    store.close(store.context);
 }
 
 static void arm(bool on)
@@ -55,7 +91,7 @@ static const char *compare(void)
     const char *wrong = NULL;
     stage_signals(&s, &signals, &tombstones, &letters);
     for (uint32_t p = 0; p < records.partitions; p++)
-        stage_kept(&s, (int32_t)p, records.greatest, &kept);
+        kept_of((int32_t)p, &kept);
     if (!known) {
         expected_signals = signals;
         expected_kept = kept;
@@ -78,18 +114,48 @@ static const char *compare(void)
     return wrong;
 }
 
-/* The worker something is refused to, and after it one to whom nothing is. */
-static const char *work(bool ports)
+/* A worker over the store of this run; NULL: the store cannot be opened. */
+static actor *hire(const char *instance, bool tortured, tm_error *error)
 {
-    actor *a = stage_hire(&s, "tortured");
-    if (ports)
+    tm_store store;
+    if (on_redis) {
+        torture_arm(tortured);
+        tm_status status = open_store(&store, error);
+        torture_arm(false);
+        if (status != TM_OK)
+            return NULL;
+    }
+    actor *a = stage_hire(&s, instance);
+    if (on_redis) {
+        a->ports.store.close(a->ports.store.context);
+        a->ports.store = store;
+    }
+    return a;
+}
+
+static bool any_refused(void)
+{
+    return torture_refused() > 0 || torture_call_refused() || torture_system_refused();
+}
+
+/* The worker something is refused to, and after it one to whom nothing is. */
+static const char *work(unsigned kind)
+{
+    tm_error error = {0};
+    tm_status status = TM_FATAL;
+    actor *a = hire("tortured", !(kind & TORTURE_PORTS), &error);
+    if (!a && (!any_refused() || !error.what[0]))
+        return torture_say("no store: %s", error.what);
+    if (!a)
+        goto other;
+    if (kind & TORTURE_PORTS)
         torture_ports(a);
     else
         s.on_worker = arm;
-    tm_status status = stage_finish(&s, a);
+    status = stage_finish(&s, a);
     s.on_worker = NULL;
     const char *wrong = NULL;
-    bool refused = ports ? torture_call_refused() != NULL : torture_refused() > 0;
+    bool refused = any_refused();
     if (!refused && status != TM_OK)
         wrong = torture_say("nothing was refused: %s %s", tm_status_name(status), a->error.what);
     else if (status != TM_OK && !a->error.what[0])
@@ -98,24 +164,42 @@ static const char *work(bool ports)
         wrong = torture_say("an internal check tripped: %.200s", s.report);
     if (wrong || status == TM_OK)
         return wrong;
-    a = stage_hire(&s, "another");
+other:
+    a = hire("another", false, &error);
+    if (!a)
+        return torture_say("the other has no store: %s", error.what);
     status = stage_finish(&s, a);
     return status == TM_OK ? NULL : torture_say("the other ended with %s: %s", tm_status_name(status), a->error.what);
 }
 
-static const char *live(bool ports)
+static const char *live(unsigned kind)
 {
     open_stage();
-    const char *wrong = work(ports);
+    on_redis = false;
+    const char *wrong = work(kind);
+    wrong = wrong ? wrong : compare();
+    stage_done(&s);
+    return wrong;
+}
+
+/* As live, the store in Redis, in a group of this run's own. */
+static const char *live_on_redis(unsigned kind)
+{
+    static int number;
+    snprintf(group, sizeof group, "t-%d-%d", (int)getpid(), number++);
+    open_stage();
+    on_redis = true;
+    const char *wrong = work(kind);
     wrong = wrong ? wrong : compare();
     stage_done(&s);
     return wrong;
 }
 
 /* Everything was done once; then the store is empty, or back where it was some commits before. */
-static const char *rebuild(bool ports, bool tail)
+static const char *rebuild(unsigned kind, bool tail)
 {
     open_stage();
+    on_redis = false;
     actor *a = stage_hire(&s, "first");
     tm_memory_state *old = NULL;
     for (int i = 0; tail && i < 200000 && !old && !a->finished; i++) {
@@ -129,7 +213,7 @@ static const char *rebuild(bool ports, bool tail)
     if (!wrong) {
         tm_memory_state_free(s.state);
         s.state = tail ? old : tm_memory_state_new();
-        wrong = work(ports);
+        wrong = work(kind);
     }
     wrong = wrong ? wrong : compare();
     stage_done(&s);
@@ -138,40 +222,61 @@ static const char *rebuild(bool ports, bool tail)
 
 static const char *run_worker(void)
 {
-    return live(false);
+    return live(0);
 }
 
 static const char *run_rebuild(void)
 {
-    return rebuild(false, false);
+    return rebuild(0, false);
 }
 
 static const char *run_replayed_tail(void)
 {
-    return rebuild(false, true);
+    return rebuild(0, true);
 }
 
 static const char *run_worker_ports(void)
 {
-    return live(true);
+    return live(TORTURE_PORTS);
 }
 
 static const char *run_rebuild_ports(void)
 {
-    return rebuild(true, false);
+    return rebuild(TORTURE_PORTS, false);
 }
 
 static const char *run_tail_ports(void)
 {
-    return rebuild(true, true);
+    return rebuild(TORTURE_PORTS, true);
+}
+
+static const char *run_redis_worker(void)
+{
+    return live_on_redis(0);
+}
+
+static const char *run_redis_ports(void)
+{
+    return live_on_redis(TORTURE_PORTS);
+}
+
+static const char *run_redis_system(void)
+{
+    return live_on_redis(TORTURE_SYSTEM);
 }
 
 const torture_scenario torture_workers[] = {
-    {"worker", "a worker from the first record to the end", false, make_feed, run_worker},
-    {"rebuild", "a shard rebuilt from the journal", false, make_feed, run_rebuild},
-    {"tail", "a lost tail replayed from the journal", false, make_feed, run_replayed_tail},
-    {"worker-ports", "a worker from the first record to the end", true, make_feed, run_worker_ports},
-    {"rebuild-ports", "a shard rebuilt from the journal", true, make_feed, run_rebuild_ports},
-    {"tail-ports", "a lost tail replayed from the journal", true, make_feed, run_tail_ports},
+    {"worker", "a worker from the first record to the end", 0, make_feed, run_worker},
+    {"rebuild", "a shard rebuilt from the journal", 0, make_feed, run_rebuild},
+    {"tail", "a lost tail replayed from the journal", 0, make_feed, run_replayed_tail},
+    {"redis-worker", "a worker from the first record to the end, its store a real Redis", 0, make_redis,
+     run_redis_worker},
+    {"worker-ports", "a worker from the first record to the end", TORTURE_PORTS, make_feed, run_worker_ports},
+    {"rebuild-ports", "a shard rebuilt from the journal", TORTURE_PORTS, make_feed, run_rebuild_ports},
+    {"tail-ports", "a lost tail replayed from the journal", TORTURE_PORTS, make_feed, run_tail_ports},
+    {"redis-ports", "a worker from the first record to the end, its store a real Redis", TORTURE_PORTS, make_redis,
+     run_redis_ports},
+    {"redis-system", "a worker from the first record to the end, its store a real Redis", TORTURE_SYSTEM, make_redis,
+     run_redis_system},
 };
 const uint32_t torture_workers_count = sizeof torture_workers / sizeof *torture_workers;

@@ -22,15 +22,18 @@ static int hex_value(char c)
     return -1;
 }
 
-/* A terminated copy with %xx decoded. False, and NULL in *ret_text, for a malformed escape or a NUL, or without memory.
- */
-static bool decode(tm_slice text, char **ret_text)
+/* What is said to be wrong with a URL that could not be read for want of memory. */
+static const char no_memory[] = "out of memory";
+
+/* A terminated copy with %xx decoded. Returns NULL; otherwise *ret_text is NULL, and it is `malformed` for a malformed
+   escape or a NUL, or no_memory. */
+static const char *decode(tm_slice text, char **ret_text, const char *malformed)
 {
     char *out = malloc(text.length + 1);
     size_t length = 0;
     *ret_text = out;
     if (out == NULL) {
-        return false;
+        return no_memory;
     }
     for (size_t i = 0; i < text.length; i++) {
         char c = text.data[i];
@@ -49,12 +52,12 @@ static bool decode(tm_slice text, char **ret_text)
         out[length++] = c;
     }
     out[length] = '\0';
-    return true;
+    return NULL;
 malformed:
     explicit_bzero(out, length);
     free(out);
     *ret_text = NULL;
-    return false;
+    return malformed;
 }
 
 /* Decimal digits only, 0 to `maximum`. */
@@ -79,16 +82,19 @@ static tm_slice slice_between(const char *from, const char *to)
     return (tm_slice){from, (size_t)(to - from)};
 }
 
-/* "user:password" before the '@'. */
-static bool parse_user(tm_redis_address *address, tm_slice text)
+/* "user:password" before the '@'. Returns what is wrong with it, or NULL. */
+static const char *parse_user(tm_redis_address *address, tm_slice text)
 {
     const char *colon = memchr(text.data, ':', text.length);
     const char *end = text.data + text.length;
     const char *user_end = colon != NULL ? colon : end;
-    if (user_end > text.data && !decode(slice_between(text.data, user_end), &address->user)) {
-        return false;
+    static const char malformed[] = "the user or password holds a malformed %xx";
+    const char *wrong =
+        user_end > text.data ? decode(slice_between(text.data, user_end), &address->user, malformed) : NULL;
+    if (wrong != NULL || colon == NULL || colon + 1 == end) {
+        return wrong;
     }
-    return colon == NULL || colon + 1 == end || decode(slice_between(colon + 1, end), &address->password);
+    return decode(slice_between(colon + 1, end), &address->password, malformed);
 }
 
 /* "host", "host:port", "[v6]:port" or nothing. Returns what is wrong with it, or NULL. */
@@ -117,7 +123,7 @@ static const char *parse_host(tm_slice text, int port, char **ret_host, int *ret
     if (host.length == 0) {
         host = TM_SLICE_LITERAL("127.0.0.1");
     }
-    return decode(host, ret_host) ? NULL : "the host is malformed";
+    return decode(host, ret_host, "the host is malformed");
 }
 
 /* "host:port,host:port,…", each of them there. */
@@ -156,7 +162,7 @@ static const char *parse_master(tm_redis_address *address, tm_slice text, tm_sli
     if (slash != NULL && slash + 1 < end) {
         *ret_database = slice_between(slash + 1, end);
     }
-    return decode(name, &address->master) ? NULL : "the name of the master is malformed";
+    return decode(name, &address->master, "the name of the master is malformed");
 }
 
 /* "a=b&c=d" behind the '?'. */
@@ -165,22 +171,25 @@ static const char *parse_parameters(tm_redis_address *address, const char *text,
     static const char database[] = "db=", user[] = "sentinel_user=", password[] = "sentinel_password=";
     for (const char *at = text; *at != '\0';) {
         const char *end = at + strcspn(at, "&");
-        bool good = true;
+        static const char malformed[] = "a parameter is malformed, or there twice";
+        const char *wrong = NULL;
         if (strncmp(at, database, sizeof(database) - 1) == 0) {
             *ret_database = slice_between(at + sizeof(database) - 1, end);
         } else if (address->kind == TM_REDIS_SENTINEL && strncmp(at, user, sizeof(user) - 1) == 0) {
-            good = address->sentinel_user == NULL &&
-                   decode(slice_between(at + sizeof(user) - 1, end), &address->sentinel_user);
+            wrong = address->sentinel_user != NULL
+                        ? malformed
+                        : decode(slice_between(at + sizeof(user) - 1, end), &address->sentinel_user, malformed);
         } else if (address->kind == TM_REDIS_SENTINEL && strncmp(at, password, sizeof(password) - 1) == 0) {
-            good = address->sentinel_password == NULL &&
-                   decode(slice_between(at + sizeof(password) - 1, end), &address->sentinel_password);
+            wrong = address->sentinel_password != NULL
+                        ? malformed
+                        : decode(slice_between(at + sizeof(password) - 1, end), &address->sentinel_password, malformed);
         } else {
             return address->kind == TM_REDIS_SENTINEL
                        ? "the only parameters it may have are db, sentinel_user and sentinel_password"
                        : "the only parameter it may have is ?db=";
         }
-        if (!good) {
-            return "a parameter is malformed, or there twice";
+        if (wrong != NULL) {
+            return wrong;
         }
         at = *end == '&' ? end + 1 : end;
     }
@@ -220,7 +229,7 @@ static const char *parse_place(tm_redis_address *address, tm_slice servers, tm_s
         if (servers.length > 0 || path.length == 0) {
             return "it has to be unix:///path/of/the/socket";
         }
-        return decode(path, &address->host) ? NULL : "the path is malformed";
+        return decode(path, &address->host, "the path is malformed");
     }
     tm_slice rest = path.length > 0 ? slice_between(path.data + 1, path.data + path.length) : path;
     if (address->kind == TM_REDIS_SINGLE) {
@@ -262,15 +271,16 @@ static const char *parse_url(tm_redis_address *address, const char *url)
     if (at == NULL && strchr(query, '@') != NULL && address->kind != TM_REDIS_SENTINEL) {
         return "a '/', '?' or '#' in a user or password has to be written %2F, %3F, %23";
     }
-    if (at != NULL && !parse_user(address, slice_between(rest, at))) {
-        return "the user or password holds a malformed %xx";
+    const char *wrong = at != NULL ? parse_user(address, slice_between(rest, at)) : NULL;
+    if (wrong != NULL) {
+        return wrong;
     }
     if (strchr(query, '#') != NULL) {
         return "it has a fragment ('#')";
     }
     tm_slice database = {NULL, 0};
-    const char *wrong = parse_place(address, slice_between(at != NULL ? at + 1 : rest, authority_end),
-                                    slice_between(authority_end, query), &database);
+    wrong = parse_place(address, slice_between(at != NULL ? at + 1 : rest, authority_end),
+                        slice_between(authority_end, query), &database);
     if (wrong == NULL && *query == '?') {
         wrong = parse_parameters(address, query + 1, &database);
     }
@@ -319,6 +329,10 @@ tm_status tm_redis_address_parse(const char *url, tm_redis_address *ret_address,
     tm_status status = TM_OK;
     tm_redis_address address = {0};
     const char *wrong = url != NULL ? parse_url(&address, url) : "there is none";
+    if (wrong == no_memory) {
+        status = tm_fail(error, TM_FATAL, "out of memory");
+        goto out;
+    }
     if (wrong != NULL) {
         status = tm_fail(error, TM_REJECT, "the Redis URL cannot be used: %s", wrong);
         tm_error_hint(error, "write redis://[[user]:password@]host[:port][/db], unix:///path/of/the/socket, "
