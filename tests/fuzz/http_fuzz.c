@@ -1,15 +1,10 @@
-/* Any bytes as what an HTTP client sends, through the library, over a socket: nothing but what knows the token is
-   served behind it, every answer is one, and every connection ends. The fast build has sockets in memory instead. */
-#include <fcntl.h>
+/* Any bytes as what an HTTP client sends, through the library, over a socket in memory: nothing but what knows the
+   token is served behind it, every answer is one, and every connection ends. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#ifdef TIDEMARK_FUZZ_FAST
-#include "fast/sockets.h"
-#endif
+#include "sockets.h"
 #include "tidemark/adapters/http/server.h"
 
 #define TOKEN "0123456789abcdef"
@@ -61,7 +56,6 @@ static void try_words(const uint8_t *data, size_t size)
 }
 
 /* Has the bytes served; what was answered. The connection has to have ended. */
-#ifdef TIDEMARK_FUZZ_FAST
 static const char *exchange(const uint8_t *data, size_t size, size_t *ret_length)
 {
     memory_sockets_say(data, size);
@@ -70,28 +64,6 @@ static const char *exchange(const uint8_t *data, size_t size, size_t *ret_length
         abort();
     return memory_sockets_heard(ret_length);
 }
-#else
-static const char *exchange(const uint8_t *data, size_t size, size_t *ret_length)
-{
-    static char answer[4096];
-    int pair[2];
-    size_t length = 0;
-    ssize_t got;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
-        abort();
-    if (send(pair[0], data, size, MSG_NOSIGNAL) < 0 && size > 0)
-        abort();
-    (void)shutdown(pair[0], SHUT_WR);
-    tm_http_server_serve(server, pair[1]);
-    if (fcntl(pair[1], F_GETFD) != -1)
-        abort();
-    while (length < sizeof answer && (got = recv(pair[0], answer + length, sizeof answer - length, 0)) > 0)
-        length += (size_t)got;
-    close(pair[0]);
-    *ret_length = length;
-    return answer;
-}
-#endif
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

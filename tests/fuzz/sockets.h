@@ -1,5 +1,5 @@
-/* Sockets without a kernel: in the place of the C library's calls, for the fast builds of targets whose bytes come over
-   a connection. Whatever is read on one are the bytes given last, then the end; whatever is written is heard. */
+/* Sockets without a kernel: in the place of the C library's calls, for targets whose bytes come over a connection.
+ * Whatever is read on one are the bytes given last, then the end; whatever is written is heard. */
 #ifndef TIDEMARK_TESTS_FUZZ_SOCKETS_H
 #define TIDEMARK_TESTS_FUZZ_SOCKETS_H
 
