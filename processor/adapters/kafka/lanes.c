@@ -104,6 +104,21 @@ static void let_go(tm_kafka_lanes *lanes)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+/* The only way to give librdkafka an assignment. Where one replaces another while librdkafka still stops what the one
+   before had fetched, it stops a partition twice, and its own assertion ends the process (all versions up to 2.15:
+   confluentinc/librdkafka#5573). Its main thread takes requests in order: the first question is answered after the
+   partitions were told to stop, the second after it has heard that they did. */
+static rd_kafka_resp_err_t give(rd_kafka_t *handle, const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; i < 2; i++) {
+        rd_kafka_topic_partition_list_t *former = NULL;
+        if (rd_kafka_assignment(handle, &former) == RD_KAFKA_RESP_ERR_NO_ERROR && former != NULL) {
+            rd_kafka_topic_partition_list_destroy(former);
+        }
+    }
+    return rd_kafka_assign(handle, list);
+}
+
 void tm_kafka_lanes_assign(tm_kafka_lanes *lanes)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)(lanes->owned_count * TM_INPUTS));
@@ -119,7 +134,7 @@ void tm_kafka_lanes_assign(tm_kafka_lanes *lanes)
             }
         }
     }
-    code = rd_kafka_assign(lanes->connection->handle, list);
+    code = give(lanes->connection->handle, list);
     rd_kafka_topic_partition_list_destroy(list);
     lanes->reassign = code != RD_KAFKA_RESP_ERR_NO_ERROR;
     if (lanes->reassign) {
@@ -204,7 +219,7 @@ void tm_kafka_lanes_drop(tm_kafka_lanes *lanes)
     lanes->owned_count = 0;
     lanes->reassign = false;
     lanes->changed = false;
-    (void)rd_kafka_assign(lanes->connection->handle, NULL);
+    (void)give(lanes->connection->handle, NULL);
 }
 
 static int compare_partitions(const void *a, const void *b)

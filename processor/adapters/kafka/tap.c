@@ -19,6 +19,8 @@ tm_status tm_kafka_tap_new(const tm_kafka_config *config, const tm_topic *topics
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
     if (!tap || !list) {
         free(tap);
+        if (list)
+            rd_kafka_topic_partition_list_destroy(list);
         return tm_fail(error, TM_FATAL, "no memory to follow topics");
     }
     tap->connection = (tm_kafka_connection){.config = config, .role = "tap"};
