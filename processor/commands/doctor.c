@@ -81,6 +81,10 @@ static void add_row(examination *x, const tm_shard_look *look)
                                 look->verdict.why.hint);
     else if (look->verdict.row != TM_ROW_CLEAN)
         tm_buffer_append_format(&x->notes, "\nshard %d: %s\n", (int)look->partition, tm_row_means(look->verdict.row));
+    if (look->expired)
+        tm_buffer_append_format(&x->notes,
+                                "\nshard %d: the group forgot its offsets; shown is where the journal ends\n",
+                                (int)look->partition);
 }
 
 static void add_unknown(examination *x, int32_t partition, const tm_error *error)

@@ -5,28 +5,32 @@
 
 #include "tidemark/adapters/kafka/admin.h"
 #include "tidemark/adapters/system/clock.h"
+#include "tidemark/pipeline/journalend.h"
 
 enum { CONNECT_MS = 15000 };
 
 static tm_status ask_kafka(tm_shards *s, tm_error *error)
 {
     tm_kafka_admin *admin = NULL;
-    tm_kafka_topic usage = {0};
+    const char *const names[2] = {s->kafka.inputs[TM_INPUT_USAGE], s->kafka.outputs[TM_TOPIC_JOURNAL]};
+    tm_kafka_topic topics[2] = {0};
     tm_status status = tm_kafka_config_check(&s->kafka, error);
     if (status == TM_OK)
         status = tm_kafka_admin_new(&s->kafka, &admin, error);
     if (status == TM_OK)
         status = tm_kafka_admin_connect(admin, CONNECT_MS, error);
     if (status == TM_OK)
-        status = tm_kafka_admin_describe(admin, s->kafka.inputs, 1, &usage, error);
+        status = tm_kafka_admin_describe(admin, names, 2, topics, error);
     tm_kafka_admin_free(admin);
-    s->partitions = usage.partitions;
-    if (status == TM_OK && usage.partitions == 0) {
+    s->partitions = topics[0].partitions;
+    if (status == TM_OK && s->partitions == 0) {
         status = tm_fail(error, TM_REJECT, "topic '%s' is not there", s->kafka.inputs[TM_INPUT_USAGE]);
         tm_error_hint(error, "create it, or correct topics.usage");
     }
     if (status == TM_OK)
         status = tm_kafka_group_new(&s->kafka, &s->group, error);
+    if (status == TM_OK && topics[1].partitions > 0)
+        status = tm_kafka_journal_new(&s->kafka, &s->journal, error);
     if (status == TM_OK)
         status = tm_kafka_group_members(s->group, s->members, TM_SHARDS_MEMBERS, &s->member_count, error);
     return status;
@@ -65,6 +69,7 @@ void tm_shards_close(tm_shards *shards)
 {
     if (shards->store_open)
         shards->store.close(shards->store.context);
+    tm_kafka_journal_free(shards->journal);
     tm_kafka_group_free(shards->group);
     free(shards->properties);
     *shards = (tm_shards){0};
@@ -134,6 +139,13 @@ tm_status tm_shards_look(tm_shards *shards, int32_t partition, tm_shard_look *re
                                    .rules_version = shards->setup->pack->version,
                                    .configuration_hash = tm_setup_configuration_hash(shards->setup)};
     tm_status status = tm_kafka_group_committed(shards->group, partition, &look->evidence.committed, error);
+    if (status == TM_OK && shards->journal && tm_position_unknown(look->evidence.committed)) {
+        const bool on[TM_INPUTS] = {shards->kafka.inputs[0] != NULL, shards->kafka.inputs[1] != NULL};
+        tm_journal_source journal = tm_kafka_journal_port(shards->journal);
+        status =
+            tm_journal_end(&journal, tm_slice_of(shards->kafka.group), partition, on, &look->evidence.committed, error);
+        look->expired = look->evidence.committed.commit > 0;
+    }
     if (status == TM_OK)
         status = look_at_store(shards, look, error);
     if (status == TM_OK)

@@ -4,6 +4,7 @@
 #include "ledgerroom.h"
 #include "tidemark/base/crashpoint.h"
 #include "tidemark/codec/state.h"
+#include "tidemark/pipeline/journalend.h"
 #include "tidemark/pipeline/poison.h"
 #include "tidemark/pipeline/report.h"
 
@@ -166,37 +167,33 @@ tm_status tm_ledger_load(tm_ledger *ledger, tm_holding *holding, const tm_pack *
     return status;
 }
 
-/* The line of commit 1 as the outbox has it; absent: none. */
-static tm_slice first_line(const tm_holding *holding)
+/* A group that knows no offsets never had any, or they expired: the journal's last line was published with the last
+   ones that it had. */
+static tm_status ask_journal(tm_ledger *ledger, tm_holding *holding, tm_position *committed, tm_error *error)
 {
-    tm_slice line = {0};
-    tm_output output;
-    for (uint32_t i = 0; i < holding->outbox.count && holding->outbox.entries[i].commit == 1; i++) {
-        if (tm_outbox_read(&holding->outbox, i, &output) == TM_OK && output.topic == TM_TOPIC_JOURNAL)
-            line = output.value;
-    }
-    return line;
-}
-
-/* Before the first publication, and when the group's offsets expired after it, both ledgers look alike: no C, and an
-   outbox from commit 1 on. The journal has the line of that commit, or it has not. */
-static tm_status ask_journal(tm_ledger *ledger, const tm_holding *holding, bool *ret_told, tm_error *error)
-{
-    const tm_journal_source *journal = ledger->journal;
-    tm_slice line = first_line(holding), found = line;
-    *ret_told = false;
-    if (!journal || !line.data)
-        return TM_OK;
+    bool on[TM_INPUTS];
+    for (int i = 0; i < TM_INPUTS; i++)
+        on[i] = holding->intake.lanes[i].on;
     ledger->asked = TM_WAITING_JOURNAL;
+    if (!ledger->journal)
+        return TM_OK;
     if (ledger->journal_taken)
         return tm_fail(error, TM_RETRY, "shard %d: the journal is being read for another", (int)holding->partition);
-    bool whole;
-    tm_status status = journal->open(journal->context, holding->partition, -1, &whole, error);
-    while (status == TM_OK && found.data && !*ret_told) {
-        status = journal->next(journal->context, &found, error);
-        *ret_told = status == TM_OK && found.data && tm_slice_equal(found, line);
+    tm_status status =
+        tm_journal_end(ledger->journal, holding->settings->group, holding->partition, on, committed, error);
+    if (status == TM_REJECT || status == TM_FATAL) {
+        tm_halt name = status == TM_REJECT ? TM_HALT_JOURNAL_DAMAGED : TM_HALT_MEMORY;
+        tm_error_where(error, "shard %d", (int)holding->partition);
+        tm_halt_hint(name, holding->partition, error);
+        return halt(ledger, holding, name, error);
     }
-    journal->close(journal->context);
+    if (status == TM_OK && committed->commit > 0) {
+        tm_log_field fields[] = {tm_log_integer("partition", holding->partition),
+                                 tm_log_integer("commit", committed->commit)};
+        ledger->log->write(ledger->log->context, TM_LOG_WARNING, "offsets_expired",
+                           "The group forgot its offsets of this shard: the journal says up to where it published",
+                           fields, 2);
+    }
     return status;
 }
 
@@ -245,10 +242,6 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, tm_evidence *
         return status;
     TM_CRASH_POINT("load_outbox");
     evidence->outbox_known = true;
-    if (evidence->committed.commit == 0 && evidence->outbox.oldest == 1)
-        status = ask_journal(ledger, holding, &evidence->told, error);
-    if (status != TM_OK)
-        return status;
     if (judge(ledger, holding, evidence, &row))
         return TM_OK;
     /* What was judged and forgotten under another grid or dedup window stays so. */
@@ -295,6 +288,10 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
     ledger->asked = TM_WAITING_GROUP;
     status = ledger->source->committed(ledger->source->context, &holding->partition, 1, &committed, error);
     if (status != TM_OK)
+        return status;
+    if (tm_position_unknown(committed))
+        status = ask_journal(ledger, holding, &committed, error);
+    if (status != TM_OK || holding->state == TM_HOLDING_HALTED)
         return status;
     TM_CRASH_POINT("claim_committed");
     holding->epoch = state.epoch;

@@ -153,7 +153,7 @@ static void judge_positions(const tm_evidence *e, tm_verdict *ret)
     } else {
         const tm_outbox_extent *o = &e->outbox;
         ret->row = TM_ROW_UNPUBLISHED;
-        if (!e->outbox_known || (!o->gap && !e->told && o->oldest == c.commit + 1 && o->newest == r.commit))
+        if (!e->outbox_known || (!o->gap && o->oldest == c.commit + 1 && o->newest == r.commit))
             return;
         if (c.commit == 0)
             tm_fail(

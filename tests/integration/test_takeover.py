@@ -183,15 +183,29 @@ class Takeover(harness.TestCase):
         self.assertEqual({account for account, _ in doubled} - {"a3"}, set(), "only what was asked to be published again")
         self.assertEqual(set(signals) - set(found), set())
 
-        # All offsets expire. What waits in the outbox is published already, as we happen to know.
+        # All offsets expire, after a clean stop: the journal ends where they stood.
         self.empty()
         self.kafka.delete_group(self.prefix)
-        self.assertEqual(set(self.doctor(status=78).values()), {"offsets_expired"})
-        self.shard("resume", *range(6), "--outbox", "discard", live=True)
         self.assertEqual(set(self.doctor().values()), {"clean"})
-        length = len(self.ids())
+        self.assertIn("the group forgot its offsets", self.tidemark.run("doctor", "--config", self.config).stdout)
+        done = self.once()
+        self.assertEqual(len(re.findall("event=offsets_expired ", done.stderr)), 6, done.stderr)
+        self.assertEqual(self.ids(), found)
+        self.use(3)
         self.once()
-        self.assertEqual(len(self.ids()), length)
+        later = self.ids()
+        self.assertGreater(len(later), len(found))
+        self.assertEqual(set(self.doctor().values()), {"clean"})
+
+        # And once more, with all that Redis has: rebuilt up to where the journal ends, nothing is published again.
+        kept = self.state()
+        self.empty()
+        self.kafka.delete_group(self.prefix)
+        self.redis.command("UNLINK", *self.redis.command("KEYS", f"tm:{{{self.prefix}/*"))
+        self.assertEqual(set(self.doctor().values()), {"store_empty"})
+        self.once()
+        self.assertEqual(self.state(), kept, "bit for bit")
+        self.assertEqual(self.ids(), later)
 
     def test_a_reset_begins_anew(self):
         self.configure()

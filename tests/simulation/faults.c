@@ -67,17 +67,11 @@ static int draw_op(sim_random *r, sim_fault_kind kind)
 void sim_faults_draw(sim *s, sim_random *r)
 {
     uint32_t count = 0;
-    bool store_goes = false, offsets_go = false;
     while (count < SIM_FAULTS - 1 && !sim_once_in(r, 7))
         count++;
     for (uint32_t i = 0; i < count; i++) {
         sim_fault *f = &s->faults[s->fault_count++];
         *f = (sim_fault){.kind = draw_kind(r)};
-        /* Both ledgers lost is not a fault that anything promises to outlive. */
-        if (f->kind == SIM_EXPIRED ? store_goes : f->kind == SIM_EMPTIED || f->kind == SIM_STALE ? offsets_go : false)
-            f->kind = SIM_QUIT;
-        store_goes |= f->kind == SIM_EMPTIED || f->kind == SIM_STALE;
-        offsets_go |= f->kind == SIM_EXPIRED;
         f->at = sim_below(r, s->length);
         if (i > 0 && sim_once_in(r, 3)) /* one trouble seldom comes alone */
             f->at = f[-1].at + sim_below(r, 30000);
@@ -236,7 +230,6 @@ void sim_fault_happens(sim *s, sim_fault *f)
             sim_transaction_abort(s, &s->producers[i]);
         s->generation = 0;
         s->rebalancing = false;
-        s->offsets_lost = true;
         break;
     case SIM_TWIN:
         twin(s, process);
@@ -251,26 +244,4 @@ void sim_fault_happens(sim *s, sim_fault *f)
     default:
         break;
     }
-}
-
-/* What docs/operations.md has an operator do about a halted shard, from what anybody can see: where the store lost its
-   writes, its state of the shard is removed; where the group lost its offsets, they are set to what the journal says
-   was published last. Then the process is started again. */
-void sim_operator(sim *s, int32_t partition, sim_life *life)
-{
-    const sim_outputs *journal = &s->outputs[TM_TOPIC_JOURNAL];
-    tm_position c = {{-1, -1}, 0};
-    for (uint32_t i = 0; i < journal->count; i++) {
-        sim_line line;
-        if (journal->items[i].partition == partition && sim_line_read(journal->items[i].value, &line))
-            c = (tm_position){{line.to[0], line.to[1]}, line.n};
-    }
-    sim_shard *shard = &s->store.shards[partition];
-    sim_note(s, "an operator looks at shard %d: published up to %" PRId64 ", the store has %" PRId64, partition,
-             c.commit, shard->position.commit);
-    if (s->offsets_lost && s->committed[partition].commit < c.commit)
-        s->committed[partition] = c;
-    shard->generation = -1;
-    if (!life->dead && !life->finished && !s->stopping)
-        quit(s, life->process, 500);
 }

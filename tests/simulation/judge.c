@@ -30,9 +30,9 @@ bool sim_settled(sim *s)
                 return false;
             }
         }
-        if (!tm_position_equal(shard->position, s->committed[p])) {
+        if (!tm_position_equal(shard->position, s->known[p])) {
             snprintf(why, size, "shard %u is at commit %" PRId64 ", published is %" PRId64, p, shard->position.commit,
-                     s->committed[p].commit);
+                     s->known[p].commit);
             return false;
         }
         if (shard->time != TM_TIME_NONE && shard->time < s->base + s->length + least - s->settings.grace - s->grain) {

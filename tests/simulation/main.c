@@ -25,7 +25,7 @@ typedef struct failure {
 
 /* Shared by all jobs. */
 typedef struct board {
-    _Atomic uint64_t next, done, calls, commits, publications, records, signals, crashes, halted, rebuilt, failed;
+    _Atomic uint64_t next, done, calls, commits, publications, records, signals, crashes, rebuilt, failed;
     _Atomic uint64_t current[JOBS_MAX];
     _Atomic bool stop;
     failure failures[FAILURES_MAX];
@@ -68,7 +68,6 @@ static void work(int job, uint64_t end, bool go_on)
             atomic_fetch_add(&shared->records, s->records);
             atomic_fetch_add(&shared->signals, s->signals);
             atomic_fetch_add(&shared->crashes, s->crashes);
-            atomic_fetch_add(&shared->halted, s->halted);
             atomic_fetch_add(&shared->rebuilt, s->rebuilt);
             if (s->failed) {
                 note_failure(seed, s->failure);
@@ -148,10 +147,10 @@ static int campaign(uint64_t from, uint64_t count, int jobs, bool go_on)
     double took = seconds() - begun;
     printf("seeds %" PRIu64 " to %" PRIu64 ": %" PRIu64 " run in %.1f s; %" PRIu64 " port calls, %" PRIu64
            " store commits, %" PRIu64 " transactions, %" PRIu64 " records, %" PRIu64 " signals, %" PRIu64
-           " crashes, %" PRIu64 " halts resolved, %" PRIu64 " rebuilds\n",
+           " crashes, %" PRIu64 " rebuilds\n",
            from, end - 1, done, took, atomic_load(&shared->calls), atomic_load(&shared->commits),
            atomic_load(&shared->publications), atomic_load(&shared->records), atomic_load(&shared->signals),
-           atomic_load(&shared->crashes), atomic_load(&shared->halted), atomic_load(&shared->rebuilt));
+           atomic_load(&shared->crashes), atomic_load(&shared->rebuilt));
     printf("%" PRIu64 " passed, %" PRIu64 " failed\n", done > failed ? done - failed : 0, failed);
     return failed || done == 0 ? 1 : 0;
 }

@@ -406,9 +406,6 @@ void sim_happen(sim *s, sim_event event)
     case SIM_HAPPENS_SNAPSHOT:
         s->snapshots[event.a] = sim_store_snapshot(s);
         break;
-    case SIM_HAPPENS_OPERATOR:
-        sim_operator(s, (int32_t)event.a, event.with);
-        break;
     case SIM_HAPPENS_THAW:
         sim_thaw(s, &s->processes[event.a], event.b);
         break;

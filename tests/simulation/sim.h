@@ -299,7 +299,6 @@ typedef enum sim_event_kind {
     SIM_HAPPENS_EXECUTE,   /* a late EXEC */
     SIM_HAPPENS_RELEASE,   /* the upstream transaction of input a, partition b ends */
     SIM_HAPPENS_SNAPSHOT,  /* of the store, for fault a */
-    SIM_HAPPENS_OPERATOR,  /* somebody looks at halted shard a */
     SIM_HAPPENS_THAW       /* process a goes on */
 } sim_event_kind;
 
@@ -352,7 +351,6 @@ struct sim {
     uint32_t fault_count;
     uint64_t dropped; /* bits of faults that are left out (shrinking) */
     bool store_lost;  /* the store lost something: C may be ahead */
-    bool offsets_lost;
     sim_store *snapshots[SIM_FAULTS];
 
     /* deployment */
@@ -370,7 +368,8 @@ struct sim {
     sim_log inputs[TM_INPUTS][SIM_PARTITIONS];
     sim_outputs outputs[TM_TOPICS]; /* in the order of their commit */
     sim_producer producers[SIM_LIVES];
-    tm_position committed[SIM_PARTITIONS];
+    tm_position committed[SIM_PARTITIONS]; /* as the group knows them */
+    tm_position known[SIM_PARTITIONS];     /* as they were last, also where the group forgot them */
     int64_t generation;
     bool rebalancing;
     int64_t rebalance_timeout;
@@ -382,7 +381,7 @@ struct sim {
     uint64_t versions;
 
     /* figures */
-    uint64_t commits, publications, records, signals, crashes, halted, rebuilt;
+    uint64_t commits, publications, records, signals, crashes, rebuilt;
 };
 
 /* ---- schedule.c, process.c, world.c ---- */
@@ -458,7 +457,6 @@ void sim_fault_text(const sim_fault *fault, char *text, size_t size);
 void sim_fault_happens(sim *s, sim_fault *fault);
 /* The fault that strikes this call; NULL: none. */
 sim_fault *sim_fault_at_call(sim *s, const sim_life *life, sim_op op, int64_t partition);
-void sim_operator(sim *s, int32_t partition, sim_life *life);
 
 /* ---- feed.c ---- */
 void sim_feed(sim *s, sim_random *random);

@@ -48,7 +48,7 @@ static void check_settled(sim_life *life, int64_t begun, const int32_t *list, ui
     if (life->dead || life->trouble_at > begun - TM_MINUTE)
         return;
     for (uint32_t i = 0; i < count; i++) {
-        tm_position r = s->store.shards[list[i]].position, c = s->committed[list[i]];
+        tm_position r = s->store.shards[list[i]].position, c = s->known[list[i]];
         if (life->wrote[list[i]] && c.commit < r.commit)
             sim_fail(s, "shard %d: let go at commit %lld with %lld published", list[i], (long long)r.commit,
                      (long long)c.commit);

@@ -90,7 +90,7 @@ static sim *blank(void)
     s->arena_end = block + ARENA;
     s->grain = 1;
     for (uint32_t p = 0; p < SIM_PARTITIONS; p++) {
-        s->committed[p] = (tm_position){{-1, -1}, 0};
+        s->committed[p] = s->known[p] = (tm_position){{-1, -1}, 0};
         for (int i = 0; i < TM_INPUTS; i++)
             s->inputs[i][p].held = -1;
     }

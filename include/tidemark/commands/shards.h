@@ -4,6 +4,7 @@
 #define TIDEMARK_COMMANDS_SHARDS_H
 
 #include "tidemark/adapters/kafka/group.h"
+#include "tidemark/adapters/kafka/journal.h"
 #include "tidemark/commands/setup.h"
 #include "tidemark/pipeline/verdict.h"
 #include "tidemark/ports/store.h"
@@ -16,6 +17,7 @@ typedef struct tm_shards {
     tm_kafka_config kafka;
     tm_clock clock;
     tm_kafka_group *group;
+    tm_kafka_journal *journal; /* NULL: there is none yet */
     tm_store store;
     bool store_open;
     uint32_t partitions; /* of the inputs now */
@@ -33,6 +35,7 @@ typedef struct tm_shard_look {
     tm_evidence evidence; /* points into this struct: it is not copied */
     tm_shard_meta meta;
     bool meta_damaged;
+    bool expired; /* C is the journal's: the group forgot it */
     int64_t epoch;
     tm_record_mark beyond[TM_INPUTS];
     tm_verdict verdict;

@@ -27,13 +27,12 @@ void tm_outbox_note(tm_outbox_extent *extent, int64_t commit);
 
 /* What was found. Take-over learns it step by step, and asks after each: what is not known yet is not judged. */
 typedef struct tm_evidence {
-    tm_position committed;     /* C */
+    tm_position committed;     /* C; where the group forgot it, as the journal's end has it */
     bool present;              /* the store has a state: */
     tm_position stored;        /* R */
     const tm_shard_meta *meta; /* its meta; NULL: not known */
     bool outbox_known;
     tm_outbox_extent outbox;
-    bool told; /* the journal has the line of the outbox's first commit: it was published, whatever C says */
     tm_slice topics[TM_INPUTS];               /* names; absent: the input is off */
     int64_t first[TM_INPUTS], end[TM_INPUTS]; /* of the log; end -1: not known */
     const tm_record_mark *beyond[TM_INPUTS];  /* the record found at R - 1; NULL: not looked at, or not there */
