@@ -57,7 +57,7 @@ static tm_status add_journal(tm_holding *holding)
                         .timestamp = holding->clock_begin};
     if (holding->reading->text.overflowed)
         return TM_FATAL;
-    return holding->publishing ? tm_outbox_add(&holding->outbox, holding->next.commit, &output) : TM_OK;
+    return tm_outbox_add(&holding->outbox, holding->next.commit, &output);
 }
 
 static tm_status tell_configuration(tm_holding *holding)
@@ -226,10 +226,9 @@ static tm_status settle(tm_ledger *ledger, const tm_holding *holding, tm_error *
 static void remember_line(tm_holding *holding)
 {
     tm_output line;
-    uint32_t count = holding->outbox.count;
-    if (!holding->publishing || count == 0 || holding->outbox.entries[count - 1].commit != holding->stored.commit ||
-        tm_outbox_read(&holding->outbox, count - 1, &line) != TM_OK || line.topic != TM_TOPIC_JOURNAL)
-        return;
+    if (!holding->publishing)
+        return; /* what is replayed has its lines in the journal */
+    (void)tm_outbox_read(&holding->outbox, holding->outbox.count - 1, &line);
     size_t kept = line.value.length < sizeof holding->last_line ? line.value.length : sizeof holding->last_line - 1;
     memcpy(holding->last_line, line.value.data, kept);
     holding->last_line[kept] = 0;

@@ -27,7 +27,7 @@ static bool stopping(worker *w)
     if (!atomic_load(w->stop))
         return false;
     if (w->stop_since == 0)
-        w->stop_since = steady(w) ? steady(w) : 1;
+        w->stop_since = steady(w) | 1; /* a millisecond more or less; 0 is 'not yet' */
     return true;
 }
 
@@ -54,12 +54,10 @@ static void free_shard(held *h)
 
 static void remove_shard(worker *w, held *h)
 {
-    for (uint32_t i = 0; i < w->count; i++) {
-        if (w->shards[i] == h) {
-            w->shards[i] = w->shards[--w->count];
-            break;
-        }
-    }
+    uint32_t i = 0;
+    while (w->shards[i] != h)
+        i++;
+    w->shards[i] = w->shards[--w->count];
     free_shard(h);
 }
 
@@ -324,7 +322,7 @@ static bool rebuild_one(worker *w, held *h)
     tm_holding *holding = h->holding;
     tm_error error;
     if (!h->rebuild) {
-        if (rebuilding(w) || steady(w) < h->claim_at)
+        if (rebuilding(w))
             return false;
         TM_CRASH_POINT("worker_rebuild");
         tm_status status = tm_rebuild_new(&w->ledger, &w->ports->journal, holding, &h->rebuild, &error);
@@ -346,11 +344,8 @@ static bool rebuild_one(worker *w, held *h)
         h->rebuild = NULL;
         if (holding->shard) /* what was replayed was counted when it was committed first */
             h->counted = *tm_shard_counted(holding->shard);
-    } else if (status == TM_RETRY) {
-        tm_worker_lack(w, h, w->ledger.asked, &error);
-        return false;
     } else if (status != TM_OK) {
-        tm_worker_say(w, TM_LOG_WARNING, "rebuild_waiting", "The rebuild waits", holding->partition, &error);
+        tm_worker_lack(w, h, w->ledger.asked, &error);
         return false;
     }
     if (!waiting)
@@ -475,7 +470,7 @@ static void take_reloaded(worker *w)
     const tm_pack *pack = w->settings->reloaded ? atomic_load(w->settings->reloaded) : NULL;
     for (uint32_t i = 0; pack && i < w->count; i++) {
         tm_holding *holding = w->shards[i]->holding;
-        if (holding->pack == pack || holding->open)
+        if (holding->pack == pack)
             continue;
         if (holding->state == TM_HOLDING_LIVE) {
             TM_CRASH_POINT("worker_adopt");
@@ -559,7 +554,7 @@ tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *p
         if (!tm_worker_publish(&w, 0) || w.unsettled)
             status = TM_RETRY;
         w.lag_at = 0; /* the last word is of now */
-        if (status == TM_OK && !w.failed)
+        if (status == TM_OK)
             tm_worker_look_at_lag(&w);
         tm_worker_show(&w);
     }

@@ -55,19 +55,18 @@ static void note_duration(tm_durations *durations, int64_t ms)
     atomic_fetch_add(&durations->sum, ms > 0 ? (uint64_t)ms : 0);
 }
 
-/* Ends the open commit of a shard, with retries. False when it was dropped, lost or halted. */
+/* Ends the open commit of a shard, with retries. False when it was dropped, lost or halted: none is left half-way. */
 static bool commit_shard(worker *w, held *h)
 {
     tm_holding *holding = h->holding;
     tm_error error;
     /* An old word that nothing waits is none: the broker, or we, may have been away since. */
-    if (!holding->sealed &&
-        (!tm_intake_drained(&holding->intake) || steady(w) - h->confirmed_at > 2 * w->settings->commit_interval))
+    if (!tm_intake_drained(&holding->intake) || steady(w) - h->confirmed_at > 2 * w->settings->commit_interval)
         (void)tm_worker_confirm(w, h);
     TM_CRASH_POINT("commit_confirmed");
     tm_time clock_end = wall(w);
-    tm_time advance = holding->sealed ? TM_TIME_NONE : advance_for(w, h, clock_end);
-    if (!holding->sealed && holding->records == 0 && advance == TM_TIME_NONE) {
+    tm_time advance = advance_for(w, h, clock_end);
+    if (holding->records == 0 && advance == TM_TIME_NONE) {
         holding->open = false; /* nothing happened: the next commit reads the clock anew */
         holding->done = at_end(w, holding);
         return true;
@@ -79,8 +78,7 @@ static bool commit_shard(worker *w, held *h)
         status = tm_ledger_commit(&w->ledger, holding, clock_end, advance, &error);
         if (status == TM_RETRY)
             tm_worker_lack(w, h, w->ledger.asked, &error);
-        if (status != TM_RETRY || holding->state == TM_HOLDING_LOST || !tm_worker_wait(w, &backoff) ||
-            holding->state == TM_HOLDING_LOST)
+        if (status != TM_RETRY || !tm_worker_wait(w, &backoff) || holding->state == TM_HOLDING_LOST)
             break;
     }
     w->inside = false;

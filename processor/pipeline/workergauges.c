@@ -22,8 +22,6 @@ static void say_wait(worker *w, tm_log_level level, const char *event, const cha
 void tm_worker_lack(worker *w, held *h, tm_waiting what, const tm_error *error)
 {
     tm_worker_gauges *g = w->gauges;
-    if (what == TM_WAITING_NOTHING)
-        return;
     if (h)
         h->waits_for = what;
     else
@@ -39,7 +37,7 @@ void tm_worker_lack(worker *w, held *h, tm_waiting what, const tm_error *error)
     if (error || begins)
         tm_note_write(&g->waiting_why[what], h ? h->holding->partition : -1, tm_slice_of(why));
     atomic_fetch_or(&g->waiting, 1u << what);
-    int64_t now = steady(w) ? steady(w) : 1;
+    int64_t now = steady(w) | 1; /* 0 is 'not said' */
     if (error && (w->said_at[what] == 0 || now - w->said_at[what] >= SAY_EVERY)) {
         say_wait(w, TM_LOG_WARNING, "waiting", "Something outside does not answer; it is tried again", what);
         w->said_at[what] = now;

@@ -556,6 +556,50 @@ Test(rebuild, a_commit_that_comes_out_otherwise_is_told)
     cr_assert_eq(a.differs, 2);
 }
 
+static void of_first_use(tm_journal_configuration *line)
+{
+    line->commit = 0;
+}
+
+static void without_accounts(tm_journal_commit *line)
+{
+    line->from[TM_INPUT_ACCOUNTS] = line->to[TM_INPUT_ACCOUNTS] = 0;
+}
+
+Test(rebuild, an_interval_without_records_misses_none)
+{
+    lose_all();
+    tm_world_trim(s.world, TM_INPUT_ACCOUNTS, 0, 1);
+    add_configuration(of_first_use);
+    add_commit(FIRST, without_accounts);
+    add_copy(SECOND);
+    comes_back();
+    cr_assert_eq(tm_shard_counting(a.holding->shard, 0).start, FEED_START, "nothing of what is counted is missing");
+}
+
+static void one_further(tm_journal_commit *line)
+{
+    line->to[TM_INPUT_USAGE]++;
+}
+
+/* What an aborted transaction left at the end of an interval is never delivered. */
+Test(rebuild, an_interval_may_end_beyond_its_last_record)
+{
+    lose_all();
+    cr_assert_eq(tm_world_hold(s.world, TM_INPUT_USAGE, 0, true), TM_OK);
+    cr_assert_eq(tm_world_hold(s.world, TM_INPUT_USAGE, 0, false), TM_OK);
+    tm_position c = solo_committed(&a);
+    c.next[TM_INPUT_USAGE]++;
+    tm_world_set_committed(s.world, 0, c);
+    add_copy(CONFIGURATION);
+    add_copy(FIRST);
+    add_commit(SECOND, one_further);
+    comes_back();
+    cr_assert_eq(a.differs, 0);
+    cr_assert_eq(a.holding->intake.lanes[TM_INPUT_USAGE].next, c.next[TM_INPUT_USAGE]);
+    cr_assert(tm_position_equal(stage_position(&s, 0, NULL), c));
+}
+
 /* --- a tail --- */
 
 Test(rebuild, a_journal_not_begun_far_enough_back_is_begun_further_back)
@@ -606,6 +650,7 @@ Test(rebuild, a_tail_whose_rules_the_journal_lost_keeps_what_the_lines_tell)
     s.settings.pack = newer;
     a.holding->pack = newer;
     signal_of("b", "busy", TM_SIGNAL_RAISED, 30);
+    add_configuration(other_rules); /* still others, before the kept state: of no interest */
     add_commit(SECOND, tells_more);
     comes_back();
     cr_assert_lt(opened_back[0], 0, "the rules may be anywhere in it");
@@ -752,6 +797,61 @@ Test(rebuild, without_memory_for_the_shard_it_halts)
     cr_assert_eq(a.holding->halt, TM_HALT_MEMORY);
     tm_rebuild_free(rebuild);
     end_script();
+}
+
+/* Whatever of the past there is no room for: it halts with that word and writes nothing, or all is there again. Both
+   with every line, and with one missing, after which episodes are told. */
+static void whatever_the_memory_is_enough_for(void)
+{
+    int halted = 0;
+    for (size_t limit = 1024;; limit += 96) {
+        tm_error error;
+        tm_rebuild *rebuild;
+        bool waiting;
+        cr_assert_lt(limit, 1 << 22);
+        s.settings.shard.memory_limit = limit;
+        a.holding->state = TM_HOLDING_CLAIMING;
+        claim_replaying();
+        cr_assert_eq(tm_rebuild_new(&a.ledger, &scripted, a.holding, &rebuild, &error), TM_OK, "%s", error.what);
+        tm_status status = TM_OK;
+        for (int i = 0; i < 100 && status == TM_OK && a.holding->state == TM_HOLDING_REPLAYING; i++) {
+            status = tm_rebuild_step(rebuild, &waiting, &error);
+            if (waiting)
+                solo_poll(&a);
+        }
+        tm_rebuild_free(rebuild);
+        if (a.holding->state == TM_HOLDING_LIVE)
+            break;
+        cr_assert_eq(status, TM_FATAL);
+        cr_assert_eq(a.holding->state, TM_HOLDING_HALTED);
+        cr_assert(a.holding->halt == TM_HALT_MEMORY || a.holding->halt == TM_HALT_WRITE_FAILED, "%zu: %s", limit,
+                  a.holding->halted.what);
+        cr_assert_eq(stage_position(&s, 0, NULL).commit, 0);
+        halted++;
+    }
+    cr_assert_gt(halted, 10);
+    end_script();
+}
+
+Test(rebuild, whatever_the_memory_is_enough_for)
+{
+    lose_all();
+    add_all();
+    whatever_the_memory_is_enough_for();
+    cr_assert_eq(tm_shard_account_count(a.holding->shard), 1);
+}
+
+Test(rebuild, whatever_the_memory_is_enough_for_where_lines_are_missing)
+{
+    lose_all();
+    signal_of("b", "busy", TM_SIGNAL_RAISED, 30);
+    signal_of("c", "busy", TM_SIGNAL_RAISED, 30);
+    erasure_of("a0", 20);
+    add_copy(CONFIGURATION);
+    add_commit(SECOND, tells_more);
+    whatever_the_memory_is_enough_for();
+    cr_assert(stands("b", "busy") && stands("c", "busy"));
+    impose_count = impose_erased = 0;
 }
 
 Test(rebuild, an_input_that_is_off_is_left_alone)

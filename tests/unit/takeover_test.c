@@ -129,6 +129,40 @@ Test(claim, accounts_beyond_the_memory_halt)
     cr_assert_not_null(strstr(a.holding->halted.hint, "memory_limit"));
 }
 
+/* Whatever of the shard there is no room for: it halts with that word, or it is live with everything. */
+Test(claim, whatever_the_memory_is_enough_for)
+{
+    live_once();
+    size_t limit = 1024;
+    int halted = 0;
+    for (;; limit += 96) {
+        tm_error error;
+        s.settings.shard.memory_limit = limit;
+        a.holding->state = TM_HOLDING_CLAIMING;
+        tm_status status = solo_claim(&a, &error);
+        if (status == TM_OK && a.holding->state == TM_HOLDING_LIVE)
+            break;
+        cr_assert_lt(limit, 1 << 22);
+        cr_assert(status == TM_FATAL || a.holding->halt == TM_HALT_MEMORY, "%zu: %s", limit, error.what);
+        halted += status == TM_OK;
+    }
+    cr_assert_gt(halted, 0);
+    cr_assert_eq(tm_shard_account_count(a.holding->shard), 1);
+}
+
+Test(claim, a_shard_whose_time_never_began_is_taken_over)
+{
+    tm_error error;
+    claim_live();
+    tm_holding_begin(a.holding, SOLO_WALL);
+    cr_assert_eq(tm_ledger_commit(&a.ledger, a.holding, SOLO_WALL, TM_TIME_NONE, &error), TM_OK, "%s", error.what);
+    cr_assert_eq(solo_publish(&a, &error), TM_OK, "%s", error.what);
+    claim_live();
+    cr_assert_eq(a.holding->stored.commit, 1);
+    cr_assert_eq(tm_shard_time(a.holding->shard), TM_TIME_NONE);
+    cr_assert_eq(tm_shard_counting(a.holding->shard, 0).start, FEED_START);
+}
+
 /* It was read in several calls: it is one state only if nothing moved meanwhile. */
 static int reads;
 static tm_store_state moved_to;
@@ -459,9 +493,13 @@ static tm_status on_open(void *context, int32_t partition, int64_t back, bool *r
     return journal_answer == TM_OK ? TM_OK : tm_fail(error, journal_answer, "for a test");
 }
 
+static tm_status next_answer;
+
 static tm_status on_next(void *context, tm_slice *ret_line, tm_error *error)
 {
-    (void)context, (void)error;
+    (void)context;
+    if (next_answer != TM_OK)
+        return tm_fail(error, next_answer, "for a test");
     *ret_line = journal_at < journal_count ? journal_lines[journal_at] : (tm_slice){0};
     journal_at++;
     return TM_OK;
@@ -500,6 +538,10 @@ Test(claim, without_offsets_what_was_published_is_what_the_journal_has)
     cr_assert_eq(solo_claim(&a, &error), TM_RETRY);
     cr_assert_eq(a.ledger.asked, TM_WAITING_JOURNAL);
     journal_answer = TM_OK;
+    next_answer = TM_RETRY;
+    cr_assert_eq(solo_claim(&a, &error), TM_RETRY);
+    cr_assert_eq(a.ledger.asked, TM_WAITING_JOURNAL);
+    next_answer = TM_OK;
 
     /* None of this group's, so nothing was published. */
     claim_live();
