@@ -51,7 +51,8 @@ static tm_status load_fingerprints(void *context, int64_t commit, tm_slice key, 
     tm_status status = tm_fingerprints_decode(bytes, load_fingerprint, l);
     if (status != TM_OK)
         return tm_fail(l->error, status, "the fingerprints of commit %lld cannot be read", (long long)commit);
-    return tm_holding_note_span(holding, commit, l->last);
+    status = tm_holding_note_span(holding, commit, l->last);
+    return status == TM_OK ? TM_OK : tm_fail(l->error, status, "no memory for the shard's fingerprints");
 }
 
 static tm_status load_output(void *context, int64_t commit, tm_slice key, tm_slice bytes)
@@ -59,7 +60,10 @@ static tm_status load_output(void *context, int64_t commit, tm_slice key, tm_sli
     (void)key;
     loading *l = context;
     tm_outbox_note(&l->extent, commit);
-    return tm_outbox_add_bytes(&l->holding->outbox, commit, bytes);
+    tm_status status = tm_outbox_add_bytes(&l->holding->outbox, commit, bytes);
+    return status == TM_OK ? TM_OK
+                           : tm_fail(l->error, status, "an output of commit %lld cannot be taken from the store",
+                                     (long long)commit);
 }
 
 static tm_status halt(tm_ledger *ledger, tm_holding *holding, tm_halt name, const tm_error *why)

@@ -40,8 +40,8 @@ BUGS = {  # name: (what it does, the kinds of blow it is tried with, file, what 
         "    if (commit->fingerprints.length > 0) {", "    if (commit->fingerprints.length > 0 && commit->partition < 0) {"),
     "outbox_unpublished": (
         "what take-over finds in the outbox is not published", {"points": 1, "random": 1}, "processor/pipeline/takeover.c",
-        "    return tm_outbox_add_bytes(&l->holding->outbox, commit, bytes);",
-        "    return commit >= 0 ? TM_OK : tm_outbox_add_bytes(&l->holding->outbox, commit, bytes);"),
+        "    tm_status status = tm_outbox_add_bytes(&l->holding->outbox, commit, bytes);",
+        "    tm_status status = commit >= 0 ? TM_OK : tm_outbox_add_bytes(&l->holding->outbox, commit, bytes);"),
     "offsets_apart": (
         "the group's offsets are committed in a transaction of their own, after that of the outputs", {"points": 1, "random": 1}, PUBLISHER,
         "        failure = send_offsets(publisher, partitions, positions, count);",
