@@ -17,6 +17,7 @@ import pathlib
 import random
 import re
 import signal
+import subprocess
 import sys
 import time
 
@@ -235,15 +236,27 @@ class Round:
     def end(self, child, timeout=150.0, also=()):
         """Waits for its end; returns its status and keeps what it passed. `also`: statuses that are right here, too."""
         try:
-            status = child.wait(timeout)
-        except harness.HarnessError as hangs:
-            raise Verdict(str(hangs)) from None
+            child.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise Verdict(f"a processor does not end: {self.stacks(child)}\n" + "\n".join(child.lines()[-20:])) from None
+        status = child.wait()
         self.note(child)
         if child in self.children:
             self.children.remove(child)
         if status not in (0, -signal.SIGKILL, *BUSY, *also):
             raise Verdict(f"a processor ended with {status}:\n" + "\n".join(child.lines()[-30:]))
         return status
+
+    def stacks(self, child):
+        """Where its threads stand, and what it said, before it is killed; returns where that is."""
+        place = harness.pathlib.Path(harness.tempfile.mkdtemp(prefix=f"tidemark-crash-evidence-{self.seed}-"))
+        with contextlib.suppress(OSError):
+            done = subprocess.run(["gdb", "-p", str(child.pid), "-batch", "-ex", "thread apply all bt 25"], stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, check=False)
+            (place / "stacks").write_text(done.stdout)
+        (place / "said.log").write_text("\n".join(child.lines()))
+        child.kill()
+        return f"evidence is in {place}"
 
     def note(self, child):
         passed = read_list(child.passed_file)
