@@ -316,7 +316,9 @@ static void put_facts(tm_buffer *out, const tm_signal *signal)
     put_fact(out, signal, TM_FACT_RENEWAL_AT);
     PUT(out, ",\"tier\":");
     put_fact(out, signal, TM_FACT_TIER);
-    PUT(out, ",\"stage\":null}");
+    PUT(out, ",\"stage\":");
+    tm_buffer_append_json_string(out, signal->stage);
+    tm_buffer_append_char(out, '}');
 }
 
 static tm_slice by_tier(const tm_by_tier *texts, tm_slice tier)

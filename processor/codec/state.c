@@ -5,7 +5,7 @@
 #include "tidemark/base/hash.h"
 #include "tidemark/core/bits.h"
 
-enum { FLAG_FACTS = 1, FLAG_ACCOUNTS_INPUT = 2, FLAGS = 3 };
+enum { FLAG_FACTS = 1, FLAG_ACCOUNTS_INPUT = 2, FLAG_STAGES = 4, FLAGS = 7 };
 
 /* Longest text read back anywhere in a blob: none of an account record is longer. */
 enum { TEXT_MAX = TM_PROPERTY_TEXT_MAX > TM_FACT_TEXT_MAX ? TM_PROPERTY_TEXT_MAX : TM_FACT_TEXT_MAX };
@@ -315,6 +315,36 @@ static uint64_t get_identity(tm_reader *in)
     return low | (uint64_t)tm_reader_u8(in) << 32;
 }
 
+static void put_stages(tm_buffer *out, const tm_stage_path *path)
+{
+    tm_time before = 0;
+    tm_buffer_put_varint(out, path->count);
+    for (uint32_t i = 0; i < path->count; i++) {
+        put_identity(out, path->changes[i].stage);
+        tm_buffer_put_signed(out, path->changes[i].at - before);
+        before = path->changes[i].at;
+    }
+}
+
+static tm_status get_stages(tm_stage_path *path, tm_heap *heap, tm_reader *in)
+{
+    uint32_t count = get_count(in, TM_STAGE_CHANGES_MAX);
+    tm_time at = 0;
+    if (in->failed || count == 0)
+        return TM_REJECT;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t stage = get_identity(in);
+        int64_t step = tm_reader_signed(in);
+        if (in->failed || step < (i > 0) || step > TM_TIME_MAX - at)
+            return TM_REJECT;
+        at += step;
+        tm_status status = tm_stage_path_add(path, heap, stage, at);
+        if (status != TM_OK)
+            return status;
+    }
+    return TM_OK;
+}
+
 _Static_assert(TM_SEVERITIES == 4 && TM_KINDS <= 16, "severities and kinds share a byte");
 
 void tm_state_encode(const tm_account *account, const tm_pack *pack, const tm_moment *now, tm_buffer *out)
@@ -323,7 +353,8 @@ void tm_state_encode(const tm_account *account, const tm_pack *pack, const tm_mo
     uint32_t count = 0;
     tm_buffer_put_u8(out, TM_STATE_FORM);
     tm_buffer_put_u8(out, (uint8_t)((account->facts ? FLAG_FACTS : 0) |
-                                    (account->input == TM_INPUT_ACCOUNTS ? FLAG_ACCOUNTS_INPUT : 0)));
+                                    (account->input == TM_INPUT_ACCOUNTS ? FLAG_ACCOUNTS_INPUT : 0) |
+                                    (account->stages.count ? FLAG_STAGES : 0)));
     tm_buffer_put_signed(out, account->input_offset);
     for (uint32_t i = 0; i < account->series_count; i++)
         count += account->series[i] != NULL;
@@ -351,6 +382,8 @@ void tm_state_encode(const tm_account *account, const tm_pack *pack, const tm_mo
         put_episode(out, &account->episodes[i]);
     if (account->facts)
         put_facts(out, account->facts);
+    if (account->stages.count)
+        put_stages(out, &account->stages);
     if (!out->overflowed)
         tm_buffer_put_u32(out, tm_checksum((tm_slice){out->data + start, out->length - start}));
 }
@@ -404,6 +437,8 @@ static tm_status get_account(tm_account *account, tm_heap *heap, const tm_pack *
         status = get_episode(account, heap, in);
     if (status == TM_OK && flags & FLAG_FACTS)
         status = get_facts(heap, in, &account->facts);
+    if (status == TM_OK && flags & FLAG_STAGES)
+        status = get_stages(&account->stages, heap, in);
     if (status == TM_OK && !tm_reader_at_end(in))
         return TM_REJECT;
     return status;

@@ -228,6 +228,16 @@ static void show_people(const checking *c, const tm_setup *setup, tm_time counti
         metric_line(&pack->metrics[m], reach);
         printf("  %-28.*s %s\n", (int)pack->metrics[m].name.length, pack->metrics[m].name.data, reach);
     }
+    if (pack->stage_count)
+        printf("\nstages, in order:\n");
+    for (uint32_t s = 0; s < pack->stage_count; s++) {
+        char stay[TM_TIME_TEXT];
+        const tm_stage *stage = &pack->stages[s];
+        tm_slice enter = pack->program.nodes[stage->enter].text;
+        tm_duration_format(stage->stay_ms, stay);
+        printf("  %-28.*s %.*s%s%s\n", (int)stage->name.length, stage->name.data, (int)enter.length, enter.data,
+               stage->stay_ms ? ", for at least " : "", stage->stay_ms ? stay : "");
+    }
     if (pack->rule_count) {
         if (counting == TM_TIME_NEVER) {
             printf("\nrules (counting begins at the first record of usage):\n");
@@ -266,6 +276,13 @@ static bool show_json(checking *c, const tm_setup *setup, tm_time counting)
         tm_buffer_append_json_string(&out, pack->metrics[m].name);
         tm_buffer_append_format(&out, ",\"days\":%d,\"hours\":%d}", pack->metrics[m].reach_days,
                                 pack->metrics[m].reach_hours);
+    }
+    tm_buffer_append_text(&out, "],\"stages\":[");
+    for (uint32_t s = 0; s < pack->stage_count; s++) {
+        tm_buffer_append_text(&out, s ? ",{\"name\":" : "{\"name\":");
+        tm_buffer_append_json_string(&out, pack->stages[s].name);
+        tm_buffer_append_format(&out, ",\"stay\":%lld,\"answers_after_days\":%d}", (long long)pack->stages[s].stay_ms,
+                                tm_setup_answers_after_days(setup, pack->stages[s].enter));
     }
     tm_buffer_append_text(&out, "],\"rules\":[");
     for (uint32_t r = 0; r < pack->rule_count; r++) {

@@ -45,6 +45,12 @@ static void show_value(tm_value value, tm_buffer *out)
 
 static tm_status answer(evaluation *e, tm_shard *shard, const tm_point *point, tm_time at, tm_error *error)
 {
+    /* What an account's stage is follows from every instant before. */
+    if (e->setup->pack->stage_count > 0) {
+        tm_status status = tm_shard_advance(shard, at);
+        if (status != TM_OK)
+            return tm_fail(error, status, "out of memory");
+    }
     size_t *cells = &e->cells[point->order * (e->text_count + 1)];
     e->at[point->order] = at;
     for (uint32_t i = 0; i < e->text_count; i++) {
@@ -409,8 +415,9 @@ static int run(const tm_command *command, int argc, char **argv)
     }
     if (status == EX_OK) {
         if (!live)
-            setup.shard.max_skew = -1;        /* files have no wall clock that an event could be ahead of */
-        setup.shard.evaluate_every = TM_HOUR; /* nothing is judged: no need to stop every minute */
+            setup.shard.max_skew = -1; /* files have no wall clock that an event could be ahead of */
+        if (setup.pack->stage_count == 0)
+            setup.shard.evaluate_every = TM_HOUR; /* nothing is judged: no need to stop every minute */
         e.setup = &setup;
         e.nodes = nodes;
         status = evaluate(&e, &options, &files);

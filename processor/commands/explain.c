@@ -157,6 +157,39 @@ static void put_metrics(explanation *e)
         tm_buffer_append_char(&e->out, '}');
 }
 
+/* --- stages --- */
+
+static void put_stages(explanation *e, const tm_account *account)
+{
+    const tm_pack *pack = e->setup->pack;
+    const tm_stage_path *path = account ? &account->stages : &(tm_stage_path){0};
+    if (pack->stage_count == 0)
+        return;
+    if (e->json) {
+        tm_buffer_append_text(&e->out, ",\"stage\":");
+        tm_buffer_append_json_string(&e->out, tm_stage_name(pack, tm_stage_present(path)));
+        tm_buffer_append_text(&e->out, ",\"stages\":[");
+        for (uint32_t i = 0; i < path->count; i++) {
+            tm_buffer_append_text(&e->out, i ? ",{\"stage\":" : "{\"stage\":");
+            tm_buffer_append_json_string(&e->out, tm_stage_name(pack, &path->changes[i]));
+            tm_buffer_append_text(&e->out, ",\"entered\":");
+            put_time(e, path->changes[i].at);
+            tm_buffer_append_char(&e->out, '}');
+        }
+        tm_buffer_append_char(&e->out, ']');
+        return;
+    }
+    tm_buffer_append_text(&e->out, path->count ? "\nstages, the present one first\n" : "\nno stage entered yet\n");
+    for (uint32_t i = path->count; i-- > 0;) {
+        tm_slice name = tm_stage_name(pack, &path->changes[i]);
+        tm_buffer_append_text(&e->out, "  ");
+        tm_buffer_append_slice(&e->out, name.data ? name : TM_SLICE_LITERAL("(none, or none of these rules)"));
+        tm_buffer_append_text(&e->out, " since ");
+        put_time(e, path->changes[i].at);
+        tm_buffer_append_char(&e->out, '\n');
+    }
+}
+
 /* --- rules --- */
 
 /* A condition and below it each part with its value; constants say nothing. */
@@ -204,6 +237,10 @@ static void put_waiting(const explanation *e, const tm_account *account, const t
     }
     switch (state) {
     case TM_EPISODE_INACTIVE: {
+        if (rule->on_stage) {
+            tm_buffer_append_text(out, "waits for a change of stage");
+            break;
+        }
         tm_time from = tm_setup_answers_from(e->setup, rule->when, e->counting);
         if (tm_value_is_null(when) && from != TM_TIME_NONE && from > e->at) {
             tm_day_format(tm_zone_day(e->setup->zone, from), time);
@@ -351,6 +388,7 @@ static int explain(const tm_command *command, explanation *e)
                                 account ? "" : ": never seen");
     }
     put_facts(e, account);
+    put_stages(e, account);
     put_metrics(e);
     put_rules(e, account);
     if (e->json)

@@ -516,8 +516,9 @@ typedef struct look_back {
     bool any;
 } look_back;
 
-static void look_into(const tm_program *program, uint32_t index, uint8_t *seen, look_back *back)
+static void look_into(const tm_pack *pack, uint32_t index, uint8_t *seen, look_back *back)
 {
+    const tm_program *program = &pack->program;
     if (index == TM_NODE_NONE || seen[index])
         return;
     seen[index] = 1;
@@ -530,7 +531,10 @@ static void look_into(const tm_program *program, uint32_t index, uint8_t *seen, 
         back->any = true;
     }
     for (uint32_t i = 0; i < node->argument_count; i++)
-        look_into(program, program->argument_list[node->arguments + i], seen, back);
+        look_into(pack, program->argument_list[node->arguments + i], seen, back);
+    /* Which stage an account is in can be said when its conditions can. */
+    for (uint32_t i = 0; i < pack->stage_count && tm_pack_of_stage((tm_op)node->op); i++)
+        look_into(pack, pack->stages[i].enter, seen, back);
 }
 
 static look_back look_back_of(const tm_setup *setup, uint32_t node)
@@ -539,7 +543,7 @@ static look_back look_back_of(const tm_setup *setup, uint32_t node)
     const tm_program *program = &setup->pack->program;
     uint8_t seen[TM_PROGRAM_NODES_MAX] = {0};
     if (program->node_count)
-        look_into(program, node, seen, &back);
+        look_into(setup->pack, node, seen, &back);
     return back;
 }
 

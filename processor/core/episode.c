@@ -86,29 +86,40 @@ static void close_episode(const judgement *j, tm_reason reason, tm_value value)
     j->episode->cleared_at = j->now;
 }
 
-static void judge_pending(const judgement *j)
+/* The earliest instant from `earliest` on at which neither cooldown nor inhibitors hold a raise back. */
+static tm_time free_from(const judgement *j, tm_time earliest)
 {
-    tm_episode *e = j->episode;
+    const tm_episode *e = j->episode;
     const tm_rule *rule = j->rule;
-    tm_time earliest = after(e->since, rule->for_ms);
     if (e->cleared_at != TM_TIME_NONE) {
         tm_time cooled = rule->cooldown_once ? TM_TIME_NEVER : after(e->cleared_at, rule->cooldown_ms);
         earliest = cooled > earliest ? cooled : earliest;
     }
     /* Asked only when nothing else holds the raise back, but the due time must know of all three. */
     tm_time held = rule->inhibitor_count ? j->questions->held_until(j->questions->context, rule) : TM_TIME_NONE;
-    earliest = held > earliest ? held : earliest;
+    return held > earliest ? held : earliest;
+}
+
+static void raise_episode(const judgement *j)
+{
+    tm_episode *e = j->episode;
+    e->state = TM_EPISODE_RAISED;
+    e->raised_at = j->now;
+    e->sequence = 0;
+    e->kind = (uint8_t)j->rule->kind;
+    e->severity = (uint8_t)severity_now(j, TM_SEVERITY_WARN);
+    e->severity_known = true;
+    publish(j, TM_SIGNAL_RAISED, TM_REASON_NONE, ask(j, j->rule->value));
+}
+
+static void judge_pending(const judgement *j)
+{
+    tm_time earliest = free_from(j, after(j->episode->since, j->rule->for_ms));
     if (earliest > j->now) {
         j->step->due = earliest;
         return;
     }
-    e->state = TM_EPISODE_RAISED;
-    e->raised_at = j->now;
-    e->sequence = 0;
-    e->kind = (uint8_t)rule->kind;
-    e->severity = (uint8_t)severity_now(j, TM_SEVERITY_WARN);
-    e->severity_known = true;
-    publish(j, TM_SIGNAL_RAISED, TM_REASON_NONE, ask(j, rule->value));
+    raise_episode(j);
     j->step->due = j->now + 1;
 }
 
@@ -192,6 +203,18 @@ void tm_episode_step(tm_episode *episode, const tm_rule *rule, tm_time now, cons
     } else {
         ret_step->due = after(episode->since, rule->clear_for_ms);
     }
+}
+
+void tm_episode_moment(tm_episode *episode, const tm_rule *rule, tm_time now, const tm_questions *questions,
+                       tm_step *ret_step)
+{
+    *ret_step = (tm_step){.due = TM_TIME_NEVER};
+    judgement j = {episode, rule, now, questions, ret_step};
+    if (!tm_value_is_true(ask(&j, rule->scope)) || !tm_value_is_true(ask(&j, rule->when)) || free_from(&j, now) > now)
+        return;
+    raise_episode(&j);
+    episode->state = TM_EPISODE_INACTIVE;
+    episode->cleared_at = now;
 }
 
 void tm_episode_end(tm_episode *episode, tm_time now, tm_reason reason, tm_step *ret_step)

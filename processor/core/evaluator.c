@@ -117,9 +117,21 @@ static tm_value window_value(tm_evaluator *evaluator, const tm_node *node)
     return value;
 }
 
-/* age() and first(): the UTC hour they count from; false when the metric has no event. */
+static const tm_stage_change *stage_of(const tm_evaluator *evaluator)
+{
+    const tm_stage_change *stage = evaluator->account ? tm_stage_present(&evaluator->account->stages) : NULL;
+    return stage && stage->stage ? stage : NULL;
+}
+
+/* age(), first() and stage_age: the UTC hour they count from; false when the metric has no event, or there is no stage.
+ */
 static bool origin_hour(const tm_evaluator *evaluator, const tm_node *node, int64_t *ret_hour)
 {
+    if (node->op == TM_OP_STAGE_AGE) {
+        const tm_stage_change *stage = stage_of(evaluator);
+        *ret_hour = stage ? tm_hour_of(stage->at) : 0;
+        return stage != NULL;
+    }
     const tm_series *series = series_of(evaluator, node->metric);
     if (!series) {
         return false;
@@ -173,6 +185,36 @@ static tm_value baseline_value(tm_evaluator *evaluator, const tm_node *node)
     return value;
 }
 
+static tm_value stage_name(const tm_evaluator *evaluator, const tm_stage_change *stage)
+{
+    tm_slice name = tm_stage_name(evaluator->environment->pack, stage);
+    return name.data ? tm_value_string(name) : tm_value_null();
+}
+
+static tm_value stage_value(const tm_evaluator *evaluator, tm_op op)
+{
+    if (op == TM_OP_STAGE)
+        return stage_name(evaluator, stage_of(evaluator));
+    const tm_stage_change *previous = evaluator->account ? tm_stage_previous(&evaluator->account->stages) : NULL;
+    if (!previous || !previous->stage)
+        return tm_value_null();
+    if (op == TM_OP_PREVIOUS_STAGE)
+        return stage_name(evaluator, previous);
+    return tm_value_duration((double)(previous[1].at - previous->at));
+}
+
+/* How old the contract was when the metric's first event came. Both only a record can change. */
+static tm_value first_value(tm_evaluator *evaluator, const tm_node *node)
+{
+    const tm_series *series = series_of(evaluator, node->metric);
+    tm_time at = series ? tm_series_first_at(series) : TM_TIME_NONE;
+    if (at == TM_TIME_NONE)
+        return tm_value_null();
+    const tm_zone *zone = evaluator->environment->now->zone;
+    tm_moment then = {.t = at, .day = tm_zone_day(zone, at), .zone = zone};
+    return tm_facts_value(evaluator->account->facts, TM_FACT_CONTRACT_AGE, (tm_slice){0}, &then);
+}
+
 static tm_value fact_value(tm_evaluator *evaluator, const tm_node *node)
 {
     const tm_moment *now = evaluator->environment->now;
@@ -208,7 +250,7 @@ static tm_value event_value(const tm_evaluator *evaluator, const tm_node *node)
 
 static bool is_age(const tm_node *node)
 {
-    return node->op == TM_OP_AGE || node->op == TM_OP_FIRST;
+    return node->op == TM_OP_AGE || node->op == TM_OP_FIRST || node->op == TM_OP_STAGE_AGE;
 }
 
 static tm_op mirrored(tm_op op)
@@ -374,7 +416,14 @@ static tm_value compute(tm_evaluator *evaluator, const tm_node *node)
     }
     case TM_OP_AGE:
     case TM_OP_FIRST:
+    case TM_OP_STAGE_AGE:
         return age_value(evaluator, node);
+    case TM_OP_STAGE:
+    case TM_OP_PREVIOUS_STAGE:
+    case TM_OP_PREVIOUS_STAGE_TIME:
+        return stage_value(evaluator, (tm_op)node->op);
+    case TM_OP_FIRST_VALUE:
+        return first_value(evaluator, node);
     case TM_OP_FACT:
         return fact_value(evaluator, node);
     case TM_OP_ZSCORE:

@@ -68,6 +68,7 @@ static tm_status hand_over(tm_judge *judge, const tm_environment *environment, c
                         .sequence = episode->sequence,
                         .value = step->value,
                         .rules_version = judge->pack->version,
+                        .stage = bare ? (tm_slice){0} : tm_stage_name(judge->pack, tm_stage_present(&account->stages)),
                         .zone = environment->now->zone};
     if (rule && !bare) {
         tm_evaluator *evaluator = judge->evaluator;
@@ -85,7 +86,7 @@ static tm_status hand_over(tm_judge *judge, const tm_environment *environment, c
     }
     if (judge->signals)
         judge->signals[signal.kind][step->signal]++;
-    if (step->signal == TM_SIGNAL_RAISED)
+    if (step->signal == TM_SIGNAL_RAISED && tm_episode_open(episode)) /* or over already */
         judge->open[signal.kind]++;
     else if (step->signal == TM_SIGNAL_CLEARED)
         judge->open[signal.kind]--;
@@ -99,8 +100,10 @@ static tm_status end_removed(tm_judge *judge, const tm_environment *environment,
     for (uint32_t i = 0; i < account->episode_count;) {
         tm_episode *episode = &account->episodes[i];
         bool known = false;
+        /* What waits for nothing has no open episode: this one is of a rule that the name stood for before. */
         for (uint32_t r = 0; r < judge->pack->rule_count && !known; r++)
-            known = judge->pack->rules[r].identity == episode->rule;
+            known = judge->pack->rules[r].identity == episode->rule &&
+                    !(judge->pack->rules[r].on_stage && episode->state != TM_EPISODE_INACTIVE);
         if (known) {
             i++;
             continue;
@@ -149,6 +152,21 @@ static bool episode_sound(const tm_episode *episode)
            episode->severity <= TM_SEVERITY_CRITICAL && episode->published_severity <= TM_SEVERITY_CRITICAL;
 }
 
+/* Finds the account's stage and the rules that a change of it is one for. */
+static tm_status step_stage(tm_judge *judge, tm_account *account, tm_time now, tm_time *due, uint64_t *stirred,
+                            bool *ret_changed)
+{
+    tm_time stays;
+    tm_status status =
+        tm_stage_step(&account->stages, judge->heap, judge->pack, now, judge->evaluator, &stays, ret_changed);
+    *due = stays < *due ? stays : *due;
+    if (status == TM_OK && *ret_changed) {
+        account->changed = true;
+        *stirred |= judge->pack->stage_stirs;
+    }
+    return status;
+}
+
 /* The first grid instant after now at which `due` has come. */
 static tm_time on_grid(tm_time due, tm_time now, int64_t grid)
 {
@@ -164,8 +182,11 @@ tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, t
     bool all = now >= account->stands_until;
     uint64_t stirred = all ? UINT64_MAX : account->stirred;
     tm_time due = all ? TM_TIME_NEVER : account->stands_until;
+    bool stage_moved = false;
+    bool standing = all || account->standing_stirred;
     account->stirred = 0;
-    if (!stirred) {
+    account->standing_stirred = false;
+    if (!stirred && !standing) {
         *ret_due = account->stands_until = on_grid(due, now, grid);
         return TM_OK;
     }
@@ -174,6 +195,11 @@ tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, t
     tm_questions questions = {&q, answer_value, answer_held_until, answer_tier};
 
     tm_evaluator_begin(judge->evaluator, environment, account, NULL);
+    if (standing) {
+        tm_status status = step_stage(judge, account, now, &due, &stirred, &stage_moved);
+        if (status != TM_OK)
+            return status;
+    }
     if (all && account->episode_count > 0) {
         tm_status status = end_removed(judge, environment, account);
         if (status != TM_OK)
@@ -192,7 +218,12 @@ tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, t
         if (!episode)
             episode = &fresh;
         tm_step step;
-        tm_episode_step(episode, rule, now, &questions, &step);
+        if (!rule->on_stage)
+            tm_episode_step(episode, rule, now, &questions, &step);
+        else if (stage_moved)
+            tm_episode_moment(episode, rule, now, &questions, &step);
+        else
+            continue;
         due = step.due < due ? step.due : due;
         if (step.signal != TM_SIGNAL_NONE) {
             tm_status status = hand_over(judge, environment, account, episode, rule, &step, false);

@@ -3,6 +3,9 @@
 #include "tidemark/base/hash.h"
 #include "tidemark/core/baseline.h"
 
+/* Of a stage's hash so much is kept: state writes no more. */
+#define STAGE_BITS ((UINT64_C(1) << 40) - 1)
+
 static const char *const kind_names[TM_KINDS] = {"churn_risk", "expansion", "advisory"};
 static const char *const severity_names[TM_SEVERITIES] = {"info", "warn", "high", "critical"};
 
@@ -197,6 +200,7 @@ static uint8_t aspects_read(const tm_node *node)
     case TM_OP_AGE:
         return TM_ASPECT_BIT(TM_ASPECT_LAST);
     case TM_OP_FIRST:
+    case TM_OP_FIRST_VALUE:
         return TM_ASPECT_BIT(TM_ASPECT_FIRST);
     case TM_OP_VALUE:
         return TM_ASPECT_BIT(TM_ASPECT_VALUE);
@@ -217,6 +221,30 @@ static void mark_arguments(const tm_program *program, bool *marked)
     }
 }
 
+bool tm_pack_of_stage(tm_op op)
+{
+    return op >= TM_OP_STAGE && op <= TM_OP_PREVIOUS_STAGE_TIME;
+}
+
+/* Everything that the stages are found with. */
+static void note_standing(tm_pack *pack)
+{
+    bool marked[TM_PROGRAM_NODES_MAX] = {false};
+    for (uint32_t i = 0; i < pack->stage_count; i++)
+        marked[pack->stages[i].enter] = true;
+    mark_arguments(&pack->program, marked);
+    for (uint32_t n = 0; n < pack->program.node_count; n++) {
+        const tm_node *node = &pack->program.nodes[n];
+        uint8_t aspects = marked[n] ? aspects_read(node) : 0;
+        if (!aspects)
+            continue;
+        tm_metric *metric = &pack->metrics[node->metric];
+        metric->standing_aspects |= aspects;
+        metric->read_daily = metric->read_daily || tm_baseline_is(node->op) ||
+                             (node->op == TM_OP_WINDOW && node->window.unit == TM_WINDOW_DAYS);
+    }
+}
+
 /* Everything that a rule's step asks for on its own account; what only a signal shows does not move an episode. */
 static void note_stirs(tm_pack *pack, uint32_t index)
 {
@@ -230,9 +258,13 @@ static void note_stirs(tm_pack *pack, uint32_t index)
         }
     }
     mark_arguments(&pack->program, marked);
+    pack->stage_stirs |= rule->on_stage ? bit : 0;
     for (uint32_t n = 0; n < pack->program.node_count; n++) {
         const tm_node *node = &pack->program.nodes[n];
         uint8_t aspects = marked[n] ? aspects_read(node) : 0;
+        if (marked[n] && tm_pack_of_stage((tm_op)node->op)) {
+            pack->stage_stirs |= bit;
+        }
         if (!aspects) {
             continue;
         }
@@ -260,6 +292,10 @@ tm_status tm_pack_finish(tm_pack *pack, tm_error *error)
     for (uint32_t i = 0; i < pack->rule_count; i++) {
         pack->rules[i].identity = tm_hash(pack->rules[i].name);
     }
+    for (uint32_t i = 0; i < pack->stage_count; i++) {
+        uint64_t identity = tm_hash(pack->stages[i].name) & STAGE_BITS;
+        pack->stages[i].identity = identity ? identity : 1;
+    }
     pack->derived_count = 0;
     for (uint32_t i = 0; i < pack->program.node_count; i++) {
         tm_node *node = &pack->program.nodes[i];
@@ -274,8 +310,10 @@ tm_status tm_pack_finish(tm_pack *pack, tm_error *error)
             }
         }
         pack->moves_hourly = pack->moves_hourly || node->op == TM_OP_AGE || node->op == TM_OP_FIRST ||
+                             node->op == TM_OP_STAGE_AGE ||
                              (node->op == TM_OP_WINDOW && node->window.unit == TM_WINDOW_HOURS);
     }
+    note_standing(pack);
     for (uint32_t i = 0; i < pack->rule_count; i++) {
         note_stirs(pack, i);
     }

@@ -161,11 +161,14 @@ tm_status tm_shard_impose(tm_shard *shard, tm_slice key, tm_slice rule, tm_kind 
     if (status != TM_OK)
         return status;
     uint64_t identity = tm_hash(rule);
+    uint32_t index = tm_pack_rule(shard->pack, rule);
+    bool moment = index != UINT32_MAX && shard->pack->rules[index].on_stage; /* over as soon as it began */
+    bool opens = state != TM_SIGNAL_CLEARED && !moment;
     tm_episode *episode = tm_account_episode_make(account, shard->heap, identity);
     if (!episode)
         return TM_FATAL;
     account->stands_until = TM_TIME_NONE;
-    shard->judge.open[kind] += (state != TM_SIGNAL_CLEARED) - tm_episode_open(episode);
+    shard->judge.open[kind] += opens - tm_episode_open(episode);
     episode->kind = (uint8_t)kind;
     episode->severity = episode->published_severity = (uint8_t)severity;
     episode->severity_known = true;
@@ -173,10 +176,10 @@ tm_status tm_shard_impose(tm_shard *shard, tm_slice key, tm_slice rule, tm_kind 
     episode->raised_at = raised_at;
     episode->signalled_at = time;
     episode->sequence = sequence;
-    episode->state = state == TM_SIGNAL_CLEARED ? TM_EPISODE_INACTIVE : TM_EPISODE_RAISED;
-    if (state == TM_SIGNAL_CLEARED)
+    episode->state = opens ? TM_EPISODE_RAISED : TM_EPISODE_INACTIVE;
+    if (!opens)
         episode->cleared_at = time;
-    status = tm_episode_set_name(episode, shard->heap, state == TM_SIGNAL_CLEARED ? (tm_slice){0} : rule);
+    status = tm_episode_set_name(episode, shard->heap, opens ? rule : (tm_slice){0});
     return status == TM_OK ? tm_agenda_put(shard->agenda, account, tm_shard_next_instant(shard)) : status;
 }
 

@@ -58,7 +58,7 @@ bool tm_expression_is_name(tm_slice name)
 
 bool tm_expression_reserved(tm_slice name)
 {
-    return tm_grammar_word(name) || tm_fact_word_find(name) != NULL;
+    return tm_grammar_word(name) || tm_fact_word_find(name) != NULL || tm_standing_word_find(name) != NULL;
 }
 
 /* --- errors --- */
@@ -288,6 +288,9 @@ static bool unknown_name(parser *p, const tm_token *name, const char *what, bool
     }
     for (size_t i = 0; tm_fact_word_at(i) && !metrics_only; i++) {
         tm_nearest_offer(&nearest, tm_slice_of(tm_fact_word_at(i)->name));
+    }
+    for (size_t i = 0; tm_standing_word_at(i) && !metrics_only && !p->scope->where && p->scope->stage_count > 0; i++) {
+        tm_nearest_offer(&nearest, tm_slice_of(tm_standing_word_at(i)->name));
     }
     return suggest(p, &nearest);
 }
@@ -677,6 +680,35 @@ static bool parse_event_field(parser *p, const tm_event_word *field, const tm_to
     return emit_leaf(p, &node, out);
 }
 
+/* What follows from an account's stages, and the time to its first value. */
+static bool parse_standing(parser *p, const tm_standing_word *word, const tm_token *name, operand *out)
+{
+    tm_node node = {.op = (uint8_t)word->op, .type = (uint8_t)word->type};
+    if (p->scope->where) {
+        return fail(p, name->start, name->end, "'%s' cannot be read in 'where': an event is all it sees", word->name);
+    }
+    if (word->op == TM_OP_FIRST_VALUE) {
+        if (!p->scope->has_first_value) {
+            fail(p, name->start, name->end, "the file does not say what the first value is");
+            return hint(p, "first_value: METRIC at the file's top names the metric whose first event it is");
+        }
+        node.metric = p->scope->first_value;
+    } else if (p->scope->place == TM_PLACE_ENTER) {
+        fail(p, name->start, name->end, "'%s' cannot decide about a stage: it follows from the stages", word->name);
+        return hint(p, "metrics, facts and durations can; 'stay' keeps an account in a stage for a time");
+    } else if (p->scope->stage_count == 0) {
+        fail(p, name->start, name->end, "'%s' means nothing: the file has no stages", word->name);
+        return hint(p, "stages: [{name: ..., enter: ...}]");
+    }
+    tm_buffer_reset(&p->text);
+    tm_buffer_append_text(&p->text, word->name);
+    if (!emit_leaf(p, &node, out)) {
+        return false;
+    }
+    note_term(p, out);
+    return true;
+}
+
 static bool parse_name(parser *p, operand *out)
 {
     tm_token name = p->token;
@@ -698,6 +730,10 @@ static bool parse_name(parser *p, operand *out)
     const tm_fact_word *fact = tm_fact_word_find(name.text);
     if (fact) {
         return parse_fact(p, fact, &name, out);
+    }
+    const tm_standing_word *standing = tm_standing_word_find(name.text);
+    if (standing) {
+        return parse_standing(p, standing, &name, out);
     }
     uint32_t metric = find_metric(p, name.text);
     if (metric != UINT32_MAX) {

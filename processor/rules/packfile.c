@@ -1,6 +1,8 @@
 /* Long because: the keys of a rules file, one function each, are read best in one place. */
 #include "tidemark/rules/packfile.h"
 
+#include "packroom.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,28 +23,14 @@ enum {
 #define DEFAULT_SCOPE "coalesce(status, 'active') == 'active'"
 #define DEFAULT_UPDATE_CHANGE 0.2
 
-typedef struct reader {
-    tm_arena *arena;
-    tm_pack *pack;
-    tm_document source;
-    tm_diagnostics *diagnostics;
-    tm_expression_scope scope;
-    uint32_t default_scope;
-    bool out_of_memory;
-    const tm_yaml_node *rules[TM_RULES_MAX];
-} reader;
-
 /* --- errors and small values --- */
 
-static int shown(tm_slice text)
+int tm_packroom_shown(tm_slice text)
 {
     return text.length > TEXT_SHOWN ? TEXT_SHOWN : (int)text.length;
 }
 
-#define ERROR_AT(r, node, ...) tm_diagnostics_add((r)->diagnostics, &(r)->source, (node)->start, __VA_ARGS__)
-#define HINT(r, ...) tm_diagnostics_hint((r)->diagnostics, __VA_ARGS__)
-
-static void *take(reader *r, size_t size)
+void *tm_packroom_take(tm_pack_reader *r, size_t size)
 {
     void *block = tm_arena_take(r->arena, size);
     if (!block) {
@@ -52,26 +40,26 @@ static void *take(reader *r, size_t size)
 }
 
 /* The text of an entry that must be a scalar, without a tag and not empty; absent, with an error, otherwise. */
-static tm_slice text_of(reader *r, const tm_yaml_node *node, size_t maximum)
+tm_slice tm_packroom_text_of(tm_pack_reader *r, const tm_yaml_node *node, size_t maximum)
 {
     tm_slice key = node->key ? node->key->text : TM_SLICE_LITERAL("an entry");
     if (node->kind != TM_YAML_SCALAR) {
-        ERROR_AT(r, node, "'%.*s' must be one text, not a %s", shown(key), key.data,
+        ERROR_AT(r, node, "'%.*s' must be one text, not a %s", tm_packroom_shown(key), key.data,
                  node->kind == TM_YAML_LIST ? "list" : "map");
     } else if (node->tag.data) {
         ERROR_AT(r, node, "a rules file knows no tags");
     } else if (node->text.length == 0) {
-        ERROR_AT(r, node, "'%.*s' is empty", shown(key), key.data);
+        ERROR_AT(r, node, "'%.*s' is empty", tm_packroom_shown(key), key.data);
     } else if (node->text.length > maximum) {
-        ERROR_AT(r, node, "'%.*s' has %zu bytes, at most %zu are taken", shown(key), key.data, node->text.length,
-                 maximum);
+        ERROR_AT(r, node, "'%.*s' has %zu bytes, at most %zu are taken", tm_packroom_shown(key), key.data,
+                 node->text.length, maximum);
     } else {
         return node->text;
     }
     return (tm_slice){0};
 }
 
-static bool need_map(reader *r, const tm_yaml_node *node, const char *what)
+bool tm_packroom_need_map(tm_pack_reader *r, const tm_yaml_node *node, const char *what)
 {
     if (node->kind == TM_YAML_MAP) {
         return true;
@@ -80,7 +68,7 @@ static bool need_map(reader *r, const tm_yaml_node *node, const char *what)
     return false;
 }
 
-static void check_keys(reader *r, const tm_yaml_node *map, const char *const *known, size_t count)
+void tm_packroom_check_keys(tm_pack_reader *r, const tm_yaml_node *map, const char *const *known, size_t count)
 {
     for (const tm_yaml_node *entry = map->first; entry; entry = entry->next) {
         tm_nearest nearest;
@@ -91,15 +79,15 @@ static void check_keys(reader *r, const tm_yaml_node *map, const char *const *kn
             tm_nearest_offer(&nearest, tm_slice_of(known[i]));
         }
         if (!found) {
-            ERROR_AT(r, entry->key, "unknown key '%.*s'", shown(entry->key->text), entry->key->text.data);
+            ERROR_AT(r, entry->key, "unknown key '%.*s'", tm_packroom_shown(entry->key->text), entry->key->text.data);
             tm_diagnostics_suggest(r->diagnostics, &nearest);
         }
     }
 }
 
-static bool read_duration(reader *r, const tm_yaml_node *node, int64_t *ret_ms)
+bool tm_packroom_read_duration(tm_pack_reader *r, const tm_yaml_node *node, int64_t *ret_ms)
 {
-    tm_slice text = text_of(r, node, TM_NAME_MAX);
+    tm_slice text = tm_packroom_text_of(r, node, TM_NAME_MAX);
     if (!text.data) {
         return false;
     }
@@ -108,16 +96,16 @@ static bool read_duration(reader *r, const tm_yaml_node *node, int64_t *ret_ms)
         return true;
     }
     if (tm_duration_parse(text, ret_ms) != TM_OK || *ret_ms < 0) {
-        ERROR_AT(r, node, "'%.*s' is no duration", shown(text), text.data);
+        ERROR_AT(r, node, "'%.*s' is no duration", tm_packroom_shown(text), text.data);
         HINT(r, "a duration is a number and one of ms, s, m, h, d, w, at most 10000d: 24h, 7d");
         return false;
     }
     return true;
 }
 
-static bool read_number(reader *r, const tm_yaml_node *node, double *ret_number)
+bool tm_packroom_read_number(tm_pack_reader *r, const tm_yaml_node *node, double *ret_number)
 {
-    tm_slice text = text_of(r, node, TM_NAME_MAX);
+    tm_slice text = tm_packroom_text_of(r, node, TM_NAME_MAX);
     if (!text.data) {
         return false;
     }
@@ -126,7 +114,7 @@ static bool read_number(reader *r, const tm_yaml_node *node, double *ret_number)
     bool digits = text.data[0] >= '0' && text.data[0] <= '9' && !memchr(text.data, 'x', text.length) &&
                   !memchr(text.data, 'X', text.length);
     if (!digits || end != text.data + text.length || number > (double)UPDATE_CHANGE_MAX) {
-        ERROR_AT(r, node, "'%.*s' is no number from 0 to %d", shown(text), text.data, UPDATE_CHANGE_MAX);
+        ERROR_AT(r, node, "'%.*s' is no number from 0 to %d", tm_packroom_shown(text), text.data, UPDATE_CHANGE_MAX);
         return false;
     }
     *ret_number = number;
@@ -135,21 +123,22 @@ static bool read_number(reader *r, const tm_yaml_node *node, double *ret_number)
 
 /* --- expressions --- */
 
-static void expression_error(reader *r, const tm_document *source, size_t offset, const tm_expression_error *error)
+static void expression_error(tm_pack_reader *r, const tm_document *source, size_t offset,
+                             const tm_expression_error *error)
 {
     tm_diagnostics_add(r->diagnostics, source, offset, "%s", error->message);
     tm_diagnostics_hint(r->diagnostics, "%s", error->hint);
 }
 
 /* Compiles the expression of an entry; TM_NODE_NONE with an error when it is none. */
-static uint32_t compile(reader *r, const tm_yaml_node *node, bool where, tm_type wanted,
-                        tm_expression_outline *ret_outline)
+uint32_t tm_packroom_compile(tm_pack_reader *r, const tm_yaml_node *node, bool where, tm_type wanted,
+                             tm_expression_outline *ret_outline)
 {
     uint32_t compiled = TM_NODE_NONE;
     tm_expression_scope scope = r->scope;
     tm_expression_error error;
     scope.where = where;
-    tm_slice text = text_of(r, node, TM_EXPRESSION_MAX);
+    tm_slice text = tm_packroom_text_of(r, node, TM_EXPRESSION_MAX);
     if (!text.data) {
         return TM_NODE_NONE;
     }
@@ -162,7 +151,7 @@ static uint32_t compile(reader *r, const tm_yaml_node *node, bool where, tm_type
     return status == TM_OK ? compiled : TM_NODE_NONE;
 }
 
-static uint32_t compile_text(reader *r, const char *name, tm_slice text, tm_type wanted)
+uint32_t tm_packroom_compile_text(tm_pack_reader *r, const char *name, tm_slice text, tm_type wanted)
 {
     uint32_t compiled = TM_NODE_NONE;
     tm_expression_error error;
@@ -182,9 +171,9 @@ static const char *const metric_kinds[] = {"count", "sum", "distinct", "last", "
 static const char *const metric_keys[] = {"count", "sum", "distinct", "last", "max", "first", "event", "where", "keep"};
 enum { METRIC_KINDS = 6, METRIC_KEYS = 9 };
 
-static bool read_pattern(reader *r, const tm_yaml_node *node, tm_pattern *ret_pattern)
+static bool read_pattern(tm_pack_reader *r, const tm_yaml_node *node, tm_pattern *ret_pattern)
 {
-    tm_slice text = text_of(r, node, TM_EVENT_NAME_MAX);
+    tm_slice text = tm_packroom_text_of(r, node, TM_EVENT_NAME_MAX);
     if (!text.data) {
         return false;
     }
@@ -199,7 +188,7 @@ static bool read_pattern(reader *r, const tm_yaml_node *node, tm_pattern *ret_pa
 }
 
 /* One pattern or a list of them; NULL: every event. */
-static void read_patterns(reader *r, const tm_yaml_node *node, tm_metric *metric)
+static void read_patterns(tm_pack_reader *r, const tm_yaml_node *node, tm_metric *metric)
 {
     bool list = node && node->kind == TM_YAML_LIST;
     uint32_t count = list ? node->count : 1;
@@ -207,7 +196,7 @@ static void read_patterns(reader *r, const tm_yaml_node *node, tm_metric *metric
         ERROR_AT(r, node, "a metric takes 1 to %d event patterns, this has %u", TM_PATTERNS_MAX, count);
         return;
     }
-    metric->patterns = take(r, count * sizeof *metric->patterns);
+    metric->patterns = tm_packroom_take(r, count * sizeof *metric->patterns);
     if (!metric->patterns) {
         return;
     }
@@ -226,10 +215,10 @@ static void read_patterns(reader *r, const tm_yaml_node *node, tm_metric *metric
     }
 }
 
-static void read_of(reader *r, const tm_yaml_node *node, tm_metric *metric)
+static void read_of(tm_pack_reader *r, const tm_yaml_node *node, tm_metric *metric)
 {
     static const char *const prefix = "properties.";
-    tm_slice text = text_of(r, node, strlen(prefix) + TM_PROPERTY_NAME_MAX);
+    tm_slice text = tm_packroom_text_of(r, node, strlen(prefix) + TM_PROPERTY_NAME_MAX);
     if (!text.data) {
         return;
     }
@@ -246,15 +235,16 @@ static void read_of(reader *r, const tm_yaml_node *node, tm_metric *metric)
     } else if (distinct && tm_slice_equal_text(text, "day")) {
         metric->of = TM_OF_DAY;
     } else {
-        ERROR_AT(r, node, "'%s' cannot be taken of '%.*s'", metric_kinds[metric->kind], shown(text), text.data);
+        ERROR_AT(r, node, "'%s' cannot be taken of '%.*s'", metric_kinds[metric->kind], tm_packroom_shown(text),
+                 text.data);
         HINT(r, distinct ? "one of user, event, day, properties.NAME" : "one of value, properties.NAME");
     }
 }
 
-static void read_keep(reader *r, const tm_yaml_node *node, tm_metric *metric)
+static void read_keep(tm_pack_reader *r, const tm_yaml_node *node, tm_metric *metric)
 {
     int64_t ms;
-    if (!read_duration(r, node, &ms)) {
+    if (!tm_packroom_read_duration(r, node, &ms)) {
         return;
     }
     /* The unit written decides: 48h keeps hours, 2d keeps days. */
@@ -273,7 +263,7 @@ static void read_keep(reader *r, const tm_yaml_node *node, tm_metric *metric)
 }
 
 /* Which of the six keys says what the metric is; its entry, or NULL with an error. */
-static const tm_yaml_node *find_kind(reader *r, const tm_yaml_node *node, tm_metric *metric)
+static const tm_yaml_node *find_kind(tm_pack_reader *r, const tm_yaml_node *node, tm_metric *metric)
 {
     const tm_yaml_node *found = NULL;
     for (int i = 0; i < METRIC_KINDS; i++) {
@@ -295,12 +285,12 @@ static const tm_yaml_node *find_kind(reader *r, const tm_yaml_node *node, tm_met
     return found;
 }
 
-static void read_metric(reader *r, const tm_yaml_node *node, tm_metric *metric)
+static void read_metric(tm_pack_reader *r, const tm_yaml_node *node, tm_metric *metric)
 {
-    if (!need_map(r, node, "a metric")) {
+    if (!tm_packroom_need_map(r, node, "a metric")) {
         return;
     }
-    check_keys(r, node, metric_keys, METRIC_KEYS);
+    tm_packroom_check_keys(r, node, metric_keys, METRIC_KEYS);
     const tm_yaml_node *kind = find_kind(r, node, metric);
     const tm_yaml_node *event = tm_yaml_get(node, "event");
     const tm_yaml_node *where = tm_yaml_get(node, "where");
@@ -319,7 +309,7 @@ static void read_metric(reader *r, const tm_yaml_node *node, tm_metric *metric)
         read_patterns(r, event, metric);
     }
     if (where) {
-        metric->where = compile(r, where, true, TM_TYPE_BOOLEAN, NULL);
+        metric->where = tm_packroom_compile(r, where, true, TM_TYPE_BOOLEAN, NULL);
     }
     if (keep) {
         read_keep(r, keep, metric);
@@ -327,17 +317,17 @@ static void read_metric(reader *r, const tm_yaml_node *node, tm_metric *metric)
 }
 
 /* Kinds and names first, so that expressions see every metric, then everything else. */
-static void read_metrics(reader *r, const tm_yaml_node *node)
+static void read_metrics(tm_pack_reader *r, const tm_yaml_node *node)
 {
     tm_pack *pack = r->pack;
-    if (tm_yaml_is_null(node) || !need_map(r, node, "'metrics'")) {
+    if (tm_yaml_is_null(node) || !tm_packroom_need_map(r, node, "'metrics'")) {
         return;
     }
     if (node->count > TM_METRICS_MAX) {
         ERROR_AT(r, node, "%u metrics, at most %d are taken", node->count, TM_METRICS_MAX);
         return;
     }
-    if (node->count > 0 && !(pack->metrics = take(r, node->count * sizeof *pack->metrics))) {
+    if (node->count > 0 && !(pack->metrics = tm_packroom_take(r, node->count * sizeof *pack->metrics))) {
         return;
     }
     for (const tm_yaml_node *entry = node->first; entry; entry = entry->next) {
@@ -346,8 +336,8 @@ static void read_metrics(reader *r, const tm_yaml_node *node)
         if (!tm_expression_is_name(metric->name) || metric->name.length > TM_NAME_MAX) {
             ERROR_AT(r, entry->key, "a metric's name is letters, digits and '_', at most %d", TM_NAME_MAX);
         } else if (tm_expression_reserved(metric->name)) {
-            ERROR_AT(r, entry->key, "'%.*s' is a word of the expression language or a fact", shown(metric->name),
-                     metric->name.data);
+            ERROR_AT(r, entry->key, "'%.*s' is a word of the expression language or a fact",
+                     tm_packroom_shown(metric->name), metric->name.data);
             HINT(r, "give the metric another name");
         }
     }
@@ -361,13 +351,13 @@ static void read_metrics(reader *r, const tm_yaml_node *node)
 
 /* --- rules --- */
 
-static const char *const rule_keys[] = {"name",  "kind",      "severity",   "when",          "for",
-                                        "clear", "clear_for", "cooldown",   "inhibited_by",  "inhibit_tail",
-                                        "scope", "value",     "threshold",  "update_change", "summary",
-                                        "play",  "route",     "description"};
+static const char *const rule_keys[] = {
+    "name",     "kind",         "severity",     "when",        "for",   "clear",     "clear_for",
+    "cooldown", "inhibited_by", "inhibit_tail", "scope",       "value", "threshold", "update_change",
+    "summary",  "play",         "route",        "description", "on",    "stages",    "tiers"};
 enum { RULE_KEYS = sizeof rule_keys / sizeof *rule_keys };
 
-static bool is_rule_name(tm_slice name)
+bool tm_packroom_is_key(tm_slice name)
 {
     bool fine = name.length > 0 && name.length <= TM_NAME_MAX && name.data[0] >= 'a' && name.data[0] <= 'z';
     for (size_t i = 0; i < name.length && fine; i++) {
@@ -377,7 +367,7 @@ static bool is_rule_name(tm_slice name)
     return fine;
 }
 
-static void read_name(reader *r, const tm_yaml_node *node, uint32_t index)
+static void read_name(tm_pack_reader *r, const tm_yaml_node *node, uint32_t index)
 {
     const tm_yaml_node *entry = tm_yaml_get(node, "name");
     tm_rule *rule = &r->pack->rules[index];
@@ -385,50 +375,51 @@ static void read_name(reader *r, const tm_yaml_node *node, uint32_t index)
         ERROR_AT(r, node, "a rule needs a 'name'");
         return;
     }
-    tm_slice name = text_of(r, entry, SIZE_MAX);
+    tm_slice name = tm_packroom_text_of(r, entry, SIZE_MAX);
     if (!name.data) {
         return;
     }
-    if (!is_rule_name(name)) {
+    if (!tm_packroom_is_key(name)) {
         ERROR_AT(r, entry, "a rule's name is lower-case letters, digits and '_', a letter first, at most %d",
                  TM_NAME_MAX);
         return;
     }
     for (uint32_t i = 0; i < index; i++) {
         if (tm_slice_equal(r->pack->rules[i].name, name)) {
-            ERROR_AT(r, entry, "two rules are named '%.*s'", shown(name), name.data);
+            ERROR_AT(r, entry, "two rules are named '%.*s'", tm_packroom_shown(name), name.data);
             return;
         }
     }
     rule->name = name;
 }
 
-static void read_kind(reader *r, const tm_yaml_node *node, tm_rule *rule)
+static void read_kind(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule)
 {
     const tm_yaml_node *entry = tm_yaml_get(node, "kind");
     if (!entry) {
         ERROR_AT(r, node, "a rule needs a 'kind': churn_risk, expansion or advisory");
         return;
     }
-    tm_slice text = text_of(r, entry, TM_NAME_MAX);
+    tm_slice text = tm_packroom_text_of(r, entry, TM_NAME_MAX);
     if (text.data && !tm_kind_parse(text, &rule->kind)) {
         tm_nearest nearest;
         tm_nearest_init(&nearest, text);
         for (int i = 0; i < TM_KINDS; i++) {
             tm_nearest_offer(&nearest, tm_slice_of(tm_kind_name((tm_kind)i)));
         }
-        ERROR_AT(r, entry, "unknown kind '%.*s': churn_risk, expansion and advisory are known", shown(text), text.data);
+        ERROR_AT(r, entry, "unknown kind '%.*s': churn_risk, expansion and advisory are known", tm_packroom_shown(text),
+                 text.data);
         tm_diagnostics_suggest(r->diagnostics, &nearest);
     }
 }
 
 /* A map by tier with an optional `default`. */
-static bool read_by_tier(reader *r, const tm_yaml_node *node, size_t maximum, tm_by_tier *ret_texts)
+static bool read_by_tier(tm_pack_reader *r, const tm_yaml_node *node, size_t maximum, tm_by_tier *ret_texts)
 {
     uint32_t room = sizeof ret_texts->choices / sizeof *ret_texts->choices;
     bool fine = true;
     for (const tm_yaml_node *entry = node->first; entry; entry = entry->next) {
-        tm_slice text = text_of(r, entry, maximum);
+        tm_slice text = tm_packroom_text_of(r, entry, maximum);
         fine = fine && text.data;
         if (tm_slice_equal_text(entry->key->text, "default")) {
             ret_texts->otherwise = text;
@@ -445,19 +436,19 @@ static bool read_by_tier(reader *r, const tm_yaml_node *node, size_t maximum, tm
     return fine;
 }
 
-static void unknown_severity(reader *r, const tm_yaml_node *node)
+static void unknown_severity(tm_pack_reader *r, const tm_yaml_node *node)
 {
     tm_nearest nearest;
     tm_nearest_init(&nearest, node->text);
     for (int i = 0; i < TM_SEVERITIES; i++) {
         tm_nearest_offer(&nearest, tm_slice_of(tm_severity_name((tm_severity)i)));
     }
-    ERROR_AT(r, node, "unknown severity '%.*s': info, warn, high and critical are known", shown(node->text),
+    ERROR_AT(r, node, "unknown severity '%.*s': info, warn, high and critical are known", tm_packroom_shown(node->text),
              node->text.data);
     tm_diagnostics_suggest(r->diagnostics, &nearest);
 }
 
-static void read_severity(reader *r, const tm_yaml_node *node, tm_rule *rule)
+static void read_severity(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule)
 {
     tm_severity ignored;
     if (node->kind == TM_YAML_MAP) {
@@ -471,7 +462,7 @@ static void read_severity(reader *r, const tm_yaml_node *node, tm_rule *rule)
         }
         return;
     }
-    tm_slice text = text_of(r, node, TM_EXPRESSION_MAX);
+    tm_slice text = tm_packroom_text_of(r, node, TM_EXPRESSION_MAX);
     if (!text.data || tm_severity_parse(text, &rule->severity)) {
         return;
     }
@@ -479,38 +470,38 @@ static void read_severity(reader *r, const tm_yaml_node *node, tm_rule *rule)
         unknown_severity(r, node);
         return;
     }
-    rule->severity_node = compile(r, node, false, TM_TYPE_STRING, NULL);
+    rule->severity_node = tm_packroom_compile(r, node, false, TM_TYPE_STRING, NULL);
 }
 
-static void read_play(reader *r, const tm_yaml_node *node, tm_rule *rule)
+static void read_play(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule)
 {
     if (node->kind == TM_YAML_MAP) {
         read_by_tier(r, node, PLAY_MAX, &rule->play);
     } else {
-        rule->play.otherwise = text_of(r, node, PLAY_MAX);
+        rule->play.otherwise = tm_packroom_text_of(r, node, PLAY_MAX);
     }
 }
 
-static void read_route(reader *r, const tm_yaml_node *node, tm_rule *rule)
+static void read_route(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule)
 {
     static const char *const keys[] = {"queue", "responsible", "informed"};
     tm_slice *texts[] = {&rule->route_queue, &rule->route_responsible, &rule->route_informed};
-    if (!need_map(r, node, "'route'")) {
+    if (!tm_packroom_need_map(r, node, "'route'")) {
         return;
     }
-    check_keys(r, node, keys, 3);
+    tm_packroom_check_keys(r, node, keys, 3);
     for (int i = 0; i < 3; i++) {
         const tm_yaml_node *entry = tm_yaml_get(node, keys[i]);
         if (entry) {
-            *texts[i] = text_of(r, entry, PLAY_MAX);
+            *texts[i] = tm_packroom_text_of(r, entry, PLAY_MAX);
         }
     }
 }
 
-static void read_summary(reader *r, const tm_yaml_node *node, tm_rule *rule)
+static void read_summary(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule)
 {
     tm_expression_error error;
-    tm_slice text = text_of(r, node, TM_EXPRESSION_MAX);
+    tm_slice text = tm_packroom_text_of(r, node, TM_EXPRESSION_MAX);
     if (!text.data) {
         return;
     }
@@ -523,18 +514,18 @@ static void read_summary(reader *r, const tm_yaml_node *node, tm_rule *rule)
     }
 }
 
-static void read_cooldown(reader *r, const tm_yaml_node *node, tm_rule *rule)
+static void read_cooldown(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule)
 {
     if (node->kind == TM_YAML_SCALAR && tm_slice_equal_text(node->text, "once")) {
         rule->cooldown_once = true;
     } else {
-        read_duration(r, node, &rule->cooldown_ms);
+        tm_packroom_read_duration(r, node, &rule->cooldown_ms);
     }
 }
 
-static void add_inhibitor(reader *r, const tm_yaml_node *node, tm_rule *rule)
+static void add_inhibitor(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule)
 {
-    tm_slice name = text_of(r, node, TM_NAME_MAX);
+    tm_slice name = tm_packroom_text_of(r, node, TM_NAME_MAX);
     if (!name.data) {
         return;
     }
@@ -545,20 +536,20 @@ static void add_inhibitor(reader *r, const tm_yaml_node *node, tm_rule *rule)
         for (uint32_t i = 0; i < r->pack->rule_count; i++) {
             tm_nearest_offer(&nearest, r->pack->rules[i].name);
         }
-        ERROR_AT(r, node, "unknown rule '%.*s'", shown(name), name.data);
+        ERROR_AT(r, node, "unknown rule '%.*s'", tm_packroom_shown(name), name.data);
         tm_diagnostics_suggest(r->diagnostics, &nearest);
         return;
     }
     for (uint32_t i = 0; i < rule->inhibitor_count; i++) {
         if (rule->inhibitors[i] == index) {
-            ERROR_AT(r, node, "'%.*s' is named twice", shown(name), name.data);
+            ERROR_AT(r, node, "'%.*s' is named twice", tm_packroom_shown(name), name.data);
             return;
         }
     }
     rule->inhibitors[rule->inhibitor_count++] = (uint16_t)index;
 }
 
-static void read_inhibitors(reader *r, const tm_yaml_node *node, tm_rule *rule)
+static void read_inhibitors(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule)
 {
     bool list = node->kind == TM_YAML_LIST;
     uint32_t count = list ? node->count : 1;
@@ -569,7 +560,7 @@ static void read_inhibitors(reader *r, const tm_yaml_node *node, tm_rule *rule)
         ERROR_AT(r, node, "at most %d inhibitors are taken", TM_INHIBITORS_MAX);
         return;
     }
-    rule->inhibitors = take(r, count * sizeof *rule->inhibitors);
+    rule->inhibitors = tm_packroom_take(r, count * sizeof *rule->inhibitors);
     if (!rule->inhibitors) {
         return;
     }
@@ -597,7 +588,7 @@ static void split_sides(const tm_program *program, const tm_expression_outline *
     }
 }
 
-static void read_clear(reader *r, const tm_yaml_node *node, tm_rule *rule)
+static void read_clear(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule)
 {
     const tm_yaml_node *clear = tm_yaml_get(node, "clear");
     rule->clear_threshold = rule->threshold;
@@ -611,50 +602,107 @@ static void read_clear(reader *r, const tm_yaml_node *node, tm_rule *rule)
         return;
     }
     tm_expression_outline outline;
-    rule->clear = compile(r, clear, false, TM_TYPE_BOOLEAN, &outline);
+    rule->clear = tm_packroom_compile(r, clear, false, TM_TYPE_BOOLEAN, &outline);
     if (rule->clear != TM_NODE_NONE) {
         uint32_t value;
         split_sides(&r->pack->program, &outline, &value, &rule->clear_threshold);
     }
 }
 
-static void read_condition(reader *r, const tm_yaml_node *node, tm_rule *rule)
+/* What `on: stage_changed` shows beside the terms of its `when`. */
+static void add_stage_evidence(tm_pack_reader *r, tm_rule *rule)
+{
+    static const char *const texts[] = {"previous_stage", "previous_stage_time", "stage"};
+    enum { TEXTS = sizeof texts / sizeof *texts };
+    uint32_t *evidence = tm_packroom_take(r, TM_EVIDENCE_MAX * sizeof *evidence);
+    uint32_t count = 0;
+    for (; evidence && count < TEXTS; count++) {
+        evidence[count] = tm_packroom_compile_text(r, "on", tm_slice_of(texts[count]), TM_TYPE_ANY);
+    }
+    for (uint32_t i = 0; evidence && i < rule->evidence_count && count < TM_EVIDENCE_MAX; i++) {
+        bool there = false;
+        for (uint32_t k = 0; k < TEXTS; k++) {
+            there = there || evidence[k] == rule->evidence[i];
+        }
+        if (!there) {
+            evidence[count++] = rule->evidence[i];
+        }
+    }
+    rule->evidence = evidence;
+    rule->evidence_count = evidence ? count : 0;
+}
+
+/* A rule that waits for nothing has no use for what says how it waits and ends. */
+static void read_on(tm_pack_reader *r, const tm_yaml_node *node, const tm_yaml_node *on, tm_rule *rule)
+{
+    static const char *const useless[] = {"for", "clear", "clear_for", "update_change"};
+    tm_slice text = tm_packroom_text_of(r, on, TM_NAME_MAX);
+    if (text.data && !tm_slice_equal_text(text, "stage_changed")) {
+        ERROR_AT(r, on, "'on' knows nothing but stage_changed, not '%.*s'", tm_packroom_shown(text), text.data);
+        return;
+    }
+    if (r->pack->stage_count == 0) {
+        ERROR_AT(r, on, "the file has no 'stages' that could change");
+        return;
+    }
+    for (size_t i = 0; i < sizeof useless / sizeof *useless; i++) {
+        const tm_yaml_node *entry = tm_yaml_get(node, useless[i]);
+        if (entry) {
+            ERROR_AT(r, entry->key, "'%s' means nothing beside 'on': the episode ends as it begins", useless[i]);
+        }
+    }
+    rule->on_stage = true;
+}
+
+static void read_condition(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule)
 {
     const tm_yaml_node *when = tm_yaml_get(node, "when");
     const tm_yaml_node *value = tm_yaml_get(node, "value");
     const tm_yaml_node *threshold = tm_yaml_get(node, "threshold");
     tm_expression_outline outline = {.left = TM_NODE_NONE, .right = TM_NODE_NONE};
-    if (!when) {
+    const tm_yaml_node *on = tm_yaml_get(node, "on");
+    if (on) {
+        read_on(r, node, on, rule);
+    }
+    if (!when && !on) {
         ERROR_AT(r, node, "a rule needs a 'when'");
         return;
     }
-    rule->when = compile(r, when, false, TM_TYPE_BOOLEAN, &outline);
+    if (when) {
+        rule->when = tm_packroom_compile(r, when, false, TM_TYPE_BOOLEAN, &outline);
+    } else {
+        outline.evidence_count = 0;
+        rule->when = tm_packroom_compile_text(r, "when", TM_SLICE_LITERAL("true"), TM_TYPE_BOOLEAN);
+    }
     split_sides(&r->pack->program, &outline, &rule->value, &rule->threshold);
     if (value) {
-        rule->value = compile(r, value, false, TM_TYPE_ANY, NULL);
+        rule->value = tm_packroom_compile(r, value, false, TM_TYPE_ANY, NULL);
     }
     if (threshold) {
-        rule->threshold = compile(r, threshold, false, TM_TYPE_ANY, NULL);
+        rule->threshold = tm_packroom_compile(r, threshold, false, TM_TYPE_ANY, NULL);
     }
     rule->evidence_count = outline.evidence_count;
     if (outline.evidence_count > 0) {
         size_t size = outline.evidence_count * sizeof *rule->evidence;
-        rule->evidence = take(r, size);
+        rule->evidence = tm_packroom_take(r, size);
         if (rule->evidence) {
             memcpy(rule->evidence, outline.evidence, size);
         }
     }
+    if (rule->on_stage) {
+        add_stage_evidence(r, rule);
+    }
     read_clear(r, node, rule);
 }
 
-static void read_times(reader *r, const tm_yaml_node *node, tm_rule *rule)
+static void read_times(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule)
 {
     static const char *const keys[] = {"for", "clear_for", "inhibit_tail"};
     int64_t *times[] = {&rule->for_ms, &rule->clear_for_ms, &rule->inhibit_tail_ms};
     for (int i = 0; i < 3; i++) {
         const tm_yaml_node *entry = tm_yaml_get(node, keys[i]);
         if (entry) {
-            read_duration(r, entry, times[i]);
+            tm_packroom_read_duration(r, entry, times[i]);
         }
     }
     const tm_yaml_node *cooldown = tm_yaml_get(node, "cooldown");
@@ -663,21 +711,21 @@ static void read_times(reader *r, const tm_yaml_node *node, tm_rule *rule)
     }
     const tm_yaml_node *change = tm_yaml_get(node, "update_change");
     if (change) {
-        read_number(r, change, &rule->update_change);
+        tm_packroom_read_number(r, change, &rule->update_change);
     }
 }
 
-static void read_rule(reader *r, const tm_yaml_node *node, tm_rule *rule)
+static void read_rule(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule)
 {
     static const struct {
         const char *key;
-        void (*read)(reader *, const tm_yaml_node *, tm_rule *);
+        void (*read)(tm_pack_reader *, const tm_yaml_node *, tm_rule *);
     } parts[] = {{"severity", read_severity},
                  {"summary", read_summary},
                  {"play", read_play},
                  {"route", read_route},
                  {"inhibited_by", read_inhibitors}};
-    check_keys(r, node, rule_keys, RULE_KEYS);
+    tm_packroom_check_keys(r, node, rule_keys, RULE_KEYS);
     read_kind(r, node, rule);
     read_condition(r, node, rule);
     read_times(r, node, rule);
@@ -689,16 +737,17 @@ static void read_rule(reader *r, const tm_yaml_node *node, tm_rule *rule)
     }
     const tm_yaml_node *scope = tm_yaml_get(node, "scope");
     if (scope) {
-        rule->scope = compile(r, scope, false, TM_TYPE_BOOLEAN, NULL);
+        rule->scope = tm_packroom_compile(r, scope, false, TM_TYPE_BOOLEAN, NULL);
     }
+    rule->scope = tm_packroom_limit(r, rule->scope, tm_yaml_get(node, "stages"), tm_yaml_get(node, "tiers"));
     const tm_yaml_node *description = tm_yaml_get(node, "description");
     if (description) {
-        text_of(r, description, SIZE_MAX);
+        tm_packroom_text_of(r, description, SIZE_MAX);
     }
 }
 
 /* All names first, so that inhibitors may be defined further down. */
-static void read_rules(reader *r, const tm_yaml_node *node)
+static void read_rules(tm_pack_reader *r, const tm_yaml_node *node)
 {
     tm_pack *pack = r->pack;
     if (tm_yaml_is_null(node)) {
@@ -713,7 +762,7 @@ static void read_rules(reader *r, const tm_yaml_node *node)
         ERROR_AT(r, node, "%u rules, at most %d are taken", node->count, TM_RULES_MAX);
         return;
     }
-    if (node->count > 0 && !(pack->rules = take(r, node->count * sizeof *pack->rules))) {
+    if (node->count > 0 && !(pack->rules = tm_packroom_take(r, node->count * sizeof *pack->rules))) {
         return;
     }
     for (const tm_yaml_node *entry = node->first; entry; entry = entry->next) {
@@ -728,7 +777,7 @@ static void read_rules(reader *r, const tm_yaml_node *node)
                                        .threshold = TM_NODE_NONE,
                                        .clear_threshold = TM_NODE_NONE,
                                        .update_change = DEFAULT_UPDATE_CHANGE};
-        if (need_map(r, entry, "a rule")) {
+        if (tm_packroom_need_map(r, entry, "a rule")) {
             read_name(r, entry, index);
         }
     }
@@ -741,7 +790,7 @@ static void read_rules(reader *r, const tm_yaml_node *node)
 
 /* --- the file --- */
 
-static void read_version(reader *r, const tm_yaml_node *root)
+static void read_version(tm_pack_reader *r, const tm_yaml_node *root)
 {
     const tm_yaml_node *node = tm_yaml_get(root, "version");
     if (!node) {
@@ -749,7 +798,7 @@ static void read_version(reader *r, const tm_yaml_node *root)
         HINT(r, "version: 1, raised with every change");
         return;
     }
-    tm_slice text = text_of(r, node, SIZE_MAX);
+    tm_slice text = tm_packroom_text_of(r, node, SIZE_MAX);
     int64_t version = 0;
     for (size_t i = 0; i < text.length; i++) {
         bool digit = text.data[i] >= '0' && text.data[i] <= '9';
@@ -761,10 +810,10 @@ static void read_version(reader *r, const tm_yaml_node *root)
     r->pack->version = version;
 }
 
-static void refuse_later(reader *r, const tm_yaml_node *root)
+static void refuse_later(tm_pack_reader *r, const tm_yaml_node *root)
 {
-    static const char *const keys[] = {"stages", "scorecards", "flapping", "budget"};
-    for (int i = 0; i < 4; i++) {
+    static const char *const keys[] = {"scorecards", "flapping", "budget"};
+    for (int i = 0; i < 3; i++) {
         const tm_yaml_node *node = tm_yaml_get(root, keys[i]);
         if (node && !tm_yaml_is_null(node) && (node->kind == TM_YAML_SCALAR || node->count > 0)) {
             ERROR_AT(r, node->key, "'%s' is not supported by this version", keys[i]);
@@ -772,37 +821,42 @@ static void refuse_later(reader *r, const tm_yaml_node *root)
     }
 }
 
-static void read_extra(reader *r, const tm_packfile_options *options)
+static void read_extra(tm_pack_reader *r, const tm_packfile_options *options)
 {
     for (uint32_t i = 0; i < options->expression_count; i++) {
         char name[32];
         snprintf(name, sizeof name, "expression %u", i + 1);
-        options->ret_nodes[i] = compile_text(r, name, options->expressions[i], TM_TYPE_ANY);
+        options->ret_nodes[i] = tm_packroom_compile_text(r, name, options->expressions[i], TM_TYPE_ANY);
     }
 }
 
-static void read_root(reader *r, const tm_yaml_node *root, const tm_packfile_options *options)
+static void read_root(tm_pack_reader *r, const tm_yaml_node *root, const tm_packfile_options *options)
 {
-    static const char *const keys[] = {"version", "scope",      "metrics",  "rules",
-                                       "stages",  "scorecards", "flapping", "budget"};
+    static const char *const keys[] = {"version",    "scope",    "metrics", "rules",      "stages",
+                                       "scorecards", "flapping", "budget",  "first_value"};
     if (!root) {
         tm_diagnostics_add(r->diagnostics, &r->source, 0, "the file is empty");
         HINT(r, "the least is 'version: 1'");
         return;
     }
-    if (!need_map(r, root, "a rules file")) {
+    if (!tm_packroom_need_map(r, root, "a rules file")) {
         return;
     }
-    check_keys(r, root, keys, sizeof keys / sizeof *keys);
+    tm_packroom_check_keys(r, root, keys, sizeof keys / sizeof *keys);
     read_version(r, root);
     refuse_later(r, root);
     const tm_yaml_node *metrics = tm_yaml_get(root, "metrics");
     read_metrics(r, metrics);
+    const tm_yaml_node *first_value = tm_yaml_get(root, "first_value");
+    if (first_value) {
+        tm_packroom_read_first_value(r, first_value);
+    }
+    tm_packroom_read_stages(r, tm_yaml_get(root, "stages"));
     const tm_yaml_node *scope = tm_yaml_get(root, "scope");
     if (scope) {
-        r->default_scope = compile(r, scope, false, TM_TYPE_BOOLEAN, NULL);
+        r->default_scope = tm_packroom_compile(r, scope, false, TM_TYPE_BOOLEAN, NULL);
     } else {
-        r->default_scope = compile_text(r, "scope", TM_SLICE_LITERAL(DEFAULT_SCOPE), TM_TYPE_BOOLEAN);
+        r->default_scope = tm_packroom_compile_text(r, "scope", TM_SLICE_LITERAL(DEFAULT_SCOPE), TM_TYPE_BOOLEAN);
     }
     read_rules(r, tm_yaml_get(root, "rules"));
     if (options) {
@@ -811,7 +865,7 @@ static void read_root(reader *r, const tm_yaml_node *root, const tm_packfile_opt
 }
 
 /* Points the pack's own error (a circle of inhibitors names one of its rules) at the file. */
-static void place_error(reader *r, const tm_error *error)
+static void place_error(tm_pack_reader *r, const tm_error *error)
 {
     size_t offset = 0;
     uint32_t index = tm_pack_rule(r->pack, tm_slice_of(error->where));
@@ -823,7 +877,7 @@ static void place_error(reader *r, const tm_error *error)
     tm_diagnostics_hint(r->diagnostics, "%s", error->hint);
 }
 
-static tm_status read_pack(reader *r, const tm_packfile_options *options, tm_error *error)
+static tm_status read_pack(tm_pack_reader *r, const tm_packfile_options *options, tm_error *error)
 {
     tm_yaml_node *root;
     tm_status status = tm_yaml_parse(r->arena, &r->source, r->diagnostics, &root);
@@ -866,7 +920,7 @@ tm_status tm_packfile_parse(tm_slice text, const char *file_name, const tm_packf
 {
     *ret_pack = NULL;
     tm_error_clear(error);
-    reader *r = calloc(1, sizeof *r);
+    tm_pack_reader *r = calloc(1, sizeof *r);
     tm_diagnostics *own = options && options->diagnostics ? NULL : calloc(1, sizeof *own);
     /* A file too long is cut behind the limit: the reader of YAML then says that it is. */
     text.length = text.length > TM_PACK_FILE_MAX ? TM_PACK_FILE_MAX + 1 : text.length;

@@ -45,6 +45,14 @@ static const tm_event_word event_fields[] = {
     {"properties", TM_OP_EVENT_PROPERTY, TM_TYPE_ANY},
 };
 
+static const tm_standing_word standing_words[] = {
+    {"stage", TM_OP_STAGE, TM_TYPE_STRING},
+    {"stage_age", TM_OP_STAGE_AGE, TM_TYPE_DURATION},
+    {"previous_stage", TM_OP_PREVIOUS_STAGE, TM_TYPE_STRING},
+    {"previous_stage_time", TM_OP_PREVIOUS_STAGE_TIME, TM_TYPE_DURATION},
+    {"time_to_first_value", TM_OP_FIRST_VALUE, TM_TYPE_DURATION},
+};
+
 static const char *const grammar_words[] = {"and", "or", "not", "in", "true", "false", "null", "offset"};
 
 static const struct {
@@ -60,6 +68,7 @@ static const struct {
 enum {
     FACTS = sizeof facts / sizeof *facts,
     FUNCTIONS = sizeof functions / sizeof *functions,
+    STANDING_WORDS = sizeof standing_words / sizeof *standing_words,
     EVENT_FIELDS = sizeof event_fields / sizeof *event_fields,
     GRAMMAR_WORDS = sizeof grammar_words / sizeof *grammar_words,
     OPERATORS = sizeof operators / sizeof *operators
@@ -78,6 +87,21 @@ const tm_function_word *tm_function_word_at(size_t i)
 const tm_event_word *tm_event_word_at(size_t i)
 {
     return i < EVENT_FIELDS ? &event_fields[i] : NULL;
+}
+
+const tm_standing_word *tm_standing_word_at(size_t i)
+{
+    return i < STANDING_WORDS ? &standing_words[i] : NULL;
+}
+
+const tm_standing_word *tm_standing_word_find(tm_slice name)
+{
+    for (size_t i = 0; i < STANDING_WORDS; i++) {
+        if (tm_slice_equal_text(name, standing_words[i].name)) {
+            return &standing_words[i];
+        }
+    }
+    return NULL;
 }
 
 const tm_fact_word *tm_fact_word_find(tm_slice name)

@@ -97,6 +97,35 @@ Test(shard, what_was_not_stirred_stands)
               seen[2], seen[3]);
 }
 
+/* Stages that move with events, hours, facts and the end of a stay, and rules that follow from them alone. */
+static const char stage_rules[] =
+    "version: 1\n"
+    "first_value: exports\n"
+    "metrics:\n"
+    "  exports: {count: export}\n"
+    "  buys:    {count: buy}\n"
+    "  logins:  {count: login}\n"
+    "stages:\n"
+    "  - {name: begun, enter: 'logins[2h] >= 1'}\n"
+    "  - {name: going, enter: 'exports[1d offset 1d] >= 2', stay: 100m}\n"
+    "  - {name: buying, enter: 'buys[3h] >= 2', stay: 3h}\n"
+    "  - {name: grown, enter: 'seats >= 3 and age(logins) > 4h'}\n"
+    "rules:\n"
+    "  - {name: moved, kind: advisory, on: stage_changed, when: previous_stage != null, cooldown: 2h}\n"
+    "  - {name: any, kind: advisory, on: stage_changed, inhibited_by: [long], inhibit_tail: 1h}\n"
+    "  - {name: long, kind: churn_risk, when: stage_age >= 5h, value: stage_age, inhibited_by: [moved], "
+    "inhibit_tail: 7h}\n"
+    "  - {name: bought, kind: expansion, when: \"stage == 'buying'\", clear_for: 30m}\n"
+    "  - {name: back, kind: advisory, when: previous_stage_time < 3h, stages: [begun, grown]}\n"
+    "  - {name: slow, kind: advisory, when: time_to_first_value >= 1d, stages: going}\n";
+
+Test(shard, stages_skip_nothing)
+{
+    uint32_t seen[4] = {0};
+    skips_nothing(stage_rules, seen);
+    cr_assert(seen[1] > 500 && seen[2] > 2 && seen[3] > 200, "%u %u %u", seen[1], seen[2], seen[3]);
+}
+
 /* --- saved and restored between commits --- */
 
 typedef struct kept_account {
@@ -246,11 +275,11 @@ static tm_shard *run_in_pieces(const feed *f, feed_reading *r, const tm_shard_se
     return shard;
 }
 
-Test(shard, commits_and_restarts_change_nothing)
+static void restarts_change_nothing(const char *rules)
 {
     feed_reading r;
     feed_reading_init(&r);
-    tm_pack *pack = feed_pack(feed_rules);
+    tm_pack *pack = feed_pack(rules);
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         char what[64];
         describe(what, "in pieces", seed);
@@ -277,6 +306,12 @@ Test(shard, commits_and_restarts_change_nothing)
     }
     tm_pack_free(pack);
     feed_reading_done(&r);
+}
+
+Test(shard, commits_and_restarts_change_nothing)
+{
+    restarts_change_nothing(feed_rules);
+    restarts_change_nothing(stage_rules);
 }
 
 /* Rules of the second half: one went, one came, a metric went, one came, another threshold. */

@@ -45,6 +45,14 @@ static void assert_same_episodes(const tm_account *a, const tm_account *b)
     }
 }
 
+static void assert_same_stages(const tm_account *a, const tm_account *b)
+{
+    cr_assert_eq(a->stages.count, b->stages.count);
+    for (uint32_t i = 0; i < a->stages.count; i++)
+        cr_assert(a->stages.changes[i].stage == b->stages.changes[i].stage &&
+                  a->stages.changes[i].at == b->stages.changes[i].at);
+}
+
 static void assert_same_facts(const tm_account *a, const tm_account *b)
 {
     static tm_facts_draft x, y;
@@ -101,6 +109,7 @@ Test(state, what_is_decoded_equals_and_encodes_to_the_same_bytes)
         cr_assert_eq(decoded->input_offset, account->input_offset);
         assert_same_values(&w, account, decoded);
         assert_same_episodes(account, decoded);
+        assert_same_stages(account, decoded);
         assert_same_facts(account, decoded);
         tm_state_encode(decoded, &w.pack, &w.now, &again);
         cr_assert(tm_slice_equal(bytes, tm_buffer_slice(&again)), "seed %llu", (unsigned long long)seed);

@@ -179,6 +179,8 @@ static inline tm_account *state_account(state_world *w, tm_heap *heap)
         state_facts(w, account, heap);
     if (account)
         state_episodes(w, account, heap);
+    for (int64_t i = account && state_below(w, 2) ? state_below(w, 20) : 0; i > 0; i--)
+        (void)tm_stage_path_add(&account->stages, heap, state_random(w) & 0xffffffffff, w->now.t - i * TM_HOUR);
     if (account && state_below(w, 2)) {
         account->input = TM_INPUT_ACCOUNTS;
         account->input_offset = state_below(w, INT64_C(1) << 40);

@@ -208,11 +208,76 @@ Test(packfile, points_at_what_is_wrong_in_the_file)
     wrong("version:\n", 1, 8, "'version' is empty", "");
     wrong("version: 1\nrulez: []\n", 2, 1, "unknown key 'rulez'", "did you mean 'rules'?");
     wrong("version: 1\nscorecards: {a: {}}\n", 2, 1, "'scorecards' is not supported by this version", "");
-    wrong("version: 1\nstages: x\n", 2, 1, "'stages' is not supported by this version", "");
+    wrong("version: 1\nstages: x\n", 2, 9, "'stages' must be a list", "begin each stage with '- name: ...'");
     wrong("version: 1\nscope: sttus == 'x'\n", 2, 8, "unknown name", "did you mean 'status'?");
     wrong("version: 1\nmetrics: [a]\n", 2, 10, "must be a map", "");
     wrong("version: 1\nrules: {a: b}\n", 2, 9, "'rules' must be a list", "begin each rule with '- name: ...'");
     wrong("version: 1\nrules: [a]\n", 2, 9, "a rule must be a map", "");
+}
+
+#define STAGES "version: 1\n" METRICS "stages: [{name: new, enter: seats > 1}, {name: late, enter: 'true', stay: 7d}]\n"
+
+Test(packfile, reads_stages)
+{
+    parse("first_value: users\n" STAGES "rules:\n"
+          " - {name: a, kind: advisory, when: \"stage == 'new'\", stages: new, tiers: [high, low]}\n"
+          " - {name: b, kind: advisory, on: stage_changed, when: stage_age < 1h and time_to_first_value > 1d}\n"
+          " - {name: c, kind: advisory, on: stage_changed, inhibit_tail: 1d, scope: 'true', stages: [new, late]}\n");
+    cr_assert_eq(pack->stage_count, 2);
+    cr_assert(tm_slice_equal_text(pack->stages[1].name, "late") && pack->stages[1].stay_ms == 7 * TM_DAY);
+    cr_assert_str_eq(text_of(pack->stages[0].enter), "seats > 1");
+    cr_assert_neq(pack->stages[0].identity, pack->stages[1].identity);
+    const tm_rule *r = pack->rules;
+    cr_assert_str_eq(text_of(r[0].scope),
+                     "coalesce(status, 'active') == 'active' and stage == 'new' and (tier == 'high' or tier == 'low')");
+    cr_assert(!r[0].on_stage && r[1].on_stage && r[2].on_stage);
+    cr_assert_eq(r[1].evidence_count, 5);
+    cr_assert_str_eq(text_of(r[1].evidence[0]), "previous_stage");
+    cr_assert_str_eq(text_of(r[1].evidence[4]), "time_to_first_value");
+    cr_assert_str_eq(text_of(r[2].when), "true");
+    cr_assert_str_eq(text_of(r[2].scope), "true and (stage == 'new' or stage == 'late')");
+    cr_assert(r[2].evidence_count == 3 && r[2].value == TM_NODE_NONE && r[2].threshold == TM_NODE_NONE);
+    cr_assert_eq(pack->stage_stirs, 7);
+    tm_pack_free(pack);
+}
+
+Test(packfile, points_at_what_is_wrong_in_stages)
+{
+    static const char none[] = "metrics, facts and durations can; 'stay' keeps an account in a stage for a time";
+    wrong("version: 1\nstages: [x]\n", 2, 10, "a stage must be a map", "");
+    wrong("version: 1\nstages: [{enter: seats > 1}]\n", 2, 11, "a stage needs a 'name'", "");
+    wrong("version: 1\nstages: [{name: [], enter: seats > 1}]\n", 2, 17, "must be one text, not a list", "");
+    wrong("version: 1\nstages: [{name: A, enter: seats > 1}]\n", 2, 17, "a stage's name is lower-case", "");
+    wrong("version: 1\nstages: [{name: a}]\n", 2, 11, "a stage needs 'enter'", "");
+    wrong("version: 1\nstages: [{name: a, enter: seats > 1, sty: 1d}]\n", 2, 38, "unknown key 'sty'",
+          "did you mean 'stay'?");
+    wrong("version: 1\nstages: [{name: a, enter: seats > 1, stay: 7}]\n", 2, 44, "'7' is no duration",
+          "a duration is a number and one of ms, s, m, h, d, w, at most 10000d: 24h, 7d");
+    wrong("version: 1\nstages: [{name: a, enter: 'true'}, {name: a, enter: 'true'}]\n", 2, 43,
+          "two stages are named 'a'", "");
+    wrong("version: 1\nstages: [{name: a, enter: stage_age > 1d}]\n", 2, 27, "'stage_age' cannot decide about a stage",
+          none);
+    wrong("version: 1\nstages: [{name: a, enter: time_to_first_value > 1d}]\n", 2, 27, "what the first value is",
+          "first_value: METRIC at the file's top names the metric whose first event it is");
+    wrong("version: 1\nscope: stage == 'a'\n", 2, 8, "'stage' means nothing: the file has no stages",
+          "stages: [{name: ..., enter: ...}]");
+    wrong("version: 1\nmetrics: {a: {count: '*', where: stage == 'a'}}\n", 2, 34, "cannot be read in 'where'", "");
+    wrong("version: 1\nmetrics: {stage: {count: '*'}}\n", 2, 11, "a word of the expression language",
+          "give the metric another name");
+    wrong("version: 1\n" METRICS "first_value: evnts\n", 5, 14, "'first_value' names no metric: 'evnts'",
+          "did you mean 'events'?");
+    wrong("version: 1\n" METRICS "first_value: []\n", 5, 14, "must be one text, not a list", "");
+    wrong(STAGES "rules: [{name: r, kind: advisory, when: 'true', stages: [nw]}]\n", 6, 58, "unknown stage 'nw'",
+          "did you mean 'new'?");
+    wrong(STAGES "rules: [{name: r, kind: advisory, when: 'true', stages: []}]\n", 6, 57,
+          "an empty list allows nothing", "");
+    wrong(STAGES "rules: [{name: r, kind: advisory, when: 'true', tiers: {}}]\n", 6, 56, "must be one text, not a map",
+          "");
+    wrong(STAGES "rules: [{name: r, kind: advisory, on: renewal}]\n", 6, 39, "'on' knows nothing but stage_changed",
+          "");
+    wrong(STAGES "rules: [{name: r, kind: advisory, on: stage_changed, for: 1d}]\n", 6, 54,
+          "'for' means nothing beside 'on'", "");
+    wrong(WITH "   on: stage_changed\n", 9, 8, "the file has no 'stages' that could change", "");
 }
 
 Test(packfile, points_at_what_is_wrong_in_a_metric)

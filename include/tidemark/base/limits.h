@@ -19,12 +19,14 @@ enum {
     TM_CHAMPIONS_MAX = 256,     /* user ids of an account record */
 
     /* Packs */
-    TM_NAME_MAX = 64,         /* bytes of a rule's or metric's name */
-    TM_METRICS_MAX = 256,     /* a pack */
-    TM_RULES_MAX = 256,       /* a pack */
-    TM_PATTERNS_MAX = 64,     /* event patterns of a metric */
-    TM_INHIBITORS_MAX = 16,   /* a rule */
-    TM_EXPRESSION_MAX = 4096, /* bytes of an expression's text */
+    TM_NAME_MAX = 64,          /* bytes of a rule's or metric's name */
+    TM_METRICS_MAX = 256,      /* a pack */
+    TM_RULES_MAX = 256,        /* a pack */
+    TM_STAGES_MAX = 32,        /* a pack */
+    TM_STAGE_CHANGES_MAX = 16, /* remembered of an account */
+    TM_PATTERNS_MAX = 64,      /* event patterns of a metric */
+    TM_INHIBITORS_MAX = 16,    /* a rule */
+    TM_EXPRESSION_MAX = 4096,  /* bytes of an expression's text */
     TM_EXPRESSION_DEPTH_MAX = 64,
     TM_PROGRAM_NODES_MAX = 16384, /* a pack */
     TM_ARGUMENTS_MAX = 16,        /* of one function call */

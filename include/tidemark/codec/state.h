@@ -7,11 +7,12 @@
 /* A blob:
 
      u8       form, TM_STATE_FORM
-     u8       flags: 1 facts follow, 2 the last input is one of `accounts`
+     u8       flags: 1 facts follow, 2 the last input is one of `accounts`, 4 stages follow
      signed   offset of the last applied record, -1 for none
      varint   series; each: 40 bits of the metric's identity, varint length, so many bytes of tm_series_save
      varint   episodes, ascending by rule; each: u64 rule, then its fields
      facts    when flagged: the fields in the order of tm_facts_draft
+     stages   when flagged: varint entries, each: 40 bits of the stage's identity, signed instant less the one before
      u32      tm_checksum of everything before
 
    Numbers are the varints of bytes.h. The key is not in it: it is the key under which the blob is stored. Encoding what

@@ -75,6 +75,12 @@ typedef struct tm_step {
 void tm_episode_step(tm_episode *episode, const tm_rule *rule, tm_time now, const tm_questions *questions,
                      tm_step *ret_step);
 
+/* A rule that waits for nothing (tm_rule.on_stage), at an instant at which what it is on has happened: where scope,
+   `when`, inhibitors and cooldown let it, it is raised, and its episode is over at once, without a signal that says so.
+ */
+void tm_episode_moment(tm_episode *episode, const tm_rule *rule, tm_time now, const tm_questions *questions,
+                       tm_step *ret_step);
+
 /* Ends an open episode for a reason other than its condition (erased, rule removed). `ret_step->signal` is
    TM_SIGNAL_CLEARED if it was open, TM_SIGNAL_NONE otherwise; pending becomes inactive. */
 void tm_episode_end(tm_episode *episode, tm_time now, tm_reason reason, tm_step *ret_step);

@@ -70,8 +70,9 @@ typedef struct tm_metric {
     uint64_t identity;
     /* Which rules have to be judged again when an aspect of the series changed: rule i is bit i mod 64. */
     uint64_t stirs[TM_ASPECTS];
-    bool read_daily;   /* a rule reads a window of days: what enters any bucket may show at the next midnight */
-    bool read_derived; /* a baseline reads it: what accounts keep of that ends with a change of its past */
+    bool read_daily;          /* a rule reads a window of days: what enters any bucket may show at the next midnight */
+    bool read_derived;        /* a baseline reads it: what accounts keep of that ends with a change of its past */
+    uint8_t standing_aspects; /* those that the account's stage is found with */
 } tm_metric;
 
 /* Whether an event name matches one of the patterns (`where` is not looked at). */

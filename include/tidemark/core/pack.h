@@ -44,9 +44,18 @@ typedef struct tm_by_tier {
     uint32_t choice_count;
 } tm_by_tier;
 
+/* A lifecycle stage. */
+typedef struct tm_stage {
+    tm_slice name;
+    uint64_t identity; /* hash of the name, never 0 */
+    uint32_t enter;    /* a condition */
+    int64_t stay_ms;   /* minimum stay */
+} tm_stage;
+
 typedef struct tm_rule {
     tm_slice name;
     tm_kind kind;
+    bool on_stage;  /* judged only at an instant at which the account's stage changes; its episodes end as they begin */
     uint32_t when;  /* nodes of the pack's program */
     uint32_t clear; /* `not when` where the file has none */
     uint32_t scope; /* the rule's own, or the pack's */
@@ -80,7 +89,10 @@ typedef struct tm_pack {
     tm_program program;
     tm_metric *metrics;
     uint32_t metric_count;
-    tm_rule *rules; /* in the file's order */
+    tm_stage *stages; /* in the file's order */
+    uint32_t stage_count;
+    uint64_t stage_stirs; /* rules that a change of stage is one for, as in tm_metric */
+    tm_rule *rules;       /* in the file's order */
     uint32_t rule_count;
     uint16_t *order;        /* rule indices in the order they are judged: inhibitors first, then the file's order */
     uint16_t derived_count; /* baselines among the nodes: an account keeps what each came to */
@@ -96,6 +108,9 @@ tm_status tm_pack_finish(tm_pack *pack, tm_error *error);
 int32_t tm_metric_reach_limit(tm_metric_kind kind, tm_window_unit unit);
 /* Frees a pack made by the rules floor, which lives in its own arena. NULL is allowed. */
 void tm_pack_free(tm_pack *pack);
+
+/* Whether an operation reads the account's stage or what it was in before. */
+bool tm_pack_of_stage(tm_op op);
 
 /* Index of a metric or rule by name, or UINT32_MAX. */
 uint32_t tm_pack_metric(const tm_pack *pack, tm_slice name);

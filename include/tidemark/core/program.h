@@ -27,6 +27,12 @@ typedef enum tm_op {
     TM_OP_MEDIAN_WEEKDAY, /* `periods` weeks; the window's offset */
     TM_OP_CUSUM,          /* `periods` weeks of reference; parameter: the allowance k */
     TM_OP_GAP,            /* `periods`: the percentile, 1 to 100 */
+    /* of the account's stages */
+    TM_OP_STAGE,               /* name of the present stage */
+    TM_OP_STAGE_AGE,           /* whole UTC hours since it was entered, a duration */
+    TM_OP_PREVIOUS_STAGE,      /* name of the one before it */
+    TM_OP_PREVIOUS_STAGE_TIME, /* how long the account was in that, a duration */
+    TM_OP_FIRST_VALUE,         /* metric: contract_age as of the day of its first event */
     /* of the event a `where` looks at */
     TM_OP_EVENT_NAME,
     TM_OP_EVENT_USER,

@@ -22,6 +22,7 @@ typedef struct tm_signal {
     tm_value evidence[TM_EVIDENCE_MAX];     /* of rule->evidence, in its order */
     tm_value summary[TM_SUMMARY_PARTS_MAX]; /* of rule->summary's nodes; null where a part has none */
     tm_slice tier;                          /* absent when null */
+    tm_slice stage;                         /* the same */
     int64_t rules_version;
     const tm_zone *zone; /* for dates in the summary */
 } tm_signal;

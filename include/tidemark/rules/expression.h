@@ -3,13 +3,24 @@
 #ifndef TIDEMARK_RULES_EXPRESSION_H
 #define TIDEMARK_RULES_EXPRESSION_H
 
-#include "tidemark/core/program.h"
+#include "tidemark/core/pack.h"
 #include "tidemark/rules/diagnostics.h"
+
+/* Where an expression stands, since not everything is known everywhere. */
+typedef enum tm_expression_place {
+    TM_PLACE_RULE, /* a rule, or what is asked of an account */
+    TM_PLACE_ENTER /* the condition of a stage: nothing that follows from stages */
+} tm_expression_place;
 
 /* What names mean where the expression stands. */
 typedef struct tm_expression_scope {
     const tm_metric *metrics; /* name and kind are read; indices become those of the nodes */
     uint32_t metric_count;
+    const tm_stage *stages; /* those of the file */
+    uint32_t stage_count;
+    bool has_first_value; /* the file names the metric of first value … */
+    uint32_t first_value; /* … this one */
+    tm_expression_place place;
     bool where; /* a metric's `where`: the event's fields are known, metrics are not */
 } tm_expression_scope;
 

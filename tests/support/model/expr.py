@@ -28,6 +28,7 @@ class Dur(float):
     __slots__ = ()
 
 
+NAMES_STAGE = ("stage", "stage_age", "previous_stage", "previous_stage_time")
 NAMES_TEXT = ("name", "plan", "currency", "tier", "status", "success_plan", "contract_start", "renewal_at")
 NAMES_NUMBER = ("seats", "mrr", "term_months")
 EVENT_FIELDS = ("event", "user", "value", "source")
@@ -401,11 +402,13 @@ DERIVED = {"contract_age": contract_age, "days_to_renewal": days_to_renewal, "fi
 class Env:
     """What names mean. metrics: name -> object with .index, .kind and the flags need_d, need_h, need_w that this sets."""
 
-    FACTS, HOUR, DAY = 1, 2, 4
+    FACTS, HOUR, DAY, STAGE = 1, 2, 4, 8
 
-    def __init__(self, metrics, where=False):
+    def __init__(self, metrics, where=False, stages=(), first_value=None):
         self.metrics = metrics
         self.where = where
+        self.stages = stages  # names; what follows from stages is known only where there are any
+        self.first_value = first_value  # the metric whose first event is the first value
 
     def metric(self, name):
         if self.where:
@@ -531,6 +534,19 @@ class Compiled:
         if len(path) == 1 and head in DERIVED:
             self.deps |= env.FACTS | env.DAY
             return DERIVED[head]
+        if len(path) == 1 and head in NAMES_STAGE:
+            if not env.stages or env.where:
+                raise ExprError(f"{head!r} means nothing here: {self.text!r}")
+            self.deps |= env.STAGE | (env.HOUR if head == "stage_age" else 0)
+            return lambda c: getattr(c, head)()
+        if len(path) == 1 and head == "time_to_first_value":
+            if env.first_value is None or env.where:
+                raise ExprError(f"no first value is named: {self.text!r}")
+            m = env.metric(env.first_value)
+            m.need_w = True
+            self.deps |= m.bit | env.FACTS
+            i = m.index
+            return lambda c: c.time_to_first_value(i)
         self.deps |= env.FACTS
         if len(path) == 1 and head in NAMES_TEXT + NAMES_NUMBER + ("champions",):
             return lambda c: c.facts.get(head)

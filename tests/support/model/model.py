@@ -21,7 +21,7 @@ import zone  # noqa: E402
 
 COMPARED = (
     "id type subject time account rule kind state severity episode sequence raised_at value threshold "
-    "clear_threshold reason summary play"
+    "clear_threshold reason summary play stage"
 ).split()
 
 
@@ -42,13 +42,15 @@ def type_of(s):
 
 def flatten(ours):
     """One of our signals with the fields that are compared."""
-    return {k: type_of(ours) if k == "type" else ours["account"] if k == "subject" else ours.get(k) for k in COMPARED}
+    special = {"type": type_of(ours), "subject": ours["account"], "stage": (ours["facts"] or {}).get("stage")}
+    return {k: special[k] if k in special else ours.get(k) for k in COMPARED}
 
 
 def from_cloudevent(ce):
     data = ce.get("data") or {}
     outer = ("id", "type", "subject", "time")
-    return {k: ce.get(k) if k in outer else data.get(k) for k in COMPARED}
+    flat = {k: ce.get(k) if k in outer else data.get(k) for k in COMPARED}
+    return dict(flat, stage=(data.get("facts") or {}).get("stage"))
 
 
 def same(a, b):

@@ -12,7 +12,7 @@ SEVERITIES = ("info", "warn", "high", "critical")
 RANK = {s: i for i, s in enumerate(SEVERITIES)}
 DEFAULT_SCOPE = "coalesce(status, 'active') == 'active'"
 MAX_DAYS, MAX_DISTINCT_DAYS, MAX_HOUR_DAYS = 400, 62, 62
-FIRST_METRIC_BIT = 8
+FIRST_METRIC_BIT = 64
 
 
 class PackError(ValueError):
@@ -152,6 +152,25 @@ def show(v, fmt, c):
     return str(v)
 
 
+def quoted(text):
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def limited(text, spec):
+    """A condition, and that stage and tier are among those of `stages` and `tiers`."""
+    for key, word in (("stages", "stage"), ("tiers", "tier")):
+        if key in spec:
+            text = f"({text}) and {word} in [{', '.join(quoted(x) for x in as_list(spec[key]))}]"
+    return text
+
+
+class Stage:
+    def __init__(self, spec, pack):
+        self.name = spec["name"]
+        self.enter = expr.compile_text(str(spec["enter"]), expr.Env(pack.by_name, first_value=pack.first_value))
+        self.stay = zone.parse_duration(spec.get("stay", "0"))
+
+
 class Rule:
     def __init__(self, index, spec, pack):
         env = pack.env
@@ -163,9 +182,12 @@ class Rule:
         if len(self.name.encode()) > 64:
             raise PackError(f"rule {self.name}: name over 64 bytes")
         comp = lambda text: expr.compile_text(str(text), env)
-        self.when = comp(spec["when"])
+        self.on = spec.get("on")
+        if self.on not in (None, "stage_changed"):
+            raise PackError(f"rule {self.name}: on {self.on!r}")
+        self.when = comp(spec.get("when", "true") if self.on else spec["when"])
         self.clear = comp(spec["clear"]) if "clear" in spec else None
-        self.scope = comp(spec.get("scope", pack.scope_text))
+        self.scope = comp(limited(str(spec.get("scope", pack.scope_text)), spec))
         dur = lambda key: zone.parse_duration(spec.get(key, "0"))
         self.hold, self.clear_hold, self.tail = dur("for"), dur("clear_for"), dur("inhibit_tail")
         self.once = spec.get("cooldown") == "once"
@@ -235,7 +257,12 @@ class Pack:
             for name, spec in (doc.get("metrics") or {}).items():
                 self.metrics.append(Metric(len(self.metrics), name, spec))
             self.by_name = {m.name: m for m in self.metrics}
-            self.env = expr.Env(self.by_name)
+            self.first_value = doc.get("first_value")
+            self.stages = [Stage(spec, self) for spec in doc.get("stages") or []]
+            self.stage_deps = 0
+            for s in self.stages:
+                self.stage_deps |= s.enter.deps
+            self.env = expr.Env(self.by_name, stages=[s.name for s in self.stages], first_value=self.first_value)
             self.scope_text = doc.get("scope") or DEFAULT_SCOPE
             self.rules = [Rule(i, spec, self) for i, spec in enumerate(doc.get("rules") or [])]
             self.extra = [(text, expr.compile_text(text, self.env)) for text in extra]
@@ -243,6 +270,11 @@ class Pack:
             raise PackError(f"{type(e).__name__}: {e}") from e
         self._order()
         self.interest = {}
+
+    @property
+    def judges(self):
+        """Whether there is anything that is found at grid instants."""
+        return bool(self.rules or self.stages)
 
     def _order(self):
         names = {}

@@ -228,6 +228,56 @@ def baseline_rules(rng):
     )
 
 
+STAGES = ("contracted", "onboarding", "adoption", "utilisation", "renewal")
+
+
+def stage_list(rng):
+    """No stages, or some in order; conditions that records, hours and midnights make true and false again."""
+    if rng.random() < 0.5:
+        return []
+    n, h, k = rng.choice((1, 2, 3)), rng.choice((1, 6, 30)), rng.choice((1, 5, 20))
+    enter = ("true", f"age(key_actions) == null and contract_age < {k * 10}d", f"first(key_actions) >= {h}h", f"users[{n}d] >= {n}",
+             f"days_to_renewal <= {k * 3}", f"events[{n}d] > {k}", f"events[{h}h] >= 1 and tier != 'low'", "nps <= 6", "plan == 'pro'",
+             f"time_to_first_value >= {k}d", f"events[{n}d offset 1d] < {k}")
+    return [{"name": name, "enter": rng.choice(enter), **({"stay": rng.choice(("0", "90m", "1d", "3d"))} if rng.random() < 0.6 else {})}
+            for name in STAGES[: rng.randrange(1, 6)]]
+
+
+def standing_conditions(rng, stages, h, a):
+    if not stages:
+        return ()
+    names = [s["name"] for s in stages]
+    name = rng.choice(names)
+    return ((f"stage == '{name}' and events[{a}d] < 20", None), (f"stage_age >= {h}h", f"stage != '{name}'"),
+            (f"previous_stage_time < {h * 2}h and stage in ['{name}', 'renewal']", None), (f"stage_age / 1h > {h}", None),
+            (f"time_to_first_value > {h}d or previous_stage == '{name}'", f"stage_age > {h + 5}h"), ("stage == null or stage_age > 2d", None))
+
+
+def stage_rules(rng, rules, stages):
+    """Limits rules to stages and tiers, and has some told of changes."""
+    names = [s["name"] for s in stages]
+    for r in rules:
+        if rng.random() < 0.2:
+            r["stages"] = rng.choice((rng.choice(names), rng.sample(names, rng.randrange(1, len(names) + 1))))
+        if rng.random() < 0.1:
+            r["tiers"] = rng.choice(("high", ["low", "tech"]))
+    for i in range(rng.choice((0, 1, 1, 2))):
+        r = {"name": f"moved_{i}", "kind": "advisory", "on": "stage_changed", "severity": rng.choice(("info", "if(mrr > 1000, 'high', 'info')")),
+             "summary": "from {{previous_stage}} after {{previous_stage_time | duration}} to {{stage}}"}
+        if rng.random() < 0.4:
+            r["when"] = rng.choice(("previous_stage != null", "events[1d] > 2", f"stage == '{rng.choice(names)}'"))
+        if rng.random() < 0.3:
+            r["cooldown"] = rng.choice(("once", "6h", "3d"))
+        if rng.random() < 0.3:
+            r["tiers"] = ["high", "low"]
+        if rules and rng.random() < 0.3:
+            r["inhibited_by"], r["inhibit_tail"] = [rng.choice(rules)["name"]], "6h"
+        elif rules and rng.random() < 0.4:
+            victim = rng.choice(rules)
+            victim["inhibited_by"], victim["inhibit_tail"] = [r["name"]], "1d"
+        rules.append(r)
+
+
 def rule_pack(seed, rules=12):
     """A random but sensible rules file, as a dict for a YAML writer."""
     rng = random.Random(seed)
@@ -260,9 +310,9 @@ def rule_pack(seed, rules=12):
             (f"if(first_term, log({m}[{a}d] + 1), {k}) >= {x} and days[{a}d] < {a}", None),
             (f"age(sync) >= {h}h and sync[{a}d] > {k}", f"age(sync) < {h}h"),
             *baseline_rules(rng),
-        ))
+        ) + standing_conditions(rng, stages, h, a))
 
-    out = []
+    out, stages = [], stage_list(rng)
     for i in range(rules):
         when, clear = pick()
         r = {"name": f"r{rng.randrange(100)}_{i}", "kind": rng.choice(("churn_risk", "churn_risk", "expansion", "advisory")), "when": when}
@@ -299,7 +349,11 @@ def rule_pack(seed, rules=12):
         out.append(r)
     if rng.random() < 0.5:
         rng.shuffle(out)  # inhibitors may stand further down
+    if stages:
+        stage_rules(rng, out, stages)
     pack = {"version": 1, "metrics": METRICS, "rules": out}
+    if stages:
+        pack["stages"], pack["first_value"] = stages, "key_actions"
     if rng.random() < 0.3:
         pack["scope"] = rng.choice(("true", "plan != 'starter'"))
     return pack

@@ -124,8 +124,28 @@ class Account:
         self.next_due = NEVER
         self.changed = -1  # bits of what changed since the last judging; at first everything
         self.dirty = NEVER
+        self.path = []  # (stage, instant entered), all of them
+        self.stage_due = NEVER
 
     # --- what expressions ask for
+
+    def stage(self):
+        return self.path[-1][0] if self.path else None
+
+    def stage_age(self):
+        return expr.Dur((self.hour - self.path[-1][1] // zone.HOUR) * zone.HOUR) if self.path else None
+
+    def previous_stage(self):
+        return self.path[-2][0] if len(self.path) > 1 else None
+
+    def previous_stage_time(self):
+        return expr.Dur(self.path[-1][1] - self.path[-2][1]) if len(self.path) > 1 else None
+
+    def time_to_first_value(self, i):
+        keys, start = self.series[i].wk, self.facts.get("_start_day")
+        if not keys or start is None:
+            return None
+        return expr.Dur(max(0, self.zone.day(keys[0] // zone.HOUR * zone.HOUR) - start) * zone.DAY)
 
     def look(self, t):
         self.t, self.day, self.hour = t, self.zone.day(t), t // zone.HOUR
@@ -221,15 +241,60 @@ class Account:
             self.changed |= expr.Env.HOUR
         if self.day != day:
             self.changed |= expr.Env.DAY
-        changed, every = self.changed, self.world.literal
+        every = self.world.literal
+        moved_stage = False
+        if every or self.judged is None or self.changed & self.world.pack.stage_deps or self.stage_due <= t:
+            moved_stage = self.step_stage(t)
+        changed = self.changed
         for r in self.world.pack.order:
             s = self.states[r.index]
+            if r.on:
+                s.due = NEVER  # an inhibitor may have woken it
+                if moved_stage:
+                    self.moment(r, s, t)
+                continue
             if every or s.due <= t or changed & r.deps:
                 s.stale |= changed
                 self.step(r, s, t)
         self.judged, self.hour_judged = t, (self.hour, self.day)
         self.changed, self.dirty = 0, NEVER
-        self.next_due = min((s.due for s in self.states), default=NEVER)
+        self.next_due = min([s.due for s in self.states] + [self.stage_due])
+
+    def step_stage(self, t):
+        """True when the account is in another stage than before: the last in the file whose `enter` is true."""
+        stages = self.world.pack.stages
+        self.stage_due = NEVER
+        if self.path:
+            stay = next(s.stay for s in stages if s.name == self.path[-1][0])
+            if t < self.path[-1][1] + stay:
+                self.stage_due = self.world.ceil(self.path[-1][1] + stay)
+                return False
+        entered = [s.name for s in stages if s.enter.fn(self) is True]
+        if not entered or entered[-1] == self.stage():
+            return False
+        self.path.append((entered[-1], t))
+        self.changed |= expr.Env.STAGE
+        return True
+
+    def moment(self, r, s, t):
+        """A rule on a change of stage: raised, and over."""
+        if r.scope.fn(self) is not True or r.when.fn(self) is not True or s.spent:
+            return
+        waits = [s.cooled]
+        for i in r.inhibitors:
+            o = self.states[i]
+            if o.phase in (RAISED, CLEARING):
+                return
+            if o.cleared_at is not None:
+                waits.append(o.cleared_at + r.tail)
+        if max(waits) > t:
+            return
+        s.raised_at, s.seq, s.last = t, 1, t
+        s.severity = r.severity_now(self) or "warn"
+        s.value = r.value.fn(self) if r.value else None
+        self.publish(r, s, t, "raised", None)
+        s.cooled, s.spent, s.cleared_at = t + r.cooldown, r.once, t
+        self.wake(r, t)
 
     def wake(self, r, t):
         """r opened or closed: what it holds back comes later in the order of this very instant."""
@@ -335,7 +400,8 @@ class Account:
                 out[key] = plain(x.fn(self)) if x else None
             out["summary"] = r.summary.render(self) if r.summary else ""
             out["evidence"] = {k: plain(x.fn(self)) for k, x in r.parts}
-            out["facts"] = {k: plain(f.get(k)) for k in ("plan", "seats", "mrr", "renewal_at", "tier", "stage")}
+            out["facts"] = {k: plain(f.get(k)) for k in ("plan", "seats", "mrr", "renewal_at", "tier")}
+            out["facts"]["stage"] = self.stage()
             out["play"] = r.play_now(self)
         self.world.signals.append((t, self.name, r.name, len(self.world.signals), out))
 
@@ -434,7 +500,7 @@ class World:
                 if item is None:
                     continue
                 a = self.accounts[name] = Account(self, name)
-            elif self.pack.rules:
+            elif self.pack.judges:
                 a.advance(self.ceil(ts) - self.grid)  # every grid instant before ts
             if which == records.USAGE:
                 a.apply_event(item, ts)
@@ -444,14 +510,15 @@ class World:
             else:
                 a.apply_facts(item, ts)
         self.end = last if until is None or start is None else until
-        if start is not None and self.end >= start and self.pack.rules:
+        if start is not None and self.end >= start and self.pack.judges:
             self._midnights_to(seen_midnights, self.end + zone.DAY)
-            limit = self.end // self.grid * self.grid
-            for a in self.accounts.values():
-                a.advance(limit)
         for q in asked.values():
             while q:
                 self.answer(q.popleft())
+        if start is not None and self.end >= start and self.pack.judges:
+            limit = self.end // self.grid * self.grid
+            for a in self.accounts.values():
+                a.advance(limit)
         self.signals.sort(key=lambda s: s[:4])
         return [s[4] for s in self.signals]
 
@@ -466,5 +533,7 @@ class World:
     def answer(self, point):
         at, name, callback = point
         a = self.accounts.get(name) or Account(self, name)
+        if name in self.accounts and self.pack.stages:
+            a.advance(at // self.grid * self.grid)
         a.look(at)
         callback(a)
