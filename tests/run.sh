@@ -203,7 +203,7 @@ if enabled integration tests/integration/test_*.py; then
     need crash
     need release
     # Three lanes, since most of it waits for others; what takes longest begins first.
-    stage integration timeout -k 30 1500 "$python" tests/support/pytests.py --lanes 3 "${filters[@]}" \
+    stage integration timeout -k 30 2700 "$python" tests/support/pytests.py --lanes 3 "${filters[@]}" \
         tests/integration/test_main_job.py tests/integration
 fi
 if enabled crash tests/crash/campaign.py; then

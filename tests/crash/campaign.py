@@ -113,7 +113,7 @@ class Campaign:
     def two(self, r, order):
         return [r.start("a", crash=order, workers=1), r.start("b", workers=1)]
 
-    def claimed(self, child, timeout=15.0):
+    def claimed(self, child, timeout=harness.PATIENCE):
         """Waits until it has a shard; False when it ended before that."""
         try:
             child.wait_for_line("shard_claimed", timeout=timeout)
@@ -436,7 +436,7 @@ class Campaign:
             verdict = {"verdict": "good", **r.judge()}
         except rounds.Verdict as wrong:
             verdict = {"verdict": "bad", "why": str(wrong)}
-        except AssertionError as wrong:  # a command of tidemark did not do its work
+        except (AssertionError, harness.Hangs) as wrong:  # a command of tidemark did not do its work
             verdict = {"verdict": "bad", "why": str(wrong)}
         except Exception as trouble:  # pylint: disable=broad-except  # the ground gave way: that says nothing about tidemark
             verdict = {"verdict": "void", "why": f"{type(trouble).__name__}: {trouble}\n{traceback.format_exc()[-1500:]}"}

@@ -233,7 +233,7 @@ class Round:
         self.said.append(child)
         return child
 
-    def end(self, child, timeout=150.0, also=()):
+    def end(self, child, timeout=300.0, also=()):
         """Waits for its end; returns its status and keeps what it passed. `also`: statuses that are right here, too."""
         try:
             child.process.wait(timeout)

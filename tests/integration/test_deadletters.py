@@ -102,7 +102,8 @@ class DeadLetters(jobs.TestCase):
         ])
         run = self.start_tidemark("run", "--config", config)
         run.wait_for_line("shard_claimed")
-        harness.wait_until("the dead letter", lambda: self.records(topics, ("dead_letters",))["dead_letters"], timeout=30)
+        harness.wait_until("all to be taken", interval=0.1, condition=lambda: self.kafka.group_offsets(self.prefix).get(
+            (topics["usage"], 0), (0,))[0] == 3)
         self.assertEqual(run.terminate(), 0, run.stderr)
         letters = [r.json() for r in self.records(topics, ("dead_letters",))["dead_letters"]]
         self.assertEqual([(r["reason"], r["offset"]) for r in letters], [("future", 1)])

@@ -73,7 +73,7 @@ class PollThread(jobs.TestCase):
         self.config = self.write_config(
             self.topics, rules=jobs.RULES, name=f"{instance}.yaml", instance=instance, commit_interval="50ms",
             redis={"url": redis},
-            kafka={"properties": {"session.timeout.ms": "2000", "max.poll.interval.ms": "2500", "heartbeat.interval.ms": "300"}})
+            kafka={"properties": {"session.timeout.ms": "4000", "max.poll.interval.ms": "4500", "heartbeat.interval.ms": "300"}})
         return self.config
 
     def position(self, partition):
@@ -93,7 +93,7 @@ class PollThread(jobs.TestCase):
         trickle.next()
         first = self.start_tidemark("run", "--config", self.configure("a", proxy.url))
         second = self.start_tidemark("run", "--config", self.configure("b", self.redis.url))
-        harness.wait_until("both to have shards", lambda: claimed(first) and claimed(second), timeout=30)
+        harness.wait_until("both to have shards", lambda: claimed(first) and claimed(second))
         trickle.wait(runs=[first, second])
         for name, command, refused in moments:
             with self.subTest(name, seed=seed):
@@ -102,24 +102,25 @@ class PollThread(jobs.TestCase):
                 fault = proxy.on(command, proxies.Dribble(0.5))
                 trickle.next()
                 fault.wait()
-                harness.wait_until("the other to take over", lambda: mine <= set(claimed(second, since[1])), timeout=40)
+                harness.wait_until("the other to take over", lambda: mine <= set(claimed(second, since[1])))
                 trickle.wait(runs=[second])
                 self.assertFalse(claimed(first, since[0]))
                 before = {p: self.position(p) for p in mine}
                 fault.release()
-                harness.wait_until(f"'{refused}'", timeout=30, condition=lambda: any(
+                harness.wait_until(f"'{refused}'", condition=lambda: any(
                     f"event={refused}" in line for line in first.lines()[since[0]:]))
                 self.assertEqual({p: self.position(p) for p in mine}, before)
                 trickle.next()
-                harness.wait_until("it to be a member again", lambda: claimed(first, since[0]), timeout=40)
+                harness.wait_until("it to be a member again", lambda: claimed(first, since[0]))
                 self.assertTrue(any("event=poll_too_late" in line for line in first.lines()[since[0]:]), first.stderr)
                 trickle.wait(runs=[first, second])
         while trickle.next():
             trickle.wait(runs=[first, second])
         for run in (first, second):
-            self.assertEqual(run.terminate(20), 0, run.stderr)
+            self.assertEqual(run.terminate(), 0, run.stderr)
             self.assertNotIn("shard_halted", run.stderr)
         trickle.end()
+        self.wait_for_empty_group()
         self.tidemark.run("run", "--config", self.config, "--once")
         self.assert_same_signals(self.signals(self.topics), self.replayed(self.input, self.config), minimum=30)
 
@@ -166,7 +167,7 @@ class Watchdog(live.TestCase):
     def barks(self):
         return [at for at, word in list(self.heard) if word == "WATCHDOG=1"]
 
-    def another(self, count=2, timeout=15):
+    def another(self, count=2, timeout=harness.PATIENCE):
         now = len(self.barks())
         try:
             harness.wait_until("signs of life", lambda: len(self.barks()) >= now + count, timeout=timeout)
@@ -183,7 +184,7 @@ class Watchdog(live.TestCase):
         proxy.refuse()
         proxy.cut()
         self.feed()
-        run.wait_for_line("event=waiting .*what=store", timeout=40)
+        run.wait_for_line("event=waiting .*what=store")
         for n in (1, 2):
             self.shift(n * (ENOUGH + 10))
             self.another(count=3)

@@ -36,7 +36,7 @@ print(json.dumps([[f.name, f.type, f.documentation, [[s.name, s.labels, s.value]
 
 def parsed(text):
     for python in (sys.executable, "/usr/bin/python3"):
-        done = subprocess.run([python, "-c", PARSER], input=text, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([python, "-c", PARSER], input=text, capture_output=True, text=True, timeout=300, check=False)
         if "No module named 'prometheus_client'" not in done.stderr:
             break
     if done.returncode != 0:
@@ -70,7 +70,7 @@ class Http(jobs.TestCase):
         return run
 
     def get(self, path, headers=None, method="GET"):
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             link.request(method, path, headers=headers or {})
             answer = link.getresponse()
@@ -81,7 +81,7 @@ class Http(jobs.TestCase):
     def status(self, path, **more):
         return self.get(path, **more)[0]
 
-    def wait_ready(self, timeout=40):
+    def wait_ready(self, timeout=harness.PATIENCE):
         harness.wait_until("readiness", lambda: self.status("/readyz") == 200, timeout=timeout, interval=0.1)
 
     def waits(self):
@@ -107,7 +107,14 @@ class Http(jobs.TestCase):
         self.kafka.produce(topics["usage"], sent + [{"key": "a1", "value": "no event"}])
         harness.wait_until("42 records", lambda: self.scrape().sum("tidemark_records_total") == 42)
         harness.wait_until("the signals", lambda: self.scrape().sum("tidemark_signals_total", state="raised") == 5)
-        m = self.scrape()
+
+        def settled():
+            """A sample between two commits, with nothing waited for: on a busy machine the end of a transaction may take
+            long enough to be doubted for a moment."""
+            m = self.scrape()
+            return m if (m.sum("tidemark_waiting") == 0 and m.sum("tidemark_ready") == 1 and
+                         m.sum("tidemark_commits_total") == m.sum("tidemark_commit_seconds_count")) else None
+        m = harness.wait_until("nothing to be waited for", settled)
         self.assertEqual(m.sum("tidemark_applied_total"), 40)
         self.assertEqual(m.sum("tidemark_duplicates_total"), 1)
         self.assertEqual(m.sum("tidemark_dead_letters_total"), 1)
@@ -117,11 +124,8 @@ class Http(jobs.TestCase):
         self.assertEqual(m.sum("tidemark_accounts"), 5)
         self.assertEqual(m.sum("tidemark_shards"), 2)
         self.assertEqual(m.sum("tidemark_halted_shards"), 0)
-        self.assertEqual(m.sum("tidemark_waiting"), 0)
-        self.assertEqual(m.sum("tidemark_ready"), 1)
         self.assertEqual(m.sum("tidemark_rules_version"), 3)
         self.assertEqual(m.sum("tidemark_configuration_info", group=self.prefix, instance="one", timezone="UTC"), 1)
-        self.assertEqual(m.sum("tidemark_commits_total"), m.sum("tidemark_commit_seconds_count"))
         self.assertEqual(m.sum("tidemark_commit_seconds_bucket", le="+Inf"), m.sum("tidemark_commit_seconds_count"))
         self.assertGreater(m.sum("tidemark_publish_seconds_count"), 0)
         self.assertLess(m.sum("tidemark_lag_seconds", worker="0") if m.sum("tidemark_shards", worker="0") else 0, 60)
@@ -142,8 +146,8 @@ class Http(jobs.TestCase):
         # A run with an end has its place beside it, under the same file.
         once = self.tidemark.run("run", "--config", self.config, "--dry-run")
         self.assertNotIn("listening", once.stderr)
-        self.assertEqual(run.terminate(20), 0, run.stderr)
-        self.assertNotIn("event=waiting", run.stderr)
+        self.assertEqual(run.terminate(), 0, run.stderr)
+        self.assertNotRegex(run.stderr, "event=waiting .*what=group", "the worker without a shard has nothing to wait for")
         # A worker for whom there is no partition does not keep a run with an end from ending.
         self.tidemark.run("run", "--config", self.config, "--once")
 
@@ -154,7 +158,7 @@ class Http(jobs.TestCase):
         self.redis.freeze()
         self.addCleanup(self.redis.thaw)
         self.kafka.produce(topics["usage"], [self.event(i) for i in range(5)])
-        wait = harness.wait_until("the store is named", lambda: self.status("/readyz") == 503 and self.waits().get("store"), 40)
+        wait = harness.wait_until("the store is named", lambda: self.status("/readyz") == 503 and self.waits().get("store"))
         self.assertIn("Redis at", wait["detail"])
         self.assertEqual(self.status("/livez"), 200)
         m = self.scrape()
@@ -162,8 +166,8 @@ class Http(jobs.TestCase):
         self.assertEqual(m.sum("tidemark_ready"), 0)
         self.redis.thaw()
         self.wait_ready()
-        harness.wait_until("the signal", lambda: self.signals(topics), timeout=30, interval=0.2)
-        self.assertEqual(run.terminate(20), 0, run.stderr)
+        harness.wait_until("the signal", lambda: self.signals(topics), interval=0.2)
+        self.assertEqual(run.terminate(), 0, run.stderr)
         self.assertRegex(run.stderr, r"level=warning event=waiting .*what=store seconds=0 error=.*Redis at")
         self.assertRegex(run.stderr, r"level=info event=going_on .*what=store seconds=\d+")
         self.assertEqual(len(re.findall(r"event=waiting .*what=store", run.stderr)), 1, run.stderr)
@@ -177,14 +181,14 @@ class Http(jobs.TestCase):
         self.broker.kill()
         try:
             harness.wait_until("Kafka is named", lambda: self.status("/readyz") == 503 and
-                               {"input", "publisher"} & set(self.waits()), 60)
+                               {"input", "publisher"} & set(self.waits()))
             self.assertEqual(self.status("/livez"), 200)
         finally:
             self.broker.start()
-        self.wait_ready(90)
+        self.wait_ready()
         self.kafka.produce(topics["usage"], [self.event(i) for i in range(1, 5)])
-        harness.wait_until("the signal", lambda: self.signals(topics), timeout=60, interval=0.2)
-        self.assertEqual(run.terminate(30), 0, run.stderr)
+        harness.wait_until("the signal", lambda: self.signals(topics), interval=0.2)
+        self.assertEqual(run.terminate(), 0, run.stderr)
         self.assertRegex(run.stderr, r"event=going_on .*what=(input|publisher) seconds=\d+")
 
     def test_a_halted_shard_is_named(self):
@@ -193,23 +197,23 @@ class Http(jobs.TestCase):
         self.wait_ready()
         self.kafka.produce(topics["usage"], [self.event(i, account=f"a{i}") for i in range(20)])
         harness.wait_until("all of it", lambda: self.scrape().sum("tidemark_records_total") == 20)
-        self.assertEqual(run.terminate(20), 0, run.stderr)
+        self.assertEqual(run.terminate(), 0, run.stderr)
         metas = sorted(key for key in self.redis.command("KEYS", "*:meta"))
         self.assertEqual(len(metas), 2)
         self.redis.command("HSET", metas[0], "meta", "nonsense")
         run = self.serve()
-        told = harness.wait_until("one halted", lambda: json.loads(self.get("/readyz")[1]).get("halted"), 40)
+        told = harness.wait_until("one halted", lambda: json.loads(self.get("/readyz")[1]).get("halted"))
         self.assertEqual([(h["partition"], h["code"]) for h in told], [(0, "state_damaged")])
         self.assertIn("shard 0", told[0]["reason"])
         self.wait_ready()  # the other shard goes on
         self.assertEqual(self.scrape().sum("tidemark_halted", code="state_damaged", partition="0"), 1)
-        run.terminate(20)
+        run.terminate()
         self.redis.command("HSET", metas[1], "meta", "nonsense")
         run = self.serve()
-        harness.wait_until("both halted", lambda: len(json.loads(self.get("/readyz")[1]).get("halted", [])) == 2, 40)
+        harness.wait_until("both halted", lambda: len(json.loads(self.get("/readyz")[1]).get("halted", [])) == 2)
         self.assertEqual(self.status("/readyz"), 503)
         self.assertEqual(self.status("/livez"), 200)
-        run.terminate(20)
+        run.terminate()
 
     def test_the_token(self):
         (self.dir / "http.token").write_text(TOKEN + "\n")
@@ -218,7 +222,7 @@ class Http(jobs.TestCase):
         run = self.serve()
         mine = {"Authorization": f"Bearer {TOKEN}"}
         self.assertEqual(self.get("/livez")[:2], (200, "ok\n"))
-        harness.wait_until("readiness", lambda: self.status("/readyz") == 200, timeout=40)
+        harness.wait_until("readiness", lambda: self.status("/readyz") == 200)
         self.assertEqual(json.loads(self.get("/readyz")[1]), {"ready": True})
         status, _, headers = self.get("/metrics")
         self.assertEqual(status, 401)
@@ -232,7 +236,7 @@ class Http(jobs.TestCase):
         # Only this machine reaches it: another address of the loopback network is not answered.
         with self.assertRaises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.2", self.port), timeout=5).close()
-        self.assertEqual(run.terminate(20), 0)
+        self.assertEqual(run.terminate(), 0)
         self.assertNotIn(TOKEN, told + run.stderr + run.stdout)
 
     def test_a_port_that_is_taken(self):

@@ -27,7 +27,7 @@ def verdicts(lines):
 class KafkaAdapters(harness.TestCase):
     def test_contracts(self):
         done = subprocess.run([find_check(), self.broker.bootstrap], stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True, timeout=400, check=False)
+                              text=True, timeout=900, check=False)
         lines = verdicts(done.stdout.splitlines())
         self.assertEqual([line for line in lines if line.startswith("not ok")], [], done.stderr[-4000:])
         self.assertGreaterEqual(len(lines), 17, done.stdout)
@@ -35,7 +35,7 @@ class KafkaAdapters(harness.TestCase):
 
     def test_commit_seen_by_a_foreign_client(self):
         done = subprocess.run([find_check(), self.broker.bootstrap, "publisher commits"], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, timeout=120, check=False)
+                              capture_output=True, text=True, timeout=300, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr[-4000:])
         # The program names its topics and its group after its process id and run: the journal of its one run.
         topic = max((t for t in self.kafka.topics() if t.endswith("-journal") and t.startswith("k")),
@@ -64,7 +64,7 @@ class KafkaAdapters(harness.TestCase):
                     acts[line[2:].strip()]()
                     child.stdin.write("done\n")
                     child.stdin.flush()
-            child.wait(60)
+            child.wait(300)
         self.assertEqual(len(verdicts(lines)), 1, lines)
         self.assertTrue(verdicts(lines)[0].startswith("ok "), lines)
         self.assertEqual(child.returncode, 0)

@@ -18,7 +18,7 @@ VERSIONS, METADATA, COORDINATOR = 18, 3, 10
 class Client:
     """Frames by hand over one socket."""
 
-    def __init__(self, bootstrap, name="by-hand", timeout=10.0):
+    def __init__(self, bootstrap, name="by-hand", timeout=60.0):
         host, port = bootstrap.rsplit(":", 1)
         self.socket = socket.create_connection((host, int(port)), timeout=timeout)
         self.name, self.sent = name.encode(), 0
@@ -59,7 +59,7 @@ class Client:
         except TimeoutError:
             return True
         finally:
-            self.socket.settimeout(10)
+            self.socket.settimeout(60)
 
     def is_closed(self):
         try:
@@ -118,7 +118,7 @@ class KafkaProxy(harness.TestCase):
         client = self.client()
         double = self.proxy.fault("ApiVersions", "double")
         client.ask()
-        double._wait("second answer", lambda: len(double.answers) == 2, 10)
+        double._wait("second answer", lambda: len(double.answers) == 2, 60)
         client.ask()
         for action in ("delay", "delay_answer"):
             self.proxy.fault("ApiVersions", action, seconds=0.2)
@@ -202,7 +202,7 @@ class KafkaProxy(harness.TestCase):
         self.assertTrue(client.is_silent())
         client.close()
         child.process.stdin.close()
-        self.assertEqual(child.wait(10), 0)
+        self.assertEqual(child.wait(), 0)
 
 
 if __name__ == "__main__":

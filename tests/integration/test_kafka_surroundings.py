@@ -55,7 +55,7 @@ class Surroundings(jobs.TestCase):
         self.assertIsNone(self.run.returncode, self.run.stderr)
         while self.trickle.next():
             self.goes_on()
-        self.assertEqual(self.run.terminate(20), 0, self.run.stderr)
+        self.assertEqual(self.run.terminate(), 0, self.run.stderr)
         self.assertNotIn("shard_halted", self.run.stderr)
         self.trickle.end()
         self.tidemark.run("run", "--config", self.config, "--once")
@@ -69,7 +69,7 @@ class Surroundings(jobs.TestCase):
         refusal = f"event=waiting .*{self.topics['churn_risk']}' refuses a .*max.message.bytes"
         while not any(re.search(refusal, line) for line in self.run.lines()):
             self.assertTrue(self.trickle.next(), "no part had a signal")
-            harness.wait_until("a refusal, or no signal in the part", timeout=60, condition=lambda: not
+            harness.wait_until("a refusal, or no signal in the part", condition=lambda: not
                                self.trickle.missing() or any(re.search(refusal, x) for x in self.run.lines()))
         # Now one does, and few of them together do not.
         self.kafka.configure_topic(self.topics["churn_risk"], **{"max.message.bytes": "2500"})
@@ -93,7 +93,7 @@ class Surroundings(jobs.TestCase):
         # It stands still for longer than the session, as in a long collection of garbage: the library gives its session up
         # by itself and joins anew beside the member it was, which may fence it.
         self.stood.freeze()
-        self.run.wait_for_line("SESSTMOUT", timeout=20)
+        self.run.wait_for_line("SESSTMOUT")
         self.stood.thaw()
         self.goes_on()
         for down in (self.stood.stop, self.stood.kill):
@@ -143,7 +143,7 @@ class Surroundings(jobs.TestCase):
         for broker in self.stood.brokers:
             self.trickle.next()
             broker.kill()
-            self.run.wait_for_line("event=waiting", timeout=60, skip=sum("event=waiting" in x for x in self.run.lines()))
+            self.run.wait_for_line("event=waiting", skip=sum("event=waiting" in x for x in self.run.lines()))
             self.assertIsNone(self.run.returncode, self.run.stderr)
             broker.start()
             self.goes_on()
@@ -171,7 +171,7 @@ class Surroundings(jobs.TestCase):
             before = len(self.run.lines())
             acls.change(of[key], back=False)
             self.trickle.next()
-            harness.wait_until(f"{key} to be missed", timeout=60, condition=lambda: any(
+            harness.wait_until(f"{key} to be missed", condition=lambda: any(
                 "event=waiting" in line and said in line for line in self.run.lines()[before:]))
             self.assertIsNone(self.run.returncode, self.run.stderr)
             acls.change(of[key], back=True)
@@ -185,7 +185,7 @@ class Surroundings(jobs.TestCase):
         self.kafka.delete_topics([letters])
         self.kafka.produce(self.topics["usage"], [{"key": "acme-00001", "timestamp": self.trickle.last, "value": "{"}])
         self.trickle.next()
-        self.run.wait_for_line("event=waiting .*what=publisher.*(there is no topic|not delivered in time)", timeout=60)
+        self.run.wait_for_line("event=waiting .*what=publisher.*(there is no topic|not delivered in time)")
         self.kafka.create_topics([letters], partitions=PARTITIONS)
         self.goes_on()
         self.finish()

@@ -46,14 +46,14 @@ class MainJob(jobs.TestCase):
         model_child, found = self.start_model(files, config)
         words = [w for k, v in POPULATION.items() for w in (f"--{k}", v)]
         self.tidemark.run("generate", "--brokers", self.broker.bootstrap, "--usage", topics["usage"], "--accounts-topic",
-                          topics["accounts"], "--truth", self.dir / "truth.csv", *words, timeout=300)
-        self.tidemark.run("run", "--config", config, "--once", timeout=600)
+                          topics["accounts"], "--truth", self.dir / "truth.csv", *words, timeout=600)
+        self.tidemark.run("run", "--config", config, "--once", timeout=900)
         signals = self.signals(topics)
         self.assert_same_signals(signals, self.replayed(files, config), minimum=2000)
         self.assert_valid(topics, minimum={"churn_risk": 1000, "expansion": 10, "advisories": 10, "journal": PARTITIONS})
         self.assertEqual({s["data"]["state"] for s in signals}, {"raised", "updated", "cleared"})
         self.assertIn("erased", {s["data"]["reason"] for s in signals if s["data"]["state"] == "cleared"})
-        self.assertEqual(model_child.wait(1200), 0, model_child.stderr)
+        self.assertEqual(model_child.wait(2400), 0, model_child.stderr)
         count, report = differences(jobs.read_ndjson(found), signals)
         self.assertEqual(count, 0, report)
 

@@ -34,23 +34,23 @@ class Reload(harness.TestCase):
         config = self.write_config(topics, rules=RULES.format(version=1, name="first", kind="expansion", when="events[1d] >= 1"),
                                    evaluate_every="1s", grace="0s", commit_interval="100ms")
         child = self.start_tidemark("run", "--config", config)
-        child.wait_for_line("shard_claimed", timeout=30)
+        child.wait_for_line("shard_claimed")
         now = int(time.time() * 1000)
         self.kafka.produce(topics["usage"], [{"key": "acme", "timestamp": now, "value": json.dumps(
             {"id": "e1", "account": "acme", "event": "seen", "at": now})}])
-        harness.wait_until("the first rule's signal", lambda: len(self.signals(topics)) == 1, timeout=30)
+        harness.wait_until("the first rule's signal", lambda: len(self.signals(topics)) == 1)
 
         rules = self.dir / "rules.yaml"
         rules.write_text("version: 2\nrules:\n  - {name: broken, kind: expansion, when: 'evnts[1d] > 1'}\n")
         child.signal(signal.SIGHUP)
-        child.wait_for_line("reload_refused", timeout=20)
+        child.wait_for_line("reload_refused")
         rules.write_text(RULES.format(version=1, name="other", kind="churn_risk", when="events[1d] >= 1"))
         child.signal(signal.SIGHUP)
-        child.wait_for_line("need a version above", timeout=20)
+        child.wait_for_line("need a version above")
         rules.write_text(RULES.format(version=2, name="second", kind="churn_risk", when="events[1d] >= 1"))
         child.signal(signal.SIGHUP)
-        child.wait_for_line("next grid instant", timeout=20)
-        harness.wait_until("the new rule's signal and the old one's end", lambda: len(self.signals(topics)) == 3, timeout=30)
+        child.wait_for_line("next grid instant")
+        harness.wait_until("the new rule's signal and the old one's end", lambda: len(self.signals(topics)) == 3)
         self.assertEqual(self.signals(topics), [("first", "cleared", "rule_removed", 2), ("first", "raised", None, 1),
                                                 ("second", "raised", None, 2)])
         self.assertEqual(child.terminate(), 0)

@@ -116,7 +116,7 @@ class Rights(Guarded):
                 continue  # asked for all topics in one request
             with self.subTest(name=name, operation=operation):
                 with self.missing(right):
-                    done = self.tidemark.run("run", "--once", "--config", config, status=None, timeout=30)
+                    done = self.tidemark.run("run", "--once", "--config", config, status=None)
                 if operation == "DescribeConfigs":
                     self.assertEqual(done.status, 0, done)
                     self.assertRegex(done.stderr, rf"level=warning event=check .*could not be looked at.*{name}.*DescribeConfigs")
@@ -157,12 +157,11 @@ class Rights(Guarded):
         with self.subTest(**right):
             with self.missing(right):
                 run = self.start_tidemark("run", "--once", "--config", config)
-                line = run.wait_for_line(r"level=(warning|error) event=(waiting|claim_waiting|shard_halted) .*")[0]
+                run.wait_for_line(r"level=(warning|error) event=(waiting|claim_waiting|shard_halted) " +
+                                  "".join(f"(?=.*{re.escape(word)})" for word in words))
                 if librdkafka:
                     run.wait_for_line(librdkafka)
-                for word in words:
-                    self.assertIn(word, line, run.stderr)
-            self.assertEqual(run.wait(60), 0, run.stderr)
+            self.assertEqual(run.wait(), 0, run.stderr)
 
 
 class Certificates(Guarded):
@@ -196,7 +195,7 @@ class Certificates(Guarded):
         running = {name: self.start_tidemark("check", "--config", config) for name, config in configs.items()}
         for name, child in running.items():
             with self.subTest(name):
-                self.assertEqual(child.wait(60), 69, child.stdout + child.stderr)
+                self.assertEqual(child.wait(), 69, child.stdout + child.stderr)
                 said = child.stdout + child.stderr
                 self.assertIn(cases[name][1], said)
                 self.assertNotIn("canary", said)
@@ -247,7 +246,7 @@ class Canaries(Guarded):
                     self.assertEqual(at, -1, f"{where} holds {canary}: …{data[max(0, at - 200):at + 100]!r}")
 
     def finish(self, name, child, status):
-        self.assertEqual(child.wait(60), status, child.stdout + child.stderr)
+        self.assertEqual(child.wait(), status, child.stdout + child.stderr)
         self.said[name] = child.stdout + child.stderr
         return self.said[name]
 
@@ -261,7 +260,7 @@ class Canaries(Guarded):
     def http(self, address, path, token=None):
         request = urllib.request.Request(f"http://{address}{path}", headers={"Authorization": f"Bearer {token}"} if token else {})
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read() + str(answer.headers).encode()
         except urllib.error.HTTPError as error:
             return error.code, error.read() + str(error.headers).encode()
@@ -357,8 +356,8 @@ rules:
         run = self.start_tidemark("run", "--config", good)
         run.wait_for_line(r"level=warning event=check .*everybody on this machine may read .*http\.token")
         run.wait_for_line("event=shard_claimed")
-        harness.wait_until("dead letters", lambda: len(self.kafka.read(topics["dead_letters"])) >= 12, timeout=30, interval=0.3)
-        harness.wait_until("the signal", lambda: self.raised(topics) == ["acme"], timeout=30, interval=0.3)
+        harness.wait_until("dead letters", lambda: len(self.kafka.read(topics["dead_letters"])) >= 12, interval=0.3)
+        harness.wait_until("the signal", lambda: self.raised(topics) == ["acme"], interval=0.3)
         # Letters lie in the outbox until they are known to be published.
         self.said["what Redis keeps"] = re.sub(r'"value_base64":"[^"]*"', "", repr(self.redis.everything()))
         for path in ("/metrics", "/readyz", "/livez", "/nowhere"):
@@ -375,9 +374,9 @@ rules:
         (self.dir / "rules.yaml").write_text(self.RULES)
         self.redis.command("CONFIG", "SET", "maxmemory", "1")
         self.kafka.produce(topics["usage"], self.events())
-        run.wait_for_line("level=warning event=waiting .*what=store", timeout=40)
+        run.wait_for_line("level=warning event=waiting .*what=store")
         self.redis.command("CONFIG", "SET", "maxmemory", "0")
-        run.wait_for_line("event=going_on", timeout=40)
+        run.wait_for_line("event=going_on")
         run.signal(signal.SIGTERM)
         self.finish("the run", run, 0)
         self.assertIn("level=debug event=librdkafka", self.said["the run"])

@@ -44,7 +44,7 @@ class Silence(jobs.TestCase):
         now = int(time.time() * 1000)
         self.kafka.produce(topics["usage"], [self.event("acme", now - 2 * 3_600_000)])
         run = self.start(topics, "4s")
-        signals = harness.wait_until("the silence", lambda: self.signals(topics), timeout=40, interval=0.3)
+        signals = harness.wait_until("the silence", lambda: self.signals(topics), interval=0.3)
         self.assertEqual(self.states(topics), [("acme", "raised")])
         # Raised when `for` had run out in stream time, which was at most the clock's less the grace by then.
         raised = jobs.epoch_ms(signals[0]["time"])
@@ -52,43 +52,49 @@ class Silence(jobs.TestCase):
         self.assertEqual(raised, begun + 4000)
         self.assertLessEqual(raised, int(time.time() * 1000) - 500)
         self.kafka.produce(topics["usage"], [self.event("acme", int(time.time() * 1000))])
-        harness.wait_until("the return", lambda: ("acme", "cleared") in self.states(topics), timeout=40, interval=0.3)
-        self.assertEqual(run.terminate(15), 0, run.stderr)
+        harness.wait_until("the return", lambda: ("acme", "cleared") in self.states(topics), interval=0.3)
+        self.assertEqual(run.terminate(), 0, run.stderr)
         self.assert_valid(topics)
 
     def test_after_a_restart_too(self):
-        topics = self.create_topics(partitions=2)
+        topics = self.create_topics(partitions=1)
         now = int(time.time() * 1000)
         # Two hours ago: pending since the hour changed; the rest of `for` runs out around a restart.
         since = (now // 3_600_000 - 1) * 3_600_000  # its last event lies in the hour before this one
         hold = (now - since) // 1000 + 12
-        self.kafka.produce(topics["usage"], [self.event("acme", since - 1000)])
+        # Behind another account's event, by which it has become pending, an open transaction: nothing is drained, and
+        # stream time does not follow the clock past the end of `for` before the restart, however long that takes.
+        self.kafka.produce(topics["usage"], [self.event("acme", since - 1000), self.event("other", since + 2000)])
+        self.kafka.produce(topics["usage"], [{"key": "nobody", "timestamp": since + 2000, "value": "{}"}], end="open",
+                           transactional_id=self.prefix, properties={"transaction.timeout.ms": "600000"})
         run = self.start(topics, f"{hold}s")
-        harness.wait_until("a first commit", lambda: self.kafka.group_offsets(self.prefix), timeout=20)
-        self.assertEqual(run.terminate(15), 0, run.stderr)
+        harness.wait_until("both to be taken", lambda: self.kafka.group_offsets(self.prefix).get(
+            (topics["usage"], 0), (0,))[0] == 2)
+        self.assertEqual(run.terminate(), 0, run.stderr)
         self.assertEqual(self.states(topics), [])
+        self.kafka.end_transaction(self.prefix, "abort")
         run = self.start(topics, f"{hold}s")
-        signals = harness.wait_until("the silence", lambda: self.signals(topics), timeout=60, interval=0.3)
+        signals = harness.wait_until("the silence", lambda: self.signals(topics), interval=0.3)
         self.assertEqual(self.states(topics), [("acme", "raised")])
         self.assertEqual(jobs.epoch_ms(signals[0]["time"]), since + hold * 1000)
-        self.assertEqual(run.terminate(15), 0, run.stderr)
+        self.assertEqual(run.terminate(), 0, run.stderr)
 
     def test_an_outage_of_the_broker_is_nobodys_silence(self):
         topics = self.create_topics(partitions=1)
         now = int(time.time() * 1000)
         self.kafka.produce(topics["usage"], [self.event("acme", now - 1000)])
         run = self.start(topics, "1h")
-        harness.wait_until("a first commit", lambda: self.kafka.group_offsets(self.prefix), timeout=20)
+        harness.wait_until("a first commit", lambda: self.kafka.group_offsets(self.prefix))
         self.broker.freeze()
         try:
             frozen_at = time.time() * 1000
-            harness.wait_until("an outage of six seconds", lambda: time.time() * 1000 > frozen_at + 6000, timeout=20)
+            harness.wait_until("an outage of six seconds", lambda: time.time() * 1000 > frozen_at + 6000)
             [position] = self.tidemark.run("eval", "--config", self.dir / "tidemark.yaml", "--account", "acme", "--json",
                                            "age(events)").json_lines()
         finally:
             self.broker.thaw()
-        self.assertLess(jobs.epoch_ms(position["at"]), frozen_at + 1000, "stream time followed the clock")
-        self.assertEqual(run.terminate(30), 0, run.stderr)
+        self.assertLess(jobs.epoch_ms(position["at"]), frozen_at + 4000, "stream time followed the clock")
+        self.assertEqual(run.terminate(), 0, run.stderr)
 
 
 if __name__ == "__main__":

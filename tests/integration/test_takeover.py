@@ -59,11 +59,6 @@ class Takeover(harness.TestCase):
     def once(self, status=0):
         return self.tidemark.run("run", "--config", self.config, "--once", status=status)
 
-    def empty(self):
-        """A stopped static member counts until its session has ended."""
-        harness.wait_until("the group to be empty",
-                           lambda: not self.kafka.describe_group(self.prefix)["members"], timeout=15)
-
     def doctor(self, status=0):
         done = self.tidemark.run("doctor", "--config", self.config, "--json", status=status)
         found = json.loads(done.stdout)
@@ -72,7 +67,7 @@ class Takeover(harness.TestCase):
 
     def shard(self, *words, status=0, live=False):
         if not live:
-            self.empty()
+            self.wait_for_empty_group()
         return self.tidemark.run("shard", *map(str, words), "--config", self.config, status=status)
 
     def ids(self):
@@ -140,7 +135,7 @@ class Takeover(harness.TestCase):
                                      committed[t, partition][1] if metadata is None else metadata)
                     for t in (usage, accounts) if (t, partition) in committed}
 
-        self.empty()
+        self.wait_for_empty_group()
         self.kafka.move_group(self.prefix, {**moved(1, by=2), **moved(2, metadata=""), **moved(3, metadata="0")})
         self.redis.command("UNLINK", *self.redis.command("KEYS", self.key(4, "*")))
         halts = {0: "clean", 1: "offsets_moved", 2: "offsets_foreign", 3: "offsets_expired", 4: "store_empty",
@@ -153,8 +148,8 @@ class Takeover(harness.TestCase):
         # The halted stand, with their names in the log; the others go on.
         child = self.start_tidemark("run", "--config", self.config)
         for name in ("offsets_moved", "offsets_foreign", "offsets_expired"):
-            child.wait_for_line(f"code={name}", timeout=30)
-        child.wait_for_line("rebuilt", timeout=30)
+            child.wait_for_line(f"code={name}")
+        child.wait_for_line("rebuilt")
         self.assertIn("members", self.shard("resume", 1, status=75, live=True).stderr)
         child.terminate()
         self.assertEqual(child.returncode, 70)
@@ -184,7 +179,7 @@ class Takeover(harness.TestCase):
         self.assertEqual(set(signals) - set(found), set())
 
         # All offsets expire, after a clean stop: the journal ends where they stood.
-        self.empty()
+        self.wait_for_empty_group()
         self.kafka.delete_group(self.prefix)
         self.assertEqual(set(self.doctor().values()), {"clean"})
         self.assertIn("the group forgot its offsets", self.tidemark.run("doctor", "--config", self.config).stdout)
@@ -199,7 +194,7 @@ class Takeover(harness.TestCase):
 
         # And once more, with all that Redis has: rebuilt up to where the journal ends, nothing is published again.
         kept = self.state()
-        self.empty()
+        self.wait_for_empty_group()
         self.kafka.delete_group(self.prefix)
         self.redis.command("UNLINK", *self.redis.command("KEYS", f"tm:{{{self.prefix}/*"))
         self.assertEqual(set(self.doctor().values()), {"store_empty"})

@@ -470,6 +470,18 @@ class Kafka:
                 left[:] = [topic for topic in left if topic["name"] not in there]
                 return not left
         wait_until("the broker to be of the cluster again", created, interval=0.2)
+        # Said by the controller; the brokers hear of it a moment later.
+        wait_until(f"all to be seen: {list(each)}", lambda: all(
+            topic["partitions"] == partitions for topic in self._seen(each).values()))
+
+    def _seen(self, names):
+        """describe_topics; {name: no partitions} while one of them is not known yet."""
+        try:
+            return self.describe_topics(names)
+        except HarnessError as error:
+            if "UnknownTopic" not in str(error):
+                raise
+            return {name: {"partitions": 0, "configs": {}} for name in names}
 
     def topics(self):
         return self.call("topics", do="list")["topics"]
@@ -480,12 +492,15 @@ class Kafka:
 
     def delete_topics(self, names):
         self.call("topics", do="delete", topics=list(names))
+        wait_until(f"{names} to be gone", lambda: not set(names) & set(self.topics()))
 
     def grow_topic(self, name, partitions):
         self.call("topics", do="grow", topic=name, partitions=partitions)
+        wait_until(f"{name} to have grown", lambda: self._seen([name])[name]["partitions"] == partitions)
 
     def configure_topic(self, name, **configs):
         self.call("topics", do="configure", topic=name, configs=configs)
+        wait_until(f"{name} to be configured", lambda: configs.items() <= self._seen([name])[name]["configs"].items())
 
     def cut(self, topic, partition, before):
         """Deletes the records before an offset."""
@@ -612,8 +627,9 @@ class Redis:
     def url(self):
         return f"unix://tidemark:limited@{self.socket}" if self.socket else f"redis://tidemark:limited@127.0.0.1:{self.port}/0"
 
-    def start(self, timeout=PATIENCE):
-        """Starts it, on the same port and files when it ran before, and returns the URL once it answers."""
+    def start(self, timeout=PATIENCE, loaded=True):
+        """Starts it, on the same port and files when it ran before, and returns the URL once it answers, and has loaded
+        what it keeps."""
         server = shutil.which("redis-server")
         if not server:
             raise HarnessError("no redis-server on PATH; run tests/support/setup.sh test")
@@ -635,9 +651,10 @@ class Redis:
             while self.process.poll() is None:
                 with contextlib.suppress(OSError, RedisError):
                     # Another server may sit on a port that was taken in between: it has another process id.
-                    if f"process_id:{self.process.pid}\r\n" in self.command("INFO", "server"):
+                    if f"process_id:{self.process.pid}\r\n" not in self.command("INFO", "server"):
+                        self._disconnect()
+                    elif not loaded or "loading:0\r\n" in self.command("INFO", "persistence"):
                         return self.url
-                    self._disconnect()
                 if time.monotonic() > deadline:
                     self.kill()
                     raise TimedOut(f"redis-server did not answer within {timeout:g} s:\n{_tail(self.log)}")
@@ -763,6 +780,10 @@ class Finished:
                 f"--- stdout\n{self.stdout[-4000:]}\n--- stderr\n{self.stderr[-4000:]}")
 
 
+class Hangs(TimedOut):
+    """A command of tidemark did not come to its end in time."""
+
+
 class Tidemark:
     """The program under test: $TIDEMARK, else the release build, else the development build."""
 
@@ -781,8 +802,8 @@ class Tidemark:
         raise HarnessError(f"no tidemark at {' or '.join(map(str, places))}: build it, or set TIDEMARK")
 
     def run(self, *args, input=None, timeout=300.0, env=None, status=0):
-        """Runs to the end (TimedOut) and returns Finished. Any other exit status than `status` (None: any) is an AssertionError
-        with everything it printed."""
+        """Runs to the end and returns Finished; Hangs. Any other exit status than `status` (None: any) is an
+        AssertionError with everything it printed."""
         argv = [str(self.binary), *map(str, args)]
         begun = time.monotonic()
         data = input.encode() if isinstance(input, str) else input
@@ -791,7 +812,7 @@ class Tidemark:
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=_die_with_parent,
                                   **({"stdin": subprocess.DEVNULL} if data is None else {"input": data}))
         except subprocess.TimeoutExpired as late:
-            raise TimedOut(f"{' '.join(argv)} did not end within {timeout:g} s\n--- stderr\n"
+            raise Hangs(f"{' '.join(argv)} did not end within {timeout:g} s\n--- stderr\n"
                                  f"{(late.stderr or b'').decode('utf-8', 'replace')[-4000:]}") from None
         result = Finished(argv, done.returncode, done.stdout.decode("utf-8", "replace"),
                           done.stderr.decode("utf-8", "replace"), time.monotonic() - begun)
@@ -898,6 +919,11 @@ class TestCase(unittest.TestCase):
         self.kafka.create_topics({names[role]: compacted.get(role, {}) for role in TOPICS if role not in without},
                                  partitions=partitions)
         return names
+
+    def wait_for_empty_group(self):
+        """A static member that stopped holds its shards until its session has ended, and a run with an end takes only
+        those that it is given: before one that has to take them all under another name."""
+        wait_until("the group to be empty", lambda: not self.kafka.describe_group(self.prefix)["members"])
 
     def write_config(self, topics, rules=None, name="tidemark.yaml", **settings):
         """Writes tidemark.yaml into self.dir and returns its path. rules: the text of a rules.yaml, or the path of

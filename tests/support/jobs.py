@@ -78,11 +78,14 @@ def timeline(files):
     return [(role, row) for _, role, _, row in sorted(rows, key=lambda r: r[:3])]
 
 
-def parts(rows, count, random):
+def parts(rows, count, random, least=0.5):
     """Cuts a timeline into `count` parts at random points between two instants: what comes later with the same timestamp
-    as an end that was judged already would, rightly, count a millisecond later than in one piece."""
+    as an end that was judged already would, rightly, count a millisecond later than in one piece. least: the share of an
+    even part that each has at least, where every part has to have something for everybody."""
     places = [i for i in range(1, len(rows)) if rows[i][1]["timestamp"] > rows[i - 1][1]["timestamp"]]
-    cuts = [0, *sorted(random.sample(places, count - 1)), len(rows)]
+    apart = int(len(places) * least / count)
+    chosen = sorted(random.sample(range(len(places) - count * apart), count - 1))
+    cuts = [0, *(places[at + (n + 1) * apart] for n, at in enumerate(chosen)), len(rows)]
     return [rows[a:b] for a, b in zip(cuts, cuts[1:])]
 
 

@@ -69,7 +69,7 @@ class TestCase(jobs.TestCase):
         offsets = self.kafka.group_offsets(self.prefix)
         return sum(offset for (topic, _), (offset, _) in offsets.items() if topic == self.topics["usage"])
 
-    def caught_up(self, timeout=40):
+    def caught_up(self, timeout=harness.PATIENCE):
         harness.wait_until(f"{len(self.sent)} events to be committed and published",
                            lambda: self.alive() and self.published() == len(self.sent), timeout=timeout, interval=0.05)
 
@@ -80,7 +80,7 @@ class TestCase(jobs.TestCase):
 
     def finish(self, minimum=20):
         """Stops, brings all shards to the same stream time, and compares signals and state with `replay`."""
-        self.assertEqual(self.run_.terminate(40), 0, self.run_.stderr[-4000:])
+        self.assertEqual(self.run_.terminate(), 0, self.run_.stderr[-4000:])
         # Everything may have been sent within a second; what it raises after `for` has its time before the last events.
         ripe = self.sent[-1]["at"] + 3000 + STAMPED_BACK
         harness.wait_until("the clock to pass what rules wait for", lambda: time.time() * 1000 >= ripe)

@@ -144,7 +144,7 @@ class Sentinel:
     def port(self):
         return self.client.port
 
-    def start(self, timeout=20):
+    def start(self, timeout=harness.PATIENCE):
         for _ in range(5):
             self.client.port = harness.free_port()
             (self.dir / "sentinel.conf").write_text(

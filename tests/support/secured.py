@@ -62,7 +62,7 @@ class SecuredBroker(harness.Broker):
         self._settled = False
         self.sasl = self.tls = None
 
-    def start(self, timeout=120.0):
+    def start(self, timeout=240.0):
         try:
             return super().start(timeout)
         finally:
