@@ -284,7 +284,7 @@ Test(store_redis, a_server_that_does_not_answer_is_left)
     tm_store a;
     tm_store_state state;
     redis_server_start(&server, NULL, NULL);
-    tm_redis_store_options options = {.redis = {.url = server.url, .command_timeout_ms = 50}, .group = "g"};
+    tm_redis_store_options options = {.redis = {.url = server.url, .command_timeout_ms = 2000}, .group = "g"};
     cr_assert_eq(tm_redis_store_open(&options, &a, &error), TM_OK);
     SC(a.check(a.context, SC_ERROR), TM_OK);
     kill(server.pid, SIGSTOP);

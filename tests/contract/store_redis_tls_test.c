@@ -66,7 +66,7 @@ static tm_store open_tls_as(const char *url, const char *ca_file, const char *ce
                                                 .ca_file = ca_file,
                                                 .cert_file = cert_file,
                                                 .key_file = key_file,
-                                                .command_timeout_ms = 1000},
+                                                .command_timeout_ms = 3000},
                                       .group = "g"};
     cr_assert_eq(tm_redis_store_open(&options, &store, &error), TM_OK, "%s", error.what);
     return store;

@@ -32,7 +32,7 @@ fuzz_one() {
     local dictionary=()
     [ -f "tests/fuzz/$name.dict" ] && dictionary=("-dict=tests/fuzz/$name.dict")
     mkdir -p "$work/$name"
-    timeout -k 10 $((seconds + 120)) "build/fuzz/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=10 \
+    timeout -k 10 $((seconds + 120)) "build/fuzz/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=60 \
         -rss_limit_mb=2048 -artifact_prefix="$logs/$name-" "${dictionary[@]}" "$work/$name" "${saved[@]}" \
         >"$logs/$name.log" 2>&1
     echo $? >"$work/$name.status"
@@ -47,7 +47,7 @@ for name in "${targets[@]}"; do
 done
 wait
 
-passed=0 failed=0
+passed=0 failed=0 bad=()
 for name in "${targets[@]}"; do
     status=$(cat "$work/$name.status" 2>/dev/null || echo lost)
     if [ "$status" = 0 ]; then
@@ -55,9 +55,11 @@ for name in "${targets[@]}"; do
         echo "ok   fuzz $name: $(grep -aE '^Done [0-9]+ runs' "$logs/$name.log" | tail -n 1)"
     else
         failed=$((failed + 1))
+        bad+=("FAILED fuzz/$name: status $status: $(grep -aE 'ERROR:|runtime error:|SUMMARY:|panic' "$logs/$name.log" | head -n 1)")
         echo "FAIL fuzz $name (status $status); the end of $logs/$name.log:"
         tail -n 40 "$logs/$name.log"
     fi
 done
+[ ${#bad[@]} -eq 0 ] || printf '%s\n' "${bad[@]}"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
