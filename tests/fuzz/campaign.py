@@ -16,6 +16,7 @@ import pathlib
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,7 +53,9 @@ def programs(work, build):
     folder.mkdir(parents=True, exist_ok=True)
     for source in sorted((ROOT / "build" / preset / "tests/fuzz").glob(prefix + "*")):
         if source.is_file() and os.access(source, os.X_OK):
-            shutil.copy2(source, folder / source.name.removeprefix(prefix))
+            copy = folder / (source.name + ".new")
+            shutil.copy2(source, copy)
+            copy.rename(folder / source.name.removeprefix(prefix))  # one that still runs stays as it is
     if not any(folder.iterdir()):
         sys.exit(f"campaign.py: build the preset {preset} first")
     return folder
@@ -73,7 +76,7 @@ def fast_command(program, name, state, slice_seconds, runs, seed):
 
 def sanitized_command(program, name, state, slice_seconds, runs, seed):
     return [program, f"-runs={runs}", f"-max_total_time={slice_seconds}", f"-seed={seed % 2**31}", "-timeout=30",
-            "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={state}/found-",
+            "-rss_limit_mb=2048", "-len_control=100", "-print_final_stats=1", f"-artifact_prefix={state}/found-",
             *dictionary(name, "-dict="), state / "new", FUZZ / "corpus" / name]
 
 
@@ -104,6 +107,8 @@ def run_slice(work, folder, build, name, slice_seconds, goal_left):
              "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)), "status": process.returncode,
              **result_of(build, process.stdout + process.stderr), "wall_s": round(time.time() - started, 1),
              "cpu_s": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1), "seed": seed}
+    if -process.returncode in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+        sys.exit(f"campaign.py: {name} was ended")
     if process.returncode != 0:
         entry["said"] = process.stderr[-2000:]
         print(f"FOUND in {name}:\n{process.stderr[-2000:]}", flush=True)

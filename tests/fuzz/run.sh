@@ -33,7 +33,7 @@ fuzz_one() {
     [ -f "tests/fuzz/$name.dict" ] && dictionary=("-dict=tests/fuzz/$name.dict")
     mkdir -p "$work/$name"
     timeout -k 10 $((seconds + 120)) "build/fuzz/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=60 \
-        -rss_limit_mb=2048 -artifact_prefix="$logs/$name-" "${dictionary[@]}" "$work/$name" "${saved[@]}" \
+        -rss_limit_mb=2048 -len_control=100 -artifact_prefix="$logs/$name-" "${dictionary[@]}" "$work/$name" "${saved[@]}" \
         >"$logs/$name.log" 2>&1
     echo $? >"$work/$name.status"
 }

@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@
 #include <xxhash.h>
 
 #include "driver.h"
+#include "mutator.h"
 
 enum {
     INPUT_MAX = 1 << 16,

@@ -1,8 +1,9 @@
+#include "mutator.h"
+
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "driver.h"
 
 typedef fuzz_mutator mutator;
 
