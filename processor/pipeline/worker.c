@@ -267,6 +267,8 @@ static void claim_one(worker *w, held *h)
     int64_t generation = w->ports->generation ? w->ports->generation(w->ports->generation_context) : -1;
     tm_holding *holding = h->holding;
     TM_CRASH_POINT("worker_claim");
+    if (tm_worker_moved(w, h))
+        return;
     w->ledger.journal_taken = rebuilding(w);
     if (w->settings->reloaded && atomic_load(w->settings->reloaded))
         holding->pack = atomic_load(w->settings->reloaded); /* the shard may be under them already */
@@ -500,8 +502,10 @@ static void round_of_commits(worker *w)
     tm_worker_retry_halted(w);
     take_reloaded(w);
     TM_CRASH_POINT("worker_round_published");
-    if (!w->failed)
+    if (!w->failed) {
+        tm_worker_look_at_partitions(w);
         tm_worker_look_at_lag(w);
+    }
     tm_worker_show(w);
     w->next_round = steady(w) + w->settings->commit_interval;
 }
@@ -510,6 +514,7 @@ tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *p
                         tm_worker_gauges *gauges, tm_error *error)
 {
     worker w = {.settings = settings, .ports = ports, .stop = stop, .gauges = gauges};
+    w.partitions = settings->partitions;
     w.retried = settings->retries ? atomic_load(settings->retries) : 0;
     w.random = 1 + (uint32_t)(ports->seed ^ ports->seed >> 32);
     tm_ledger_init(&w.ledger, &ports->store, &ports->publisher, &ports->source, &ports->log, &ports->clock);

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "tidemark/pipeline/verdict.h"
+
 static uint32_t holdings_of(worker *w, tm_holding **ret_holdings)
 {
     for (uint32_t i = 0; i < w->count; i++)
@@ -159,6 +161,39 @@ void tm_worker_commit_all(worker *w, bool full_only)
             (void)commit_shard(w, h);
     }
     tm_worker_sweep(w);
+}
+
+bool tm_worker_moved(worker *w, held *h)
+{
+    tm_holding *holding = h->holding;
+    uint32_t known = w->settings->partitions;
+    if (known > 0 && holding->partition >= (int32_t)known)
+        w->partitions = (uint32_t)holding->partition + 1; /* at least: the group knows it before we asked */
+    if (known == 0 || w->partitions == known)
+        return false;
+    tm_verdict verdict;
+    tm_evidence evidence = {.partitions = w->partitions, .partitions_kept = known};
+    tm_verdict_of(&evidence, holding->partition, &verdict);
+    tm_ledger_halt(&w->ledger, holding, verdict.halt, &verdict.why);
+    tm_rebuild_free(h->rebuild);
+    h->rebuild = NULL;
+    return true;
+}
+
+void tm_worker_look_at_partitions(worker *w)
+{
+    const tm_source *source = &w->ports->source;
+    if (!source->partitions || steady(w) < w->lag_at)
+        return;
+    uint32_t now = source->partitions(source->context);
+    if (now == 0 || now == w->partitions)
+        return;
+    w->partitions = now;
+    for (uint32_t i = 0; i < w->count; i++) {
+        tm_holding_state state = w->shards[i]->holding->state;
+        if (state != TM_HOLDING_HALTED && state != TM_HOLDING_LOST)
+            (void)tm_worker_moved(w, w->shards[i]);
+    }
 }
 
 void tm_worker_retry_halted(worker *w)

@@ -51,8 +51,9 @@ typedef struct worker {
     bool inside;                  /* a commit or publication is being tried: a revocation only marks */
     uint32_t retried;             /* of settings->retries */
     int64_t next_round;
-    int64_t lag_at;     /* steady ms of the next look at how far the inputs are ahead */
-    int64_t stop_since; /* steady ms when the stop was seen; 0: not yet */
+    uint32_t partitions; /* of the inputs, as last told: another number than at the start halts every shard */
+    int64_t lag_at;      /* steady ms of the next look at how far the inputs are ahead */
+    int64_t stop_since;  /* steady ms when the stop was seen; 0: not yet */
     uint32_t random;
     tm_error fatal;
     bool failed;
@@ -122,6 +123,11 @@ void tm_worker_look_at_lag(worker *w);
 void tm_worker_commit_all(worker *w, bool full_only);
 /* Moves C up to R, in at most `tries` attempts (0: until there is no more time). False when that could not be done. */
 bool tm_worker_publish(worker *w, uint32_t tries);
+/* Asks how many partitions the inputs have, now and then: with another number than at the start, accounts have moved
+   between shards, and every shard halts. */
+void tm_worker_look_at_partitions(worker *w);
+/* Halts a shard when that is so. True: it is halted. */
+bool tm_worker_moved(worker *w, held *h);
 /* Where an operator asked for it, halted shards are to be claimed again. */
 void tm_worker_retry_halted(worker *w);
 

@@ -263,6 +263,39 @@ class Takeover(harness.TestCase):
         self.shard("reset", 0, "--yes", status=78)
         self.assertIn("code=partitions_changed", self.once(status=70).stderr)
 
+    def test_partitions_change_under_a_running_service(self):
+        """More of them, and a topic made anew with fewer: every shard halts by name, whatever was read meanwhile; with the
+        former number again, SIGHUP is enough."""
+        self.partitions = 3
+        self.configure()
+        self.use(3)
+        run = self.start_tidemark("run", "--config", self.config)
+        for n in range(self.partitions):
+            run.wait_for_line("shard_claimed", skip=n)
+        topics = [self.topics[role] for role in ("usage", "accounts", "journal")]
+        for topic in topics:
+            self.kafka.grow_topic(topic, 4)
+        for p in range(self.partitions):
+            run.wait_for_line(rf"event=shard_halted .*partition={p} code=partitions_changed .*from 3 to 4", timeout=60)
+        self.assertEqual(run.terminate(40), 70, run.stderr)
+        self.assertFalse([line for line in run.lines() if "shard_claimed" in line and "partition=3" in line])
+        self.assertEqual({self.doctor(status=78)[p] for p in range(self.partitions)}, {"partitions_changed"})
+
+        # Others, of which one input is made anew with fewer while it runs.
+        self.prefix += "-b"
+        self.hour = {}
+        self.configure(instance="two")
+        self.use(3)
+        run = self.start_tidemark("run", "--config", self.config)
+        for n in range(self.partitions):
+            run.wait_for_line("shard_claimed", skip=n)
+        anew = [self.topics["usage"], self.topics["accounts"]]
+        self.kafka.delete_topics(anew)
+        self.kafka.create_topics({anew[0]: {}, anew[1]: {"cleanup.policy": "compact"}}, partitions=2)
+        run.wait_for_line(r"event=shard_halted .*code=partitions_changed .*from 3 to 2", timeout=90)
+        self.assertIsNone(run.returncode, run.stderr)
+        self.assertEqual(run.terminate(40), 70, run.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

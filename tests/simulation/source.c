@@ -310,5 +310,6 @@ int64_t sim_source_generation(void *context)
 tm_source sim_source_port(sim_life *life)
 {
     return (tm_source){life,         source_join,  source_poll,   source_release,   source_headers,
-                       source_start, source_pause, source_bounds, source_committed, source_leave};
+                       source_start, source_pause, source_bounds, source_committed, source_leave,
+                       NULL};
 }

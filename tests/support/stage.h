@@ -251,8 +251,8 @@ static inline actor *stage_hire(stage *s, const char *instance)
     snprintf(id, sizeof id, "t-%s", instance);
     tm_error error;
     cr_assert_eq(tm_memory_source_new(s->world, instance, &a->inner, &error), TM_OK);
-    a->ports.source = (tm_source){a,           actor_join,  actor_poll,   actor_release,   actor_headers,
-                                  actor_start, actor_pause, actor_bounds, actor_committed, actor_leave};
+    a->ports.source = (tm_source){a,           actor_join,   actor_poll,      actor_release, actor_headers, actor_start,
+                                  actor_pause, actor_bounds, actor_committed, actor_leave,   NULL};
     cr_assert_eq(tm_memory_publisher_new(s->world, id, &a->inner, &a->ports.publisher, &error), TM_OK);
     cr_assert_eq(tm_memory_store_open(s->state, &a->ports.store, &error), TM_OK);
     a->ports.journal = tm_memory_journal_port(&a->journal, s->world);

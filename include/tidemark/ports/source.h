@@ -62,6 +62,9 @@ typedef struct tm_source {
                            tm_error *error);
     /* Leaves the group (revokes first) and frees everything within its deadline. */
     void (*leave)(void *context);
+    /* How many partitions the inputs have, by the brokers' word of now; 0: not known, or not the same number. NULL: it
+     * never changes. */
+    uint32_t (*partitions)(void *context);
 } tm_source;
 
 #endif

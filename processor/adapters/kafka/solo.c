@@ -175,6 +175,6 @@ tm_status tm_kafka_solo_new(const tm_kafka_config *config, uint32_t partitions, 
         return tm_fail(error, TM_FATAL, "no memory for a source of %u partitions", (unsigned)partitions);
     }
     *s = (solo){.connection = {.config = config, .role = "solo"}, .partitions = partitions, .lanes = lanes};
-    *ret_source = (tm_source){s, join, poll, release, headers, start, pause_lane, bounds, committed, leave};
+    *ret_source = (tm_source){s, join, poll, release, headers, start, pause_lane, bounds, committed, leave, NULL};
     return TM_OK;
 }

@@ -11,8 +11,9 @@
 #include "tidemark/base/crashpoint.h"
 
 enum {
-    BATCH = 1000,         /* messages taken from librdkafka at a time */
-    RENEW_EVERY_MS = 1000 /* between attempts to join anew */
+    BATCH = 1000,          /* messages taken from librdkafka at a time */
+    RENEW_EVERY_MS = 1000, /* between attempts to join anew */
+    PARTITIONS_MS = 1000   /* a question that is asked again soon */
 };
 
 struct tm_kafka_source {
@@ -48,13 +49,30 @@ int64_t tm_kafka_source_generation(const tm_kafka_source *source)
     return generation;
 }
 
+/* ---- How many partitions ---- */
+
+static uint32_t source_partitions(void *context)
+{
+    const tm_kafka_source *source = context;
+    const char *const *names = source->connection.config->inputs;
+    uint32_t counts[TM_INPUTS] = {0, 0};
+    tm_error ignored;
+    for (uint32_t i = 0; i < source->lanes.inputs; i++) {
+        if (source->renew ||
+            tm_kafka_partitions(source->connection.handle, names[i], PARTITIONS_MS, &counts[i], &ignored) != TM_OK)
+            return 0;
+    }
+    return source->lanes.inputs < TM_INPUTS || counts[0] == counts[1] ? counts[0] : 0;
+}
+
 /* ---- Rebalances ---- */
 
 static void on_assigned(tm_kafka_source *source, const rd_kafka_topic_partition_list_t *list)
 {
     tm_error error;
     if (tm_kafka_lanes_take(&source->lanes, list, &error) != TM_OK) {
-        source->pending = TM_FATAL;
+        /* A topic that is being made anew, or is given more partitions, is ahead of the other one for a while. */
+        source->pending = source_partitions(source) == 0 ? TM_RETRY : TM_FATAL;
         source->pending_error = error;
     } else { /* none, for a member more than there are partitions, is a word too */
         source->listener.assigned(source->listener.context, source->lanes.owned, source->lanes.owned_count);
@@ -577,5 +595,6 @@ tm_source tm_kafka_source_port(tm_kafka_source *source)
         .bounds = source_bounds,
         .committed = source_committed,
         .leave = source_leave,
+        .partitions = source_partitions,
     };
 }
