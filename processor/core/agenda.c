@@ -82,8 +82,6 @@ tm_agenda *tm_agenda_new(tm_heap *heap)
 
 static void free_instant(tm_agenda *agenda, instant *at)
 {
-    if (!at)
-        return;
     tm_heap_give(agenda->heap, at->entries, sizeof *at->entries * at->capacity);
     tm_heap_give(agenda->heap, at, sizeof *at);
 }

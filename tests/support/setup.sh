@@ -31,7 +31,7 @@ packages=(build-essential cmake ninja-build pkg-config
 
 if [ "$mode" = test ]; then
     packages+=(libcriterion-dev 'clang-14|clang-19' 'clang-tidy-14|clang-tidy-19' 'clang-format-14|clang-format-19'
-        'libclang-rt-14-dev|libclang-rt-19-dev' gcovr help2man man-db
+        'libclang-rt-14-dev|libclang-rt-19-dev' help2man man-db
         zstd kcat sqlite3 python3 python3-yaml python3-prometheus-client systemd chromium)
     # Tools that may be there without Debian's package, from another supplier: those are as good.
     jdk=$(javac -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p' || true)

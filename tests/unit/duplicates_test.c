@@ -136,3 +136,15 @@ Test(duplicates, without_memory)
         cr_assert(tm_duplicates_seen(d, print_of(i), 2), "what was there stays");
     tm_heap_free_all(heap);
 }
+
+Test(duplicates, none_is_as_few_as_one, .fini = tear_down)
+{
+    begin(1000, 0);
+    add(1, 5000);
+    cr_assert(tm_duplicates_seen(d, print_of(1), 5000));
+    cr_assert(add(2, 5001), "the first had to go");
+    cr_assert_not(tm_duplicates_seen(d, print_of(1), 5001));
+    tm_duplicates_change(d, 1000, 0, 5002);
+    cr_assert(tm_duplicates_seen(d, print_of(2), 5002));
+    tm_duplicates_free(NULL);
+}

@@ -261,3 +261,33 @@ Test(facts, types_and_movement_are_known)
         cr_assert_eq(tm_fact_moves((tm_fact_field)field),
                      field == TM_FACT_CONTRACT_AGE || field == TM_FACT_DAYS_TO_RENEWAL);
 }
+
+Test(facts, a_term_of_no_whole_months_says_nothing)
+{
+    tm_heap *heap = tm_heap_new(0);
+    tm_facts_draft draft;
+    tm_facts_draft_init(&draft);
+    draft.contract_start = date("2024-01-01");
+    draft.renewal_at = date("2024-06-01");
+    draft.term_months = 12 * TM_FIXED_ONE + 1;
+    cr_assert(tm_value_is_null(value_of(tm_facts_new(heap, &draft), TM_FACT_FIRST_TERM, NULL)));
+    tm_heap_free_all(heap);
+}
+
+Test(facts, a_text_that_is_too_long_is_refused_in_every_list)
+{
+    static char text[1 << 17];
+    memset(text, 'x', sizeof text);
+    tm_slice long_text = {text, sizeof text};
+    tm_heap *heap = tm_heap_new(0);
+    for (int list = 0; list < 4; list++) {
+        tm_facts_draft draft;
+        tm_facts_draft_init(&draft);
+        tm_fact_entry *entry = list == 0 ? draft.owners : list == 1 ? draft.goals : draft.attributes;
+        *(list == 0 ? &draft.owner_count : list == 1 ? &draft.goal_count : &draft.attribute_count) = 1;
+        entry->name = list == 3 ? TM_SLICE_LITERAL("region") : long_text;
+        entry->value = list == 3 ? tm_value_string(long_text) : tm_value_number(1);
+        cr_assert_null(tm_facts_new(heap, &draft), "%d", list);
+    }
+    tm_heap_free_all(heap);
+}

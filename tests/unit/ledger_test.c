@@ -303,7 +303,7 @@ Test(ledger, a_journal_line_that_does_not_fit_ends_the_commit_with_a_word)
     claim_live(&a);
     (void)solo_apply(&a, SOLO_WALL);
     a.reading.text.maximum = 4;
-    cr_assert_eq(solo_commit(&a, SOLO_WALL, &error), TM_FATAL);
+    cr_assert_eq(tm_ledger_commit(&a.ledger, a.holding, SOLO_WALL, TM_TIME_NONE, &error), TM_FATAL);
     cr_assert_not_null(strstr(error.what, "no memory"), "%s", error.what);
     cr_assert_eq(stage_position(&s, 0, NULL).commit, 0);
 }

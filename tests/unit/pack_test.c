@@ -1,6 +1,7 @@
 #include "tidemark/core/pack.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 static tm_arena *arena;
@@ -229,4 +230,22 @@ Test(pack, says_when_memory_is_out)
     pack.arena = small;
     cr_assert_eq(tm_pack_finish(&pack, &error), TM_FATAL);
     tm_arena_free_all(small);
+}
+
+Test(pack, a_long_circle_is_said_to_be_one)
+{
+    enum { LONG = 40 };
+    static char names[LONG][60];
+    static uint16_t next[LONG];
+    static tm_rule many[LONG];
+    pack.rules = many;
+    for (int i = 0; i < LONG; i++) {
+        snprintf(names[i], sizeof names[i], "a_rule_whose_name_takes_some_room_%d", i);
+        next[i] = (uint16_t)((i + 1) % LONG);
+        many[pack.rule_count++] =
+            (tm_rule){.name = tm_slice_of(names[i]), .inhibitors = &next[i], .inhibitor_count = 1};
+    }
+    cr_assert_eq(tm_pack_finish(&pack, &error), TM_REJECT);
+    cr_assert_str_eq(error.what, "rules inhibit one another in a circle: (too long to show)");
+    cr_assert_str_eq(error.where, names[0]);
 }

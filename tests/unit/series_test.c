@@ -97,3 +97,54 @@ Test(series, without_memory_it_is_as_before)
     cr_assert_eq(series, before);
     cr_assert_eq(window(series, &days, TM_WINDOW_DAYS, 4), 4);
 }
+
+Test(series, bytes_that_cannot_be_are_refused)
+{
+    static const struct {
+        uint8_t saved;
+        int64_t last, since;
+        uint64_t before;
+        tm_metric_kind kind;
+    } cases[] = {
+        {8, 1, 0, 0, TM_METRIC_LAST},
+        {0, -100000001, 0, 0, TM_METRIC_LAST},
+        {0, 100000001, 0, 0, TM_METRIC_LAST},
+        {0, 1, 0, 100000001, TM_METRIC_LAST},
+        {4, 1, 0, 0, TM_METRIC_SUM},
+        {4, 1, 2 * TM_TIME_MAX + 1, 0, TM_METRIC_LAST},
+        {4, 1, -2 * TM_TIME_MAX - 1, 0, TM_METRIC_LAST},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tm_metric metric = {.kind = cases[i].kind, .of = TM_OF_VALUE, .reach_days = 7};
+        tm_buffer bytes;
+        tm_reader in;
+        tm_series *series = NULL;
+        tm_buffer_init(&bytes, 1 << 10);
+        tm_buffer_put_u8(&bytes, cases[i].saved);
+        tm_buffer_put_signed(&bytes, cases[i].last);
+        tm_buffer_put_varint(&bytes, cases[i].before);
+        if (cases[i].saved & 4) {
+            tm_buffer_put_signed(&bytes, 5);
+            tm_buffer_put_signed(&bytes, cases[i].since);
+        }
+        tm_buffer_put_u64(&bytes, 0);
+        tm_reader_init(&in, tm_buffer_slice(&bytes));
+        cr_assert_eq(tm_series_load(heap, &metric, &in, &series), TM_REJECT, "%zu", i);
+        cr_assert_null(series);
+        cr_assert_eq(tm_heap_used(heap), 0, "%zu: nothing is left of it", i);
+        tm_buffer_done(&bytes);
+    }
+}
+
+/* Members that no window reads: only the hours of the first and last are kept. */
+Test(series, one_that_no_window_reads_fits_as_it_is)
+{
+    tm_metric metric = {.kind = TM_METRIC_DISTINCT, .of = TM_OF_USER};
+    tm_series *series = filled(&metric), *before = series;
+    cr_assert_eq(tm_series_fit(&series, heap, &metric), TM_OK);
+    cr_assert_eq(series, before);
+    cr_assert_gt(tm_series_memory(series), 0);
+    cr_assert_gt(tm_series_last_at(series), 0);
+    tm_series_free(heap, series);
+    cr_assert_eq(tm_heap_used(heap), 0);
+}

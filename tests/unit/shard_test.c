@@ -362,3 +362,27 @@ Test(shard_unit, asking_ahead_changes_nothing)
         event("a", round ? "2" : "1", T0);
     }
 }
+
+Test(shard_unit, a_first_record_without_a_timestamp_begins_at_zero)
+{
+    cr_assert_eq(apply(TM_RECORD_UNUSABLE, "a", "1", TM_TIME_NONE, 0), TM_OUTCOME_UNUSABLE);
+    cr_assert_eq(tm_shard_time(shard), 0);
+}
+
+/* Rules without any metric, and back: what is counted begins when it comes (again). */
+Test(shard_unit, rules_without_metrics_come_and_go)
+{
+    tm_pack *none = feed_pack("version: 2\n");
+    cr_assert_eq(tm_shard_adopt(shard, none), TM_OK, "before T has begun");
+    cr_assert_eq(tm_shard_counting_count(shard), 0);
+    cr_assert_eq(tm_shard_adopt(shard, pack), TM_OK);
+    cr_assert_eq(tm_shard_counting(shard, 0).start, FEED_START, "nothing was missed: T had not begun");
+    event("a", "1", T0);
+    cr_assert_eq(tm_shard_adopt(shard, none), TM_OK);
+    cr_assert_eq(tm_shard_adopt(shard, pack), TM_OK);
+    cr_assert_eq(tm_shard_counting(shard, 0).start, T0);
+    tm_shard_count_from(shard, FEED_START);
+    cr_assert_eq(tm_shard_counting(shard, 0).start, T0, "what begins later anyway stays so");
+    cr_assert_eq(tm_shard_mute(shard, false), TM_OK, "it was not");
+    tm_pack_free(none);
+}
