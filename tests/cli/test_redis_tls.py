@@ -30,7 +30,8 @@ class Base(unittest.TestCase):
 @unittest.skipIf(CAN, "this build can do TLS")
 class Without(Base):
     def test_is_refused_with_its_reason(self):
-        for url, keys, named in (("rediss://h", {}, "rediss://"), ("redis://h", {"ca_file": "x"}, "redis.ca_file"),
+        for url, keys, named in (("rediss://h", {}, "rediss://"), ("rediss+sentinel://h/m", {}, "rediss://"),
+                                 ("rediss+cluster://h", {}, "rediss://"), ("redis://h", {"ca_file": "x"}, "redis.ca_file"),
                                  ("redis://h", {"cert_file": "x", "key_file": "y"}, "redis.cert_file"),
                                  ("redis://h", {"key_file": "y"}, "redis.key_file")):
             for command in (("check", "--offline"), ("run",)):
