@@ -446,7 +446,8 @@ static bool parse_whole(parser *p, const char *what, double least, double most, 
     if (token.kind != TM_TOKEN_NUMBER) {
         return fail_token(p, what);
     }
-    if (token.number != (double)(int64_t)token.number || token.number < least || token.number > most) {
+    /* The bounds first: beyond 64 bits there is no whole number to compare with. */
+    if (token.number < least || token.number > most || token.number != (double)(int64_t)token.number) {
         return fail(p, token.start, token.end, "%s goes from %.0f to %.0f and is whole", what, least, most);
     }
     *ret_number = (uint16_t)token.number;
