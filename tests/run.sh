@@ -174,11 +174,11 @@ done
 
 if enabled unit tests/{unit,contract,property}/*_test.c; then
     need dev
-    stage unit timeout -k 30 1200 ctest --preset dev --parallel "$(nproc)" -E '^(lint|schemas)/'
+    stage unit timeout -k 30 2400 ctest --preset dev --parallel "$(nproc)" -E '^(lint|schemas)/'
 fi
 if enabled lint tests/lint/CMakeLists.txt; then
     need dev
-    stage lint timeout -k 30 900 ctest --preset dev --parallel "$(nproc)" -R '^lint/'
+    stage lint timeout -k 30 1800 ctest --preset dev --parallel "$(nproc)" -R '^lint/'
 fi
 # A build of its own, optimised and without sanitizers, since thousands of seeds count here; some go through the unit stage
 # with sanitizers. Then three planted bugs, to show that the judge can fail.
@@ -193,11 +193,11 @@ if enabled simulation tests/simulation/CMakeLists.txt; then
 fi
 if enabled model "${model_tests[@]}"; then
     need release
-    stage model timeout -k 30 900 "$python" tests/support/pytests.py "${filters[@]}" "${model_tests[@]}"
+    stage model timeout -k 30 1800 "$python" tests/support/pytests.py "${filters[@]}" "${model_tests[@]}"
 fi
 if enabled schemas tests/schemas/run.sh; then
     need release
-    stage schemas timeout -k 30 600 bash tests/schemas/run.sh
+    stage schemas timeout -k 30 1200 bash tests/schemas/run.sh
 fi
 if enabled integration tests/integration/test_*.py; then
     need crash
@@ -208,15 +208,15 @@ if enabled integration tests/integration/test_*.py; then
 fi
 if enabled crash tests/crash/campaign.py; then
     need crash
-    stage crash timeout -k 30 600 "$python" tests/crash/campaign.py --ci
+    stage crash timeout -k 30 1800 "$python" tests/crash/campaign.py --ci
 fi
 if enabled torture tests/torture/CMakeLists.txt; then
     need dev
-    stage torture timeout -k 30 300 build/dev/tests/torture/torture --runs 12
+    stage torture timeout -k 30 900 build/dev/tests/torture/torture --runs 12
 fi
 if enabled fuzz tests/fuzz/CMakeLists.txt; then
     need fuzz
-    stage fuzz timeout -k 30 1200 bash tests/fuzz/run.sh
+    stage fuzz timeout -k 30 2400 bash tests/fuzz/run.sh
 fi
 
 # A report of the sanitizer ends the program with 66, and every test looks at how it ended.

@@ -122,7 +122,7 @@ class PollThread(jobs.TestCase):
         trickle.end()
         self.wait_for_empty_group()
         self.tidemark.run("run", "--config", self.config, "--once")
-        self.assert_same_signals(self.signals(self.topics), self.replayed(self.input, self.config), minimum=30)
+        self.assert_same_signals(self.signals(self.topics), self.replayed(self.input, self.config), minimum=15)
 
 
 class Watchdog(live.TestCase):

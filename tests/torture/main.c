@@ -104,7 +104,7 @@ static bool refuse_one(const torture_scenario *scenario, uint64_t n, uint32_t wa
     torture_tell_caller(&shared->caller);
     pid_t child = fork();
     if (child == 0) {
-        alarm(60);
+        alarm(300); /* a hang; a busy machine may keep it from running for long */
         run_one(scenario, n, way);
 #ifdef TORTURE_COVERAGE /* what a process that leaves like this has counted would be lost */
         __gcov_dump();
