@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Redis loses the tail of its append-only file, at any byte of the last two commits, after everything was published.
 
-    aof.py --every 1 [--log FILE] [--from N]   every byte: Redis is started on what is left, and so is the processor
+    aof.py --every 1 [--seed N] [--log FILE] [--seconds N]   every byte: Redis is started on what is left, and so is the
+                                               processor; goes on where FILE ends (the same seed makes the same file)
     aof.py --every 97 [--seed N]               every 97th byte, begun at random
 
 Redis drops an incomplete command or transaction at the end of its file, so what it loads is the state before one of the
@@ -168,6 +169,9 @@ def main():
     parser.add_argument("--seconds", type=float)
     o = parser.parse_args()
     begun = time.monotonic()
+    if o.log and o.log.exists():
+        last = json.loads(o.log.read_text().splitlines()[-1])
+        o.seed, o.first = last["seed"], last["length"] + o.every
     ground = rounds.Ground()
     try:
         loaded, runs, states, problems, compared, span = sweep(ground, o.seed, o.every, 0, o.first, o.log, o.seconds, o.thin)

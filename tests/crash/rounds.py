@@ -108,7 +108,7 @@ class Round:
         self.random = random.Random(f"crash {seed}")
         self.dir = harness.temp_dir("tidemark-crash-")
         # Never a name again on one broker: of a topic that is made anew it may tell the former partitions for a while.
-        self.prefix = f"c{seed}-{os.getpid()}-{next(Round.numbers)}"
+        self.prefix = f"c{seed}-{os.getpid():07}-{next(Round.numbers)}"
         self.redis = harness.Redis({"appendonly": "yes", "appendfsync": "always", **(redis_options or {})})
         self.redis.start()
         self.tidemark = harness.Tidemark(crash_binary(), cwd=self.dir)

@@ -58,11 +58,22 @@ void tm_kafka_log(const tm_kafka_connection *connection, tm_log_level level, con
     }
 }
 
+static void note_trouble(tm_kafka_connection *connection)
+{
+    int64_t now = tm_kafka_steady(connection);
+    atomic_store(&connection->trouble_at, now > 0 ? now : 1);
+}
+
 /* Called in librdkafka's threads too. */
 static void on_log(const rd_kafka_t *handle, int level, const char *facility, const char *text)
 {
-    const tm_kafka_connection *connection = rd_kafka_opaque(handle);
+    tm_kafka_connection *connection = rd_kafka_opaque(handle);
     char line[1024];
+    if (connection != NULL && strcmp(facility, "SESSTMOUT") == 0) {
+        /* The session ran out here, as on a machine that stood still: librdkafka joins anew under another member id,
+           and a heartbeat under the old one, late, fences this very process. No other word of it comes. */
+        note_trouble(connection);
+    }
     if (connection == NULL || connection->config->log == NULL) {
         return;
     }
@@ -101,17 +112,16 @@ static void on_error(rd_kafka_t *handle, int code, const char *reason, void *opa
 static int on_close_socket(int socket, void *opaque)
 {
     tm_kafka_connection *connection = opaque;
-    int64_t now = tm_kafka_steady(connection);
     (void)atomic_fetch_add_explicit(&connection->sockets_closed, 1, memory_order_seq_cst);
     if (!atomic_load(&connection->closing)) {
-        atomic_store(&connection->socket_closed_at, now > 0 ? now : 1);
+        note_trouble(connection);
     }
     return close(socket);
 }
 
 bool tm_kafka_troubled(const tm_kafka_connection *connection)
 {
-    int64_t at = atomic_load(&connection->socket_closed_at);
+    int64_t at = atomic_load(&connection->trouble_at);
     return at != 0 && tm_kafka_steady(connection) - at <= TM_KAFKA_TROUBLE_MS;
 }
 

@@ -25,12 +25,12 @@ typedef struct tm_kafka_connection {
     char id[TM_KAFKA_ID_MAX + 1];
     rd_kafka_t *handle; /* NULL while closed */
     atomic_ullong sockets_closed;
-    atomic_llong socket_closed_at; /* steady ms; 0: never */
-    atomic_bool closing;           /* the handle is being destroyed: its sockets are closed by ourselves */
-    int64_t probed_at;             /* when that was last asked */
-    bool down;                     /* no broker answers, as far as this handle was told */
-    bool unwelcome;                /* one refused who we are, or is not who it should be */
-    char reason[256];              /* the last error it was told of */
+    atomic_llong trouble_at; /* a socket was closed, or the session ran out: steady ms; 0: never */
+    atomic_bool closing;     /* the handle is being destroyed: its sockets are closed by ourselves */
+    int64_t probed_at;       /* when that was last asked */
+    bool down;               /* no broker answers, as far as this handle was told */
+    bool unwelcome;          /* one refused who we are, or is not who it should be */
+    char reason[256];        /* the last error it was told of */
 } tm_kafka_connection;
 
 /* `optional`: left out where the librdkafka in use has no such property. */
@@ -74,8 +74,9 @@ rd_kafka_resp_err_t tm_kafka_bounds(rd_kafka_t *handle, const char *topic, int32
 /* A log line through the port; a NULL log is silent. */
 void tm_kafka_log(const tm_kafka_connection *connection, tm_log_level level, const char *event, const char *message);
 
-/* True when a socket of this connection was closed lately: what fences it then may be a late request of its own, a join
-   or an initialisation whose answer was lost and that was sent again. Without that it is another process. */
+/* True when a socket of this connection was closed lately, or the group's session ran out without one: what fences it
+   then may be a late request of its own, a join or an initialisation whose answer was lost and that was sent again, or
+   a heartbeat under a former member id. Without that it is another process. */
 bool tm_kafka_troubled(const tm_kafka_connection *connection);
 
 /* Overwrites the values of secret properties in a text with stars. */

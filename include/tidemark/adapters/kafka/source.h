@@ -9,9 +9,9 @@
    - an expected offset that the broker no longer has (cut by retention) stops that partition alone, with an error in
      the log: `bounds` then gives a first offset beyond the expected one, and the caller decides;
    - `poll` returns TM_RETRY, once a second at most after it has waited, for as long as no broker answers;
-   - a member that is fenced after a broken connection, by a late request of its own as far as it can know, is renewed:
-     `poll` revokes everything as lost, and joins anew once all records were released; without trouble on its
-   connections it is another process, and `poll` returns TM_FATAL;
+   - a member that is fenced after a broken connection, or after its session ran out, by a late request of its own as
+   far as it can know, is renewed: `poll` revokes everything as lost, and joins anew once all records were released;
+   without trouble on its connections it is another process, and `poll` returns TM_FATAL;
    - records must be released before `leave`; `leave` calls `revoked`, so the publisher must still be there. */
 #ifndef TIDEMARK_ADAPTERS_KAFKA_SOURCE_H
 #define TIDEMARK_ADAPTERS_KAFKA_SOURCE_H
