@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "tidemark/adapters/kafka/membership.h"
+#include "tidemark/adapters/kafka/offsets.h"
 #include "tidemark/adapters/kafka/settings.h"
 #include "tidemark/base/crashpoint.h"
 
@@ -27,7 +28,8 @@ enum {
        up to a fifth off the time before they repeat it. */
     SUSPECT_MS = TM_KAFKA_BACKOFF_MS * 9 / 10,
     SUSPECT_JITTER_MS = TM_KAFKA_BACKOFF_MS * 7 / 10,
-    JITTER_SINCE = 0x02030000
+    JITTER_SINCE = 0x02030000,
+    LEFT_MS = 300000 /* so long a call may be away, before a new process is the better way on */
 };
 
 typedef enum producer_state { NONE, READY, OPEN, SPENT } producer_state;
@@ -38,8 +40,10 @@ struct tm_kafka_publisher {
     rd_kafka_topic_t *topics[TM_TOPICS];
     producer_state state;
     int64_t opened_at;
-    bool single;        /* a topic took no batch: one record each */
-    size_t letters_max; /* bytes of key and value that the dead letters' topic is known to take */
+    tm_kafka_sending *left; /* a call that has not come back: its producer cannot be let go of */
+    int64_t left_at;        /* steady ms */
+    bool single;            /* a topic took no batch: one record each */
+    size_t letters_max;     /* bytes of key and value that the dead letters' topic is known to take */
     /* The first record of the transaction that a broker refused. */
     rd_kafka_resp_err_t refused;
     size_t refused_size;
@@ -298,6 +302,12 @@ static tm_status publisher_initialise(void *context, tm_error *error)
     rd_kafka_conf_t *conf = NULL;
     rd_kafka_error_t *failure;
     tm_status status;
+    if (!tm_kafka_sending_over(publisher->left)) {
+        bool hangs = tm_kafka_steady(&publisher->connection) - publisher->left_at > LEFT_MS;
+        return tm_fail(error, hangs ? TM_FATAL : TM_RETRY,
+                       "the coordinator of the group does not answer: the last offsets are still being sent");
+    }
+    publisher->left = NULL;
     forget_topics(publisher);
     publisher->state = NONE;
     if (!tm_kafka_connection_close(&publisher->connection, TM_KAFKA_LEAVE_MS)) {
@@ -441,33 +451,32 @@ static rd_kafka_error_t *send_offsets(tm_kafka_publisher *publisher, const int32
                                       const tm_position *positions, uint32_t count)
 {
     int64_t until = tm_kafka_steady(&publisher->connection) + TM_KAFKA_SETTLE_MS;
-    rd_kafka_consumer_group_metadata_t *membership =
-        publisher->source != NULL ? tm_kafka_source_membership(publisher->source) : NULL;
     rd_kafka_topic_partition_list_t *list =
         tm_kafka_offsets_of(publisher->connection.config, partitions, positions, count);
     rd_kafka_error_t *failure = NULL;
-    if (membership == NULL || list == NULL) {
-        failure = rd_kafka_error_new(membership == NULL ? RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID
-                                                        : RD_KAFKA_RESP_ERR__INVALID_ARG,
-                                     membership == NULL ? "not a member of the group" : "out of memory");
-    } else if (list->cnt > 0) {
-        int64_t left;
-        do { /* what is retriable is the same call again, within the same time */
-            rd_kafka_error_destroy(failure);
-            left = until - tm_kafka_steady(&publisher->connection);
-            failure = rd_kafka_send_offsets_to_transaction(publisher->connection.handle, list, membership,
-                                                           left > 1 ? (int)left : 1);
-        } while (failure != NULL && rd_kafka_error_is_retriable(failure) &&
-                 !rd_kafka_error_txn_requires_abort(failure) && !rd_kafka_error_is_fatal(failure) &&
-                 until - tm_kafka_steady(&publisher->connection) > TM_KAFKA_BACKOFF_MS &&
-                 (rd_kafka_poll(publisher->connection.handle, TM_KAFKA_BACKOFF_MS / 2), true));
+    int64_t left = until - tm_kafka_steady(&publisher->connection);
+    if (list == NULL) {
+        return rd_kafka_error_new(RD_KAFKA_RESP_ERR__INVALID_ARG, "out of memory");
     }
-    if (list != NULL) {
-        rd_kafka_topic_partition_list_destroy(list);
-    }
-    if (membership != NULL) {
-        rd_kafka_consumer_group_metadata_destroy(membership);
-    }
+    do { /* what is retriable is the same call again, within the same time */
+        rd_kafka_consumer_group_metadata_t *membership =
+            publisher->source != NULL ? tm_kafka_source_membership(publisher->source) : NULL;
+        rd_kafka_error_destroy(failure);
+        failure = NULL;
+        if (membership == NULL) {
+            failure = rd_kafka_error_new(RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID, "not a member of the group");
+        } else if (list->cnt == 0) {
+            rd_kafka_consumer_group_metadata_destroy(membership);
+        } else {
+            failure = tm_kafka_send_offsets(publisher->connection.handle, rd_kafka_topic_partition_list_copy(list),
+                                            membership, left > 1 ? (int)left : 1, &publisher->left);
+        }
+        left = until - tm_kafka_steady(&publisher->connection);
+    } while (failure != NULL && rd_kafka_error_is_retriable(failure) && !rd_kafka_error_txn_requires_abort(failure) &&
+             !rd_kafka_error_is_fatal(failure) && left > TM_KAFKA_BACKOFF_MS &&
+             (rd_kafka_poll(publisher->connection.handle, TM_KAFKA_BACKOFF_MS / 2), true));
+    publisher->left_at = tm_kafka_steady(&publisher->connection);
+    rd_kafka_topic_partition_list_destroy(list);
     return failure;
 }
 
@@ -531,8 +540,11 @@ static tm_status publisher_abort(void *context, tm_error *error)
 static void publisher_close(void *context)
 {
     tm_kafka_publisher *publisher = context;
-    forget_topics(publisher);
     TM_CRASH_POINT("kafka_publisher_close");
+    if (!tm_kafka_sending_over(publisher->left)) {
+        return; /* whatever it points at stays */
+    }
+    forget_topics(publisher);
     /* What is open is ended by the next producer of this id, or by the broker in its time. */
     if (tm_kafka_connection_close(&publisher->connection, TM_KAFKA_LEAVE_MS)) {
         free(publisher);
