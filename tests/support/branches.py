@@ -91,10 +91,12 @@ def measure(build, floor):
     objects = sorted((build / "CMakeFiles" / f"tidemark_{floor}.dir").rglob("*.gcno"))
     if not objects:
         sys.exit(f"branches.py: no counters of {floor} under {build}")
-    said = subprocess.run(["gcov", "--json-format", "--stdout", "--branch-probabilities", *map(str, objects)],
-                          cwd=build, check=True, capture_output=True, text=True).stdout
+    asked = subprocess.run(["gcov", "--json-format", "--stdout", "--branch-probabilities", *map(str, objects)],
+                           cwd=build, capture_output=True, text=True)
+    if asked.returncode != 0:
+        sys.exit(f"branches.py: gcov refuses the counters of {floor}; are they of another build? {asked.stderr[-400:]}")
     excluded = {}
-    for report in said.splitlines():
+    for report in asked.stdout.splitlines():
         data = json.loads(report)
         for part in data["files"]:
             path = pathlib.Path(data["current_working_directory"], part["file"]).resolve()
