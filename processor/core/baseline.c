@@ -302,7 +302,7 @@ tm_value tm_baseline_value(const tm_node *node, const tm_metric *metric, const t
     }
     tm_value value = {.type = node->op == TM_OP_GAP ? TM_TYPE_DURATION : TM_TYPE_NUMBER};
     value.as.number = number + 0.0;
-    if (derived.state == IS_NULL || !isfinite(number))
+    if (derived.state == IS_NULL) /* the others are finite: floors are above zero, sums below 10^39 */
         value = tm_value_null();
     value.approximate = derived.approximate;
     return value;

@@ -190,16 +190,17 @@ Test(baseline, zscore_leaves_out_windows_before_the_first_event_and_the_counting
 Test(baseline, zscore_of_sums_has_no_logarithm_below_zero)
 {
     metric.kind = TM_METRIC_SUM;
-    put_each(3, 1, 10);
+    put_each(4, 1, 10);
     put(0, -1);
     expect_null(windowed(TM_OP_ZSCORE, 1, 0, 3));
     put(0, 1);
     expect(windowed(TM_OP_ZSCORE, 1, 0, 3), -log(11) * sqrt(10));
-    put(2, -11);
-    expect_null(windowed(TM_OP_ZSCORE, 1, 0, 3));
     put(1, -11);
-    put(5, 1);
     expect_null(windowed(TM_OP_ZSCORE, 1, 1, 3)); /* the window itself, of past days */
+    expect_null(windowed(TM_OP_ZSCORE, 1, 0, 3)); /* an earlier one */
+    expect(windowed(TM_OP_GROWTH, 1, 1, 3), -1 / 10.0);
+    put(0, 19);
+    expect(windowed(TM_OP_GROWTH, 1, 0, 3), 19 / (19 / 3.0));
 }
 
 Test(baseline, growth_is_the_window_over_the_mean_of_the_earlier_ones)
@@ -255,7 +256,12 @@ Test(baseline, cusum_of_a_steady_account_runs_from_the_day_it_fell)
     expect(plain(TM_OP_CUSUM, 8, 0.5), 9.917387974610328);
     series = NULL;
     put_each(84, 8, 10);
-    expect(plain(TM_OP_CUSUM, 8, 0.5), 7 * 2.5); /* no day is more than three spreads */
+    expect(plain(TM_OP_CUSUM, 8, 0.5), 7 * 2.5); /* no day is more than three spreads, */
+    series = NULL;
+    put_each(84, 9, 10);
+    put_each(8, 2, 5);
+    put(1, 1000);
+    expect(plain(TM_OP_CUSUM, 8, 0.5), 9.917387974610328 - 3.5); /* either way */
 }
 
 Test(baseline, cusum_knows_weekdays_and_the_spread_of_the_account)
