@@ -1,3 +1,4 @@
+/* Long because: what is collected, judged and asked share one set of tables and are read together. */
 #include "tidemark/insight/backtest.h"
 
 #include <math.h>
