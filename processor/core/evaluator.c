@@ -391,6 +391,62 @@ static tm_value choice(tm_evaluator *evaluator, const uint32_t *arguments)
     return value;
 }
 
+static tm_value pick(tm_evaluator *evaluator, const tm_node *node, const uint32_t *arguments)
+{
+    for (uint32_t i = 0; i + 1 < node->argument_count; i += 2) {
+        if (tm_value_is_true(tm_evaluator_value(evaluator, arguments[i])))
+            return tm_evaluator_value(evaluator, arguments[i + 1]);
+    }
+    return tm_value_null();
+}
+
+static double constant_of(const tm_evaluator *evaluator, uint32_t node)
+{
+    return evaluator->program->nodes[node].constant.as.number;
+}
+
+static tm_value piecewise(tm_evaluator *evaluator, const tm_node *node, const uint32_t *arguments)
+{
+    tm_value value = tm_evaluator_value(evaluator, arguments[0]);
+    if (value.type != evaluator->program->nodes[arguments[1]].type)
+        return tm_value_null(); /* null, or an attribute of another type */
+    uint32_t at = 1, last = node->argument_count - 2U;
+    double x = value.as.number;
+    while (at < last && x > constant_of(evaluator, arguments[at]))
+        at += 2;
+    /* `at` is the first point not below the value, or the last one. */
+    double right = constant_of(evaluator, arguments[at]), y = constant_of(evaluator, arguments[at + 1]);
+    if (at > 1 && x < right) {
+        double left = constant_of(evaluator, arguments[at - 2]), from = constant_of(evaluator, arguments[at - 1]);
+        y = from + (y - from) * ((x - left) / (right - left));
+    }
+    tm_value points = tm_value_number(y);
+    points.approximate = value.approximate;
+    return points;
+}
+
+/* Weighted mean and coverage, in the order of the file: one order of summation, so one result everywhere. */
+static tm_value score(tm_evaluator *evaluator, const tm_node *node, const uint32_t *arguments)
+{
+    double sum = 0, present = 0, all = 0;
+    bool approximate = false;
+    for (uint32_t i = 0; i + 1 < node->argument_count; i += 2) {
+        double weight = constant_of(evaluator, arguments[i + 1]);
+        tm_value points = tm_evaluator_value(evaluator, arguments[i]);
+        all += weight;
+        if (tm_value_is_null(points))
+            continue;
+        sum += weight * points.as.number;
+        present += weight;
+        approximate = approximate || points.approximate;
+    }
+    if (node->op == TM_OP_COVERAGE)
+        return tm_value_number(present / all);
+    tm_value mean = present > 0 ? tm_value_number(rint(sum / present * 10) / 10) : tm_value_null();
+    mean.approximate = approximate;
+    return mean;
+}
+
 static tm_value strict(tm_evaluator *evaluator, const tm_node *node, const uint32_t *arguments)
 {
     tm_value values[TM_ARGUMENTS_MAX];
@@ -456,6 +512,13 @@ static tm_value compute(tm_evaluator *evaluator, const tm_node *node)
         return first_present(evaluator, node, arguments);
     case TM_OP_IF:
         return choice(evaluator, arguments);
+    case TM_OP_PIECEWISE:
+        return piecewise(evaluator, node, arguments);
+    case TM_OP_SCORE:
+    case TM_OP_COVERAGE:
+        return score(evaluator, node, arguments);
+    case TM_OP_PICK:
+        return pick(evaluator, node, arguments);
     default:
         return strict(evaluator, node, arguments);
     }

@@ -283,6 +283,9 @@ static bool unknown_name(parser *p, const tm_token *name, const char *what, bool
     for (uint32_t i = 0; i < p->scope->metric_count && !p->scope->where; i++) {
         tm_nearest_offer(&nearest, p->scope->metrics[i].name);
     }
+    for (uint32_t i = 0; i < p->scope->score_count && !metrics_only && !p->scope->where; i++) {
+        tm_nearest_offer(&nearest, p->scope->scores[i].name);
+    }
     for (size_t i = 0; tm_event_word_at(i) && p->scope->where; i++) {
         tm_nearest_offer(&nearest, tm_slice_of(tm_event_word_at(i)->name));
     }
@@ -574,8 +577,61 @@ static bool unknown_function(parser *p, const tm_token *name)
     return suggest(p, &nearest);
 }
 
+static const tm_score *find_score(const parser *p, tm_slice name)
+{
+    for (uint32_t i = 0; i < p->scope->score_count; i++) {
+        if (tm_slice_equal(p->scope->scores[i].name, name)) {
+            return &p->scope->scores[i];
+        }
+    }
+    return NULL;
+}
+
+/* A score's value, coverage or card: nodes that its cards were compiled to. */
+static bool parse_score(parser *p, const tm_token *name, uint32_t node, operand *out)
+{
+    if (p->scope->where || p->scope->place != TM_PLACE_RULE) {
+        return fail(p, name->start, name->end, "'%.*s' is a score, and cannot be read in %s", shown(name->text),
+                    name->text.data, p->scope->where ? "'where'" : "a stage or a scorecard");
+    }
+    out->end = p->last_end;
+    out->node = node;
+    out->type = (tm_type)p->program->nodes[node].type;
+    out->height = 1; /* what is below it holds no scores, so that depth stays bounded */
+    note_term(p, out);
+    return true;
+}
+
+/* coverage(s) and card(s), after the opening bracket. */
+static bool parse_of_score(parser *p, const tm_token *function, operand *out)
+{
+    tm_token name = p->token;
+    if (name.kind != TM_TOKEN_NAME) {
+        return fail_token(p, "the name of a score");
+    }
+    const tm_score *score = find_score(p, name.text);
+    if (!score) {
+        fail(p, name.start, name.end, "there is no score '%.*s'", shown(name.text), name.text.data);
+        tm_nearest nearest;
+        tm_nearest_init(&nearest, name.text);
+        for (uint32_t i = 0; i < p->scope->score_count; i++) {
+            tm_nearest_offer(&nearest, p->scope->scores[i].name);
+        }
+        return suggest(p, &nearest);
+    }
+    advance(p);
+    if (!expect_sign(p, ")", "')'")) {
+        return false;
+    }
+    return parse_score(p, &name, tm_slice_equal_text(function->text, "card") ? score->card : score->coverage, out);
+}
+
 static bool parse_call(parser *p, const tm_token *name, operand *out)
 {
+    if (tm_slice_equal_text(name->text, "coverage") || tm_slice_equal_text(name->text, "card")) {
+        advance(p);
+        return parse_of_score(p, name, out);
+    }
     const tm_function_word *function = tm_function_word_find(name->text);
     if (!function) {
         return unknown_function(p, name);
@@ -731,6 +787,10 @@ static bool parse_name(parser *p, operand *out)
     const tm_fact_word *fact = tm_fact_word_find(name.text);
     if (fact) {
         return parse_fact(p, fact, &name, out);
+    }
+    const tm_score *score = find_score(p, name.text);
+    if (score) {
+        return parse_score(p, &name, score->value, out);
     }
     const tm_standing_word *standing = tm_standing_word_find(name.text);
     if (standing) {

@@ -812,8 +812,8 @@ static void read_version(tm_pack_reader *r, const tm_yaml_node *root)
 
 static void refuse_later(tm_pack_reader *r, const tm_yaml_node *root)
 {
-    static const char *const keys[] = {"scorecards", "flapping", "budget"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const keys[] = {"flapping", "budget"};
+    for (int i = 0; i < 2; i++) {
         const tm_yaml_node *node = tm_yaml_get(root, keys[i]);
         if (node && !tm_yaml_is_null(node) && (node->kind == TM_YAML_SCALAR || node->count > 0)) {
             ERROR_AT(r, node->key, "'%s' is not supported by this version", keys[i]);
@@ -852,6 +852,7 @@ static void read_root(tm_pack_reader *r, const tm_yaml_node *root, const tm_pack
         tm_packroom_read_first_value(r, first_value);
     }
     tm_packroom_read_stages(r, tm_yaml_get(root, "stages"));
+    tm_packroom_read_cards(r, tm_yaml_get(root, "scorecards"));
     const tm_yaml_node *scope = tm_yaml_get(root, "scope");
     if (scope) {
         r->default_scope = tm_packroom_compile(r, scope, false, TM_TYPE_BOOLEAN, NULL);

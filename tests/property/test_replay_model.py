@@ -88,7 +88,7 @@ def order_of(signal):
     return signal["time"], signal["subject"].encode(), signal["data"]["rule"].encode()
 
 
-def instant_expressions(rng, stages):
+def instant_expressions(rng, stages, cards):
     """Expressions over the population's metrics with windows that its rules may not have."""
     def window(limit_days):
         if rng.random() < 0.35:
@@ -115,6 +115,9 @@ def instant_expressions(rng, stages):
             f"clamp(events[{window(9)}], 2, {rng.randrange(2, 40)})", f"min(users[{window(5)}], seats)", f"log(events[{window(9)}])",
             *(population.baseline(rng) for _ in range(6)), f"age(human) >= 2 * gap(human, 90)",
             f"abs(1 - human[{window(5)}] * 0.1)", f"max(age({name}), 3h) > 2d", f"age({name}) / 1h"]
+    for score in ("health", "approach"):
+        if score in (cards or ()) or score == "health" and cards:
+            out += [score, f"coverage({score})", f"card({score})", f"{score} <= 50", f"100 - {score}"]
     if stages:
         out += ["stage", "stage_age", "previous_stage", "previous_stage_time", "time_to_first_value", "stage == 'onboarding'",
                 f"stage_age > {rng.randrange(1, 90)}h", "max(stage_age, 3h)", f"previous_stage_time >= time_to_first_value"]
@@ -168,7 +171,7 @@ class ReplayAgainstModel(unittest.TestCase):
         for seed in seeds():
             case = Case(seed, harness.temp_dir())
             rng = case.rng
-            texts = instant_expressions(rng, case.pack.get("stages"))
+            texts = instant_expressions(rng, case.pack.get("stages"), case.pack.get("scorecards"))
             names = [f"acct-{i:04}" for i in range(case.accounts)] + ["never-seen"]
             points = [(case.instant(), rng.choice(names)) for _ in range(25)]
             table = case.write("points.csv", ("account,at\n" + "".join(f"{a},{t}\n" for t, a in points)).encode())

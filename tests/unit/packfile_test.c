@@ -207,7 +207,7 @@ Test(packfile, points_at_what_is_wrong_in_the_file)
     wrong("version: !x 1\n", 1, 13, "knows no tags", "");
     wrong("version:\n", 1, 8, "'version' is empty", "");
     wrong("version: 1\nrulez: []\n", 2, 1, "unknown key 'rulez'", "did you mean 'rules'?");
-    wrong("version: 1\nscorecards: {a: {}}\n", 2, 1, "'scorecards' is not supported by this version", "");
+    wrong("version: 1\nflapping: {a: {}}\n", 2, 1, "'flapping' is not supported by this version", "");
     wrong("version: 1\nstages: x\n", 2, 9, "'stages' must be a list", "begin each stage with '- name: ...'");
     wrong("version: 1\nscope: sttus == 'x'\n", 2, 8, "unknown name", "did you mean 'status'?");
     wrong("version: 1\nmetrics: [a]\n", 2, 10, "must be a map", "");
@@ -278,6 +278,84 @@ Test(packfile, points_at_what_is_wrong_in_stages)
     wrong(STAGES "rules: [{name: r, kind: advisory, on: stage_changed, for: 1d}]\n", 6, 54,
           "'for' means nothing beside 'on'", "");
     wrong(WITH "   on: stage_changed\n", 9, 8, "the file has no 'stages' that could change", "");
+}
+
+#define FACTOR "f: {value: seats, map: [[0, 0], [1, 100]], weight: 1}"
+
+Test(packfile, reads_scorecards)
+{
+    parse(STAGES
+          "scorecards:\n"
+          "  late: {" FACTOR ", g: {value: contract_age, map: [[0, 1.5], [7d, 20], [2w, 0]], weight: 0.5}}\n"
+          "  other: {card: {score: approach, when: mrr > 1}, " FACTOR "}\n"
+          "  rest: {card: {stages: [new, late], tiers: high}, h: {value: attributes.x, map: [[-1.5, 0], [0, 9]], "
+          "weight: 3}}\n"
+          "rules:\n"
+          " - {name: a, kind: advisory, when: health <= 50 and coverage(health) >= 0.6}\n"
+          " - {name: b, kind: advisory, when: approach > health and card(approach) == 'other'}\n");
+    cr_assert_eq(pack->score_count, 2);
+    const tm_score *health = &pack->scores[0];
+    cr_assert(tm_slice_equal_text(health->name, "health") && health->card_count == 2);
+    cr_assert_str_eq(text_of(health->cards[0].when), "stage == 'late'");
+    cr_assert_str_eq(text_of(health->cards[1].when), "true and (stage == 'new' or stage == 'late') and tier == 'high'");
+    cr_assert_str_eq(text_of(health->cards[0].score), "score(late)");
+    cr_assert_str_eq(text_of(health->cards[0].factors[1].points), "map(contract_age, 0s: 1.5, 7d: 20, 14d: 0)");
+    cr_assert(health->cards[0].factor_count == 2 && health->cards[0].factors[1].weight == 0.5);
+    cr_assert_str_eq(text_of(pack->scores[1].cards[0].when), "mrr > 1");
+    cr_assert_str_eq(text_of(pack->scores[1].card), "card(approach)");
+    const tm_rule *r = pack->rules;
+    cr_assert_str_eq(text_of(r[0].when), "health <= 50 and coverage(health) >= 0.6");
+    cr_assert_str_eq(text_of(r[0].value), "health");
+    cr_assert_eq(r[0].evidence_count, 2);
+    cr_assert_str_eq(text_of(r[1].when), "approach > health and card(approach) == 'other'");
+    tm_pack_free(pack);
+}
+
+Test(packfile, points_at_what_is_wrong_in_scorecards)
+{
+    static const struct {
+        const char *text;
+        uint32_t column;
+        const char *message, *hint;
+    } table[] = {
+        {"[a]", 13, "'scorecards' must be a map", ""},
+        {"{a: [b]}", 17, "a scorecard must be a map", ""},
+        {"{a: {}}", 17, "a scorecard takes 1 to 32 factors, this has 0", ""},
+        {"{A: {" FACTOR "}}", 14, "a scorecard's name is lower-case", ""},
+        {"{a: {F: {value: seats, map: [[0, 0], [1, 1]], weight: 1}}}", 18, "a factor's name is lower-case", ""},
+        {"{a: {f: 1}}", 21, "a factor must be a map", ""},
+        {"{a: {f: {value: seats, map: [[0, 0], [1, 1]]}}}", 22, "a factor needs 'weight'", ""},
+        {"{a: {f: {value: plan, map: [[0, 0], [1, 1]], weight: 1}}}", 29, "must be a number or a duration", ""},
+        {"{a: {f: {value: seats, map: percentile, weight: 1}}}", 41, "'map' must be a list of points",
+         "comparing an account with others (percentile) is not there yet"},
+        {"{a: {f: {value: seats, map: [[0, 0]], weight: 1}}}", 41, "a list of 2 to 32 points", ""},
+        {"{a: {f: {value: seats, map: [[0, 0], [1]], weight: 1}}}", 50, "a point of a map is a list of two", ""},
+        {"{a: {f: {value: seats, map: [[0, 0], [0, 1]], weight: 1}}}", 50, "must rise from point to point", ""},
+        {"{a: {f: {value: seats, map: [[0, 0], [1, 101]], weight: 1}}}", 54, "no number of points from 0 to 100", ""},
+        {"{a: {f: {value: seats, map: [[1d, 0], [2d, 10]], weight: 1}}}", 43, "'1d' is no value", ""},
+        {"{a: {f: {value: contract_age, map: [[0, 0], [1, 10]], weight: 1}}}", 58, "'1' is no duration",
+         "a duration is a number and one of ms, s, m, h, d, w, at most 10000d: 24h, 7d"},
+        {"{a: {f: {value: seats, map: [[0, 0], [1, 10]], weight: 0}}}", 68, "a weight must be above 0", ""},
+        {"{a: {f: {value: seats, map: [[0, 0], [1, 10]], weight: 0x1}}}", 68, "no weight from 0 to 1000", ""},
+        {"{a: {card: 1, " FACTOR "}}", 24, "'card' must be a map", ""},
+        {"{a: {card: {whn: 'true'}, " FACTOR "}}", 25, "unknown key 'whn'", "did you mean 'when'?"},
+        {"{a: {card: {score: Up}, " FACTOR "}}", 32, "a score's name is lower-case", ""},
+        {"{a: {card: {score: seats}, " FACTOR "}}", 32, "'seats' is a word of the expression language, a fact", ""},
+        {"{a: {card: {score: events}, " FACTOR "}}", 32, "'events' is a word of the expression language, a fact", ""},
+        {"{a: {card: {stages: old}, " FACTOR "}}", 33, "unknown stage 'old'", ""},
+    };
+    char text[512];
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        snprintf(text, sizeof text, "version: 1\n" METRICS "scorecards: %s\n", table[i].text);
+        wrong(text, 5, table[i].column, table[i].message, table[i].hint);
+    }
+    wrong("version: 1\nmetrics: {health: {count: '*'}}\nscorecards: {a: {" FACTOR "}}\n", 3, 1,
+          "a metric is named 'health'", "");
+    wrong("version: 1\nscorecards: {a: {" FACTOR "}}\nscope: coverage(helth) > 1\n", 3, 17, "there is no score 'helth'",
+          "did you mean 'health'?");
+    wrong("version: 1\nscorecards: {a: {" FACTOR "}}\nscope: card(1) == 'a'\n", 3, 13, "the name of a score", "");
+    wrong("version: 1\nscorecards: {a: {" FACTOR "}}\nscope: helth > 1\n", 3, 8, "unknown name 'helth'",
+          "did you mean 'health'?");
 }
 
 Test(packfile, points_at_what_is_wrong_in_a_metric)

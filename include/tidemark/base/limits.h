@@ -22,6 +22,9 @@ enum {
     TM_NAME_MAX = 64,          /* bytes of a rule's or metric's name */
     TM_METRICS_MAX = 256,      /* a pack */
     TM_RULES_MAX = 256,        /* a pack */
+    TM_CARDS_MAX = 64,         /* scorecards of a pack */
+    TM_FACTORS_MAX = 32,       /* of a scorecard */
+    TM_MAP_POINTS_MAX = 32,    /* of a factor's map */
     TM_STAGES_MAX = 32,        /* a pack */
     TM_STAGE_CHANGES_MAX = 16, /* remembered of an account */
     TM_PATTERNS_MAX = 64,      /* event patterns of a metric */

@@ -52,6 +52,28 @@ typedef struct tm_stage {
     int64_t stay_ms;   /* minimum stay */
 } tm_stage;
 
+typedef struct tm_factor {
+    tm_slice name;
+    uint32_t value, points; /* what it measures, and that on its map */
+    double weight;
+} tm_factor;
+
+typedef struct tm_card {
+    tm_slice name;
+    uint32_t when; /* a condition */
+    uint32_t score, coverage;
+    tm_factor *factors; /* in the file's order */
+    uint32_t factor_count;
+} tm_card;
+
+/* A score: of its cards the first whose condition is true gives it. Nodes: number, number, name of that card. */
+typedef struct tm_score {
+    tm_slice name;
+    uint32_t value, coverage, card;
+    tm_card *cards; /* in the file's order */
+    uint32_t card_count;
+} tm_score;
+
 typedef struct tm_rule {
     tm_slice name;
     tm_kind kind;
@@ -89,6 +111,8 @@ typedef struct tm_pack {
     tm_program program;
     tm_metric *metrics;
     uint32_t metric_count;
+    tm_score *scores; /* in the order in which the file's cards name them */
+    uint32_t score_count;
     tm_stage *stages; /* in the file's order */
     uint32_t stage_count;
     uint64_t stage_stirs; /* rules that a change of stage is one for, as in tm_metric */

@@ -64,7 +64,12 @@ typedef enum tm_op {
     TM_OP_CLAMP,
     TM_OP_COALESCE,
     TM_OP_IF,
-    TM_OP_LOG
+    TM_OP_LOG,
+    /* of scorecards */
+    TM_OP_PIECEWISE, /* value, then x and y of each point, constants, x rising: y at the value, flat beyond the ends */
+    TM_OP_SCORE,     /* points and weight of each factor: their weighted mean over those not null, to one decimal */
+    TM_OP_COVERAGE,  /* the same arguments: the share of the weight whose points are not null */
+    TM_OP_PICK       /* condition and value of each choice: the value of the first whose condition is true */
 } tm_op;
 
 typedef struct tm_node {

@@ -9,6 +9,7 @@
 /* Where an expression stands, since not everything is known everywhere. */
 typedef enum tm_expression_place {
     TM_PLACE_RULE, /* a rule, or what is asked of an account */
+    TM_PLACE_CARD, /* a scorecard: no scores */
     TM_PLACE_ENTER /* the condition of a stage: nothing that follows from stages */
 } tm_expression_place;
 
@@ -16,6 +17,8 @@ typedef enum tm_expression_place {
 typedef struct tm_expression_scope {
     const tm_metric *metrics; /* name and kind are read; indices become those of the nodes */
     uint32_t metric_count;
+    const tm_score *scores; /* those of the file */
+    uint32_t score_count;
     const tm_stage *stages; /* those of the file */
     uint32_t stage_count;
     bool has_first_value; /* the file names the metric of first value … */

@@ -409,6 +409,7 @@ class Env:
         self.where = where
         self.stages = stages  # names; what follows from stages is known only where there are any
         self.first_value = first_value  # the metric whose first event is the first value
+        self.scores = {}  # name -> what answers .value(c), .coverage(c), .card(c) and has .deps
 
     def metric(self, name):
         if self.where:
@@ -534,6 +535,9 @@ class Compiled:
         if len(path) == 1 and head in DERIVED:
             self.deps |= env.FACTS | env.DAY
             return DERIVED[head]
+        if len(path) == 1 and head in env.scores and not env.where:
+            self.deps |= env.scores[head].deps
+            return env.scores[head].value
         if len(path) == 1 and head in NAMES_STAGE:
             if not env.stages or env.where:
                 raise ExprError(f"{head!r} means nothing here: {self.text!r}")
@@ -562,6 +566,13 @@ class Compiled:
             if len(args) < lo or (hi is not None and len(args) > hi):
                 raise ExprError(f"{name} takes {lo}{'' if hi == lo else ' or more'} arguments: {self.text!r}")
 
+        if name in ("coverage", "card"):
+            arity(1, 1)
+            of = args[0].args[0] if args[0].kind == "name" else None
+            if of not in env.scores or env.where:
+                raise ExprError(f"no score {of!r}: {self.text!r}")
+            self.deps |= env.scores[of].deps
+            return getattr(env.scores[of], name)
         if name in ("age", "first"):
             arity(1, 1)
             if args[0].kind != "name" or len(args[0].args) != 1:

@@ -171,6 +171,77 @@ class Stage:
         self.stay = zone.parse_duration(spec.get("stay", "0"))
 
 
+class Card:
+    def __init__(self, name, spec, pack):
+        self.name = name
+        settings = spec.get("card") or {}
+        self.score = settings.get("score", "health")
+        staged = name in [s.name for s in pack.stages] and "stages" not in settings
+        when = settings.get("when", f"stage == '{name}'" if staged else "true")
+        self.when = expr.compile_text(limited(str(when), settings), pack.env)
+        self.factors = [(expr.compile_text(str(f["value"]), pack.env), self.line(f["map"]), float(f["weight"]))
+                        for key, f in spec.items() if key != "card"]
+
+    @staticmethod
+    def line(points):
+        timed = any(str(x)[-1].isalpha() for x, _ in points)
+        return [(expr.Dur(zone.parse_duration(str(x))) if timed else float(x), float(y)) for x, y in points]
+
+    def points(self, c):
+        """Per factor: points or None, and weight."""
+        for value, line, weight in self.factors:
+            x = value.fn(c)
+            yield (None if type(x) is not type(line[0][0]) else on_line(x, line)), weight
+
+
+def on_line(x, line):
+    if x <= line[0][0]:
+        return line[0][1]
+    for (a, y), (b, z) in zip(line, line[1:]):
+        if x < b:
+            return y + (z - y) * ((float(x) - float(a)) / (float(b) - float(a)))
+        if x == b:
+            return z
+    return line[-1][1]
+
+
+class Score:
+    def __init__(self, cards):
+        self.cards = cards
+        self.deps = 0
+        for card in cards:
+            for x in [card.when] + [f[0] for f in card.factors]:
+                self.deps |= x.deps
+
+    def of(self, c):
+        return next((card for card in self.cards if card.when.fn(c) is True), None)
+
+    def card(self, c):
+        card = self.of(c)
+        return card.name if card else None
+
+    def value(self, c):
+        card = self.of(c)
+        found = [(p, w) for p, w in card.points(c) if p is not None] if card else []
+        if not found:
+            return None
+        total = weights = 0.0
+        for p, w in found:
+            total += w * p
+            weights += w
+        return round(total / weights * 10) / 10
+
+    def coverage(self, c):
+        card = self.of(c)
+        if card is None:
+            return None
+        there = every = 0.0
+        for p, w in card.points(c):
+            every += w
+            there += w if p is not None else 0.0
+        return there / every
+
+
 class Rule:
     def __init__(self, index, spec, pack):
         env = pack.env
@@ -263,6 +334,11 @@ class Pack:
             for s in self.stages:
                 self.stage_deps |= s.enter.deps
             self.env = expr.Env(self.by_name, stages=[s.name for s in self.stages], first_value=self.first_value)
+            cards = [Card(name, spec, self) for name, spec in (doc.get("scorecards") or {}).items()]
+            for card in cards:
+                self.env.scores.setdefault(card.score, [])
+                self.env.scores[card.score].append(card)
+            self.env.scores = {name: Score(of) for name, of in self.env.scores.items()}
             self.scope_text = doc.get("scope") or DEFAULT_SCOPE
             self.rules = [Rule(i, spec, self) for i, spec in enumerate(doc.get("rules") or [])]
             self.extra = [(text, expr.compile_text(text, self.env)) for text in extra]

@@ -243,6 +243,49 @@ def stage_list(rng):
             for name in STAGES[: rng.randrange(1, 6)]]
 
 
+def scorecards(rng, stages):
+    """No cards, or some: of a stage, of a tier, of everybody; two scores."""
+    if rng.random() < 0.5:
+        return {}
+    n = rng.choice((1, 2, 7))
+    m = rng.choice(("events", "human", "users", "days", "spent"))
+    factors = {
+        "use": (f"ratio(users[{n}d], seats)", rng.choice(([[0, 0], [0.7, 100]], [[0.1, 20], [0.3, 5], [1, 90.5]]))),
+        "trend": (f"ratio({m}[{n}d offset 1d], {m}[{n}d offset {n + 1}d])", [[0.5, 0], [1, 60], [2, 100]]),
+        "nps": ("nps", [[0, 0], [6, 30], [10, 100]]),
+        "rest": (f"age({rng.choice(('key_actions', 'human', 'sync'))})", [["2h", 100], ["1d", 40], ["36h", 10.25]]),
+        "sync": ("sync[1d] - 3", [[-3, 0], [-1.5, 33.3], [5, 100]]),
+        "score": ("attributes.score", [[1, 10], [3, 100]]),
+        "contract": ("contract_age", [["0", 0], ["200d", 100]]),
+        "hours": (f"{m}[6h]", [[0, 0], [10, 100]]),
+    }
+    if stages:
+        factors["stage_age"] = ("stage_age", [["1h", 100], ["3d", 0]])
+
+    def card():
+        names = rng.sample(sorted(factors), rng.randrange(1, 5))
+        return {name: {"value": factors[name][0], "map": factors[name][1], "weight": rng.choice((1, 10, 25, 0.3, 40))} for name in names}
+
+    cards = {}
+    for stage in stages[:2]:
+        cards[stage["name"]] = card()
+    if rng.random() < 0.5:
+        cards["tiered"] = dict(card(), card={"tiers": rng.choice(("high", ["low", "tech"])), "when": "seats != null"})
+    cards["all"] = card()
+    if rng.random() < 0.5:
+        cards["approach"] = dict(card(), card={"score": "approach", "when": f"events[{n}d] > 3"})
+    return cards
+
+
+def score_conditions(rng, cards, a):
+    if not cards:
+        return ()
+    k = rng.choice((20, 45, 50, 75))
+    out = ((f"health <= {k} and coverage(health) >= 0.5", f"health > {k + 5}"), (f"health >= {k}", None), ("health == null", "health != null"),
+           (f"card(health) == 'all' and events[{a}d] > 3", None), (f"coverage(health) < 0.{rng.randrange(1, 9)}", None))
+    return out + (("approach > health or approach == null", None), (f"approach * 2 > {k}", None)) if "approach" in cards else out
+
+
 def standing_conditions(rng, stages, h, a):
     if not stages:
         return ()
@@ -310,9 +353,10 @@ def rule_pack(seed, rules=12):
             (f"if(first_term, log({m}[{a}d] + 1), {k}) >= {x} and days[{a}d] < {a}", None),
             (f"age(sync) >= {h}h and sync[{a}d] > {k}", f"age(sync) < {h}h"),
             *baseline_rules(rng),
-        ) + standing_conditions(rng, stages, h, a))
+        ) + standing_conditions(rng, stages, h, a) + score_conditions(rng, cards, a))
 
     out, stages = [], stage_list(rng)
+    cards = scorecards(rng, stages)
     for i in range(rules):
         when, clear = pick()
         r = {"name": f"r{rng.randrange(100)}_{i}", "kind": rng.choice(("churn_risk", "churn_risk", "expansion", "advisory")), "when": when}
@@ -352,6 +396,8 @@ def rule_pack(seed, rules=12):
     if stages:
         stage_rules(rng, out, stages)
     pack = {"version": 1, "metrics": METRICS, "rules": out}
+    if cards:
+        pack["scorecards"] = cards
     if stages:
         pack["stages"], pack["first_value"] = stages, "key_actions"
     if rng.random() < 0.3:

@@ -1,0 +1,81 @@
+/* What scorecards come to: maps, missing answers, and which card gives the score. */
+#include "support/feed.h"
+
+static const char rules[] =
+    "version: 1\n"
+    "metrics: {login: {count: login}}\n"
+    "scorecards:\n"
+    "  rich: {card: {when: mrr > 10}, seats: {value: seats, map: [[0, 0], [1, 50], [3, 100]], weight: 3},\n"
+    "         quiet: {value: age(login), map: [[1h, 90], [3h, 10]], weight: 1}}\n"
+    "  other: {size: {value: attributes.size, map: [[-2, 0], [2, 10]], weight: 2}, seats: {value: seats, map: [[0, 0], "
+    "[9, 33]], weight: 0.5}}\n"
+    "  approach: {card: {score: approach, when: mrr > 100}, seats: {value: seats, map: [[0, 0], [9, 33]], weight: "
+    "1}}\n";
+
+static const tm_slice texts[] = {TM_SLICE_LITERAL("health"), TM_SLICE_LITERAL("coverage(health)"),
+                                 TM_SLICE_LITERAL("card(health)"), TM_SLICE_LITERAL("approach")};
+static uint32_t nodes[4];
+static tm_shard *shard;
+
+/* Seats, MRR (negative: none) and size (0: none) of the account, and what the expression is then. */
+static tm_value with(double seats, double mrr, double size, int text)
+{
+    static tm_facts_draft draft;
+    tm_facts_draft_init(&draft);
+    draft.seats = seats < 0 ? TM_FIXED_NONE : (tm_fixed)(seats * TM_FIXED_ONE);
+    draft.mrr = mrr < 0 ? TM_FIXED_NONE : (tm_fixed)(mrr * TM_FIXED_ONE);
+    draft.attribute_count = 1;
+    draft.attributes[0] =
+        (tm_fact_entry){TM_SLICE_LITERAL("size"), size != 0 ? tm_value_number(size) : tm_value_boolean(true)};
+    tm_record record = {.timestamp = FEED_START,
+                        .kind = TM_RECORD_FACTS,
+                        .input = TM_INPUT_ACCOUNTS,
+                        .account = TM_SLICE_LITERAL("a"),
+                        .facts = &draft};
+    tm_outcome outcome;
+    cr_assert_eq(tm_shard_apply(shard, &record, &outcome), TM_OK);
+    return tm_shard_evaluate(shard, TM_SLICE_LITERAL("a"), FEED_START + 2 * TM_HOUR, nodes[text]);
+}
+
+Test(scorecards, come_to)
+{
+    tm_packfile_options options = {.expressions = texts, .expression_count = 4, .ret_nodes = nodes};
+    tm_pack *pack;
+    tm_error error;
+    cr_assert_eq(tm_packfile_parse(tm_slice_of(rules), "rules.yaml", &options, &pack, &error), TM_OK, "%s", error.what);
+    tm_shard_settings settings = feed_settings();
+    shard = tm_shard_new(&settings, pack, FEED_START, NULL, 0);
+    tm_shard_begin(shard, TM_TIME_NEVER);
+    tm_shard_start(shard, FEED_START);
+
+    cr_assert_eq(with(0.5, 11, 0, 0).as.number, 25, "between two points");
+    cr_assert_eq(with(1, 11, 0, 0).as.number, 50, "at a point");
+    cr_assert_eq(with(2, 11, 0, 0).as.number, 75);
+    cr_assert_eq(with(7, 11, 0, 0).as.number, 100, "flat behind the last");
+    cr_assert_eq(with(0, 11, 0, 0).as.number, 0);
+    cr_assert_eq(with(7, 11, 0, 1).as.number, 0.75, "nobody logged in: its weight is missing");
+    cr_assert(tm_slice_equal_text(with(7, 11, 0, 2).as.string, "rich"));
+    cr_assert(tm_value_is_null(with(-1, 11, 0, 0)), "no answer at all");
+    cr_assert_eq(with(-1, 11, 0, 1).as.number, 0);
+
+    tm_event event = {.id = TM_SLICE_LITERAL("1"),
+                      .account = TM_SLICE_LITERAL("a"),
+                      .name = TM_SLICE_LITERAL("login"),
+                      .at = FEED_START,
+                      .value = TM_FIXED_NONE};
+    tm_record record = {.timestamp = FEED_START, .kind = TM_RECORD_EVENT, .event = &event};
+    tm_outcome outcome;
+    cr_assert_eq(tm_shard_apply(shard, &record, &outcome), TM_OK);
+    cr_assert_eq(with(1, 11, 0, 0).as.number, 50, "(3 * 50 + 50) / 4: two hours lie between one and three");
+    cr_assert_eq(with(7, 11, 0, 0).as.number, 87.5);
+    cr_assert_eq(with(7, 11, 0, 1).as.number, 1);
+
+    cr_assert(tm_slice_equal_text(with(1, -1, 1, 2).as.string, "other"), "null is not true: the next card");
+    cr_assert_eq(with(1, 5, 1, 0).as.number, 6.7, "(2 * 7.5 + 0.5 * 33 / 9) / 2.5 = 6.7333");
+    cr_assert_eq(with(1, 5, 0, 0).as.number, 3.7, "an attribute of another type is no answer");
+    cr_assert_eq(with(1, 5, 0, 1).as.number, 0.2);
+    cr_assert(tm_value_is_null(with(1, 5, 1, 3)), "no card of it");
+    cr_assert_eq(with(9, 101, 1, 3).as.number, 33);
+    tm_shard_free(shard);
+    tm_pack_free(pack);
+}
