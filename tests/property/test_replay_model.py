@@ -51,7 +51,7 @@ class Case:
         self.start, days = rng.choice(STARTS), rng.randrange(5, 26)
         accounts, rate = rng.randrange(3, 16), rng.choice((3, 8, 8, 16))
         if rng.random() < 0.2:  # long enough for weekdays to have medians, and thin enough for the model
-            days, accounts, rate = rng.randrange(35, 80), rng.randrange(2, 5), rng.choice((0.5, 2, 4))
+            days, accounts, rate = rng.choice((rng.randrange(35, 60), rng.randrange(65, 100))), rng.randrange(2, 5), rng.choice((0.5, 2, 4))
         usage, facts = population.generate(seed, accounts, days, self.start, rate,
                                            dirt=rng.random() < 0.5, erased=rng.choice((0, 0.1, 0.4)))
         self.days, self.accounts = days, accounts
