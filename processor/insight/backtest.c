@@ -13,7 +13,8 @@ enum { NONE = TM_TABLE_NONE };
 typedef struct numbering {
     tm_table table;
     tm_slice *items;
-    uint32_t count, room;
+    uint32_t count;
+    size_t room;
 } numbering;
 
 typedef struct warning {
@@ -51,8 +52,7 @@ struct tm_backtest {
     warning *alarms;  /* in order of time */
     snapshot *snapshots;
     ended *endings; /* after judge: by kind, then time */
-    size_t alarm_count, alarm_room, snapshot_count, snapshot_room, ending_count, ending_room;
-    uint32_t kinds_room, people_room;
+    size_t alarm_count, alarm_room, snapshot_count, snapshot_room, ending_count, ending_room, kinds_room, people_room;
     tm_time until;
     size_t first_ending[TM_ENDINGS + 1];
 };
@@ -121,10 +121,8 @@ static uint32_t number_of(tm_heap *heap, numbering *texts, tm_slice text)
     uint32_t index = find(texts, text, &hash);
     if (index != NONE)
         return index;
-    size_t room = texts->room;
-    if (!grow(heap, &texts->items, texts->count, &room, sizeof *texts->items))
+    if (!grow(heap, &texts->items, texts->count, &texts->room, sizeof *texts->items))
         return NONE;
-    texts->room = (uint32_t)room;
     char *copy = tm_heap_take(heap, text.length + 1);
     if (!copy || tm_table_put(&texts->table, hash, texts->count) != TM_OK)
         return NONE;
@@ -139,10 +137,8 @@ uint32_t tm_backtest_account(tm_backtest *backtest, tm_slice account)
     uint32_t number = number_of(backtest->heap, &backtest->accounts, account);
     if (number != before)
         return number;
-    size_t room = backtest->people_room;
-    if (!grow(backtest->heap, &backtest->people, number, &room, sizeof *backtest->people))
+    if (!grow(backtest->heap, &backtest->people, number, &backtest->people_room, sizeof *backtest->people))
         return NONE;
-    backtest->people_room = (uint32_t)room;
     backtest->people[number] = (customer){TM_TIME_NONE, TM_TIME_NEVER};
     return number;
 }
@@ -153,10 +149,8 @@ uint32_t tm_backtest_rule(tm_backtest *backtest, tm_slice rule, tm_kind kind)
     uint32_t number = number_of(backtest->heap, &backtest->rules, rule);
     if (number != before)
         return number;
-    size_t room = backtest->kinds_room;
-    if (!grow(backtest->heap, &backtest->kinds, number, &room, sizeof *backtest->kinds))
+    if (!grow(backtest->heap, &backtest->kinds, number, &backtest->kinds_room, sizeof *backtest->kinds))
         return NONE;
-    backtest->kinds_room = (uint32_t)room;
     backtest->kinds[number] = kind;
     return number;
 }
