@@ -19,11 +19,11 @@ tm_slice tm_stage_name(const tm_pack *pack, const tm_stage_change *change)
 
 tm_status tm_stage_path_add(tm_stage_path *path, tm_heap *heap, uint64_t stage, tm_time at)
 {
-    if (path->count == TM_STAGE_CHANGES_MAX) {
+    if (path->changes && path->count == TM_STAGE_CHANGES_MAX) {
         memmove(path->changes, path->changes + 1, (TM_STAGE_CHANGES_MAX - 1) * sizeof *path->changes);
         path->count--;
     }
-    if (path->count == path->capacity) {
+    if (!path->changes || path->count == path->capacity) {
         uint32_t capacity = path->capacity ? path->capacity * 2 : 2;
         tm_stage_change *changes =
             tm_heap_resize(heap, path->changes, path->capacity * sizeof *changes, capacity * sizeof *changes);

@@ -3,6 +3,7 @@
 #include "packroom.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -189,12 +190,9 @@ static void read_settings(tm_pack_reader *r, const tm_yaml_node *node, tm_card *
     if (when) {
         card->when = tm_packroom_compile(r, when, false, TM_TYPE_BOOLEAN, NULL);
     } else if (staged && !stages && tm_packroom_is_key(card->name)) {
-        char text[TM_NAME_MAX + 16] = "stage == '";
-        size_t length = strlen(text);
-        memcpy(text + length, card->name.data, card->name.length);
-        text[length + card->name.length] = '\'';
-        card->when =
-            tm_packroom_compile_text(r, "card", (tm_slice){text, length + card->name.length + 1}, TM_TYPE_BOOLEAN);
+        char text[2 * TM_NAME_MAX];
+        int length = snprintf(text, sizeof text, "stage == '%.*s'", (int)card->name.length, card->name.data);
+        card->when = tm_packroom_compile_text(r, "card", (tm_slice){text, (size_t)length}, TM_TYPE_BOOLEAN);
     } else {
         card->when = tm_packroom_compile_text(r, "card", TM_SLICE_LITERAL("true"), TM_TYPE_BOOLEAN);
     }
@@ -203,12 +201,8 @@ static void read_settings(tm_pack_reader *r, const tm_yaml_node *node, tm_card *
 
 static tm_slice named(char text[static 2 * TM_NAME_MAX], const char *function, tm_slice name)
 {
-    size_t length = strlen(function);
-    memcpy(text, function, length);
-    memcpy(text + length, name.data, name.length);
-    length += name.length;
-    text[length++] = ')';
-    return (tm_slice){text, length};
+    int length = snprintf(text, (size_t)2 * TM_NAME_MAX, "%s%.*s)", function, (int)name.length, name.data);
+    return (tm_slice){text, (size_t)length};
 }
 
 static void read_card(tm_pack_reader *r, const tm_yaml_node *node, tm_card *card, tm_slice *ret_score)
@@ -236,9 +230,9 @@ static void read_card(tm_pack_reader *r, const tm_yaml_node *node, tm_card *card
         }
         tm_factor *factor = &card->factors[card->factor_count];
         read_factor(r, entry, factor);
-        arguments[2 * card->factor_count] = factor->points;
-        arguments[2 * card->factor_count + 1] = add_constant(r, entry, tm_value_number(factor->weight));
-        fine = fine && factor->points != TM_NODE_NONE && arguments[2 * card->factor_count + 1] != TM_NODE_NONE;
+        arguments[(size_t)2 * card->factor_count] = factor->points;
+        arguments[(size_t)2 * card->factor_count + 1] = add_constant(r, entry, tm_value_number(factor->weight));
+        fine = fine && factor->points != TM_NODE_NONE && arguments[(size_t)2 * card->factor_count + 1] != TM_NODE_NONE;
         card->factor_count++;
     }
     if (fine && card->name.length <= TM_NAME_MAX) {
@@ -260,10 +254,11 @@ static void join_cards(tm_pack_reader *r, const tm_yaml_node *node, tm_score *sc
         if (name == TM_NODE_NONE) {
             return;
         }
-        values[2 * i] = coverages[2 * i] = names[2 * i] = card->when;
-        values[2 * i + 1] = card->score;
-        coverages[2 * i + 1] = card->coverage;
-        names[2 * i + 1] = name;
+        size_t at = (size_t)2 * i;
+        values[at] = coverages[at] = names[at] = card->when;
+        values[at + 1] = card->score;
+        coverages[at + 1] = card->coverage;
+        names[at + 1] = name;
     }
     uint32_t count = 2 * score->card_count;
     score->value = add(r, node, TM_OP_PICK, TM_TYPE_NUMBER, score->name, values, count);
