@@ -265,8 +265,8 @@ static const char *run_http(void)
 }
 
 const torture_scenario torture_adapters[] = {
-    {"store", "every call of the store, on a real Redis", 0, make_redis, run_store},
-    {"http", "a server on the loopback, /livez, /readyz and /metrics of it", 0, make_service, run_http},
+    {"store", "every call of the store, on a real Redis", TORTURE_RECOVER, make_redis, run_store},
+    {"http", "a server on the loopback, /livez, /readyz and /metrics of it", TORTURE_RECOVER, make_service, run_http},
     {"store-system", "every call of the store, on a real Redis", TORTURE_SYSTEM, make_redis, run_store},
     {"http-system", "a server on the loopback, /livez, /readyz and /metrics of it", TORTURE_SYSTEM, make_service,
      run_http},

@@ -244,6 +244,6 @@ out:
 }
 
 const torture_scenario torture_kafka[] = {
-    {"kafka", "the Kafka adapters on librdkafka's own broker", TORTURE_SLOW, NULL, run_kafka},
+    {"kafka", "the Kafka adapters on librdkafka's own broker", TORTURE_SLOW | TORTURE_RECOVER, NULL, run_kafka},
 };
 const uint32_t torture_kafka_count = sizeof torture_kafka / sizeof *torture_kafka;

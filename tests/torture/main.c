@@ -184,6 +184,8 @@ static void torture(const torture_scenario *scenario)
 
 static bool wanted(const torture_scenario *scenario, int argc, char **argv)
 {
+    if (rest && scenario->kind & TORTURE_RECOVER)
+        return false;
     for (int i = 0; i < argc; i++)
         if (strcmp(argv[i], scenario->name) == 0)
             return true;

@@ -46,7 +46,8 @@ const char *torture_system_refused(void); /* which, and how; NULL: it never came
 enum {
     TORTURE_PORTS = 1,  /* calls of ports are refused, not allocations */
     TORTURE_SYSTEM = 2, /* calls of the system are */
-    TORTURE_SLOW = 4    /* seconds a run: only where it is named, or with --slow */
+    TORTURE_SLOW = 4,   /* seconds a run: only where it is named, or with --slow */
+    TORTURE_RECOVER = 8 /* judged by how it goes on after a refusal: not with --rest */
 };
 
 typedef struct torture_scenario {
