@@ -180,9 +180,9 @@ static tm_derived cumulative(question *q)
     int32_t reference = WEEK * q->node->periods;
     int64_t begun = q->begun > q->counted_from ? q->begun : q->counted_from;
     int64_t there = q->now->day - DAYS - begun; /* days of the reference */
-    double values[VALUES_MAX], logs[VALUES_MAX], medians[WEEK], spreads[VALUES_MAX];
+    double values[VALUES_MAX] = {0}, logs[VALUES_MAX], medians[WEEK], spreads[VALUES_MAX];
     tm_derived derived = null_of(there >= reference);
-    if (there < WEEK * TM_BASELINE_WEEKS_MIN)
+    if (there < (int64_t)WEEK * TM_BASELINE_WEEKS_MIN)
         return derived;
     reference = there > reference ? reference : (int32_t)there;
     int32_t all = reference + DAYS, spread_count = 0;

@@ -376,7 +376,7 @@ tm_status tm_holding_apply_record(tm_holding *holding, const tm_source_record *r
     if (status == TM_BROKEN)
         return tm_poison_blame(holding, record, outcome == TM_OUTCOME_BROKEN, error);
     TM_CRASH_POINT("record_applied");
-    if (status == TM_OK && outcome == TM_OUTCOME_FUTURE) {
+    if (status == TM_OK && outcome == TM_OUTCOME_FUTURE && decoded.event) {
         reason = TM_DEAD_FUTURE;
         char at[TM_TIME_TEXT], now[TM_TIME_TEXT];
         tm_time_format(decoded.event->at, at);
