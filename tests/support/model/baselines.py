@@ -96,4 +96,18 @@ def gap(c, i, length, offset, count, _):
     return gaps[math.ceil(count * len(gaps) / 100) - 1] * zone.DAY
 
 
-FUNCTIONS = {f.__name__: f for f in (zscore, growth, median_weekday, cusum, gap)}
+def remembered(f, ends_before_today):
+    """The same, asked once as long as nothing was added to the days that it reads (the literal model asks always)."""
+    def ask(c, i, length, offset, count, k):
+        if c.world.literal:
+            return f(c, i, length, offset, count, k)
+        end = c.day + 1 - (1 if ends_before_today else offset)
+        state = (c.day, c.series[i].days_before(end), c.begun(i), c.world.count_day)
+        found = c.remembered.get((f, i, length, offset, count, k))
+        if found is None or found[0] != state:
+            found = c.remembered[(f, i, length, offset, count, k)] = (state, f(c, i, length, offset, count, k))
+        return found[1]
+    return ask
+
+
+FUNCTIONS = {f.__name__: remembered(f, f not in (zscore, growth)) for f in (zscore, growth, median_weekday, cusum, gap)}

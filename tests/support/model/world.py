@@ -66,10 +66,14 @@ class Series:
                     return old[1]
         v = self.reduce(keys, values, bisect_left(keys, first), bisect_left(keys, end))
         if not literal:
-            if len(self.known) > 60:
+            if len(self.known) > 400:
                 self.known.clear()
             self.known[(unit, n, first)] = (end, v, len(log))
         return v
+
+    def days_before(self, day):
+        """How many records lie on days before this one: more of them, and what was known of these days is no more."""
+        return bisect_left(self.dk, day * DAYKEY)
 
     def reduce(self, keys, values, i, j):
         kind = self.metric.kind
@@ -126,6 +130,7 @@ class Account:
         self.dirty = NEVER
         self.path = []  # (stage, instant entered), all of them
         self.stage_due = NEVER
+        self.remembered = {}  # baselines.py: what full days said
 
     # --- what expressions ask for
 
