@@ -100,7 +100,7 @@ class PollThread(jobs.TestCase):
             with self.subTest(name, seed=seed):
                 mine = set(claimed(first)[-PARTITIONS // 2:])
                 since = [len(run.lines()) for run in (first, second)]
-                fault = proxy.on(command, proxies.Dribble(0.5))
+                fault = proxy.on(command, proxies.Dribble(1.5))
                 trickle.next()
                 fault.wait()
                 harness.wait_until("the other to take over", lambda: mine <= set(claimed(second, since[1])))
@@ -197,7 +197,7 @@ class Watchdog(live.TestCase):
         self.feed()
         self.caught_up()
         # A worker that hangs is not: nothing is heard any more once it has shown no sign of life for so long.
-        fault = proxy.on(proxies.commit_of(), proxies.Dribble(0.5))
+        fault = proxy.on(proxies.commit_of(), proxies.Dribble(1.5))
         self.feed()
         fault.wait()
         self.another()
