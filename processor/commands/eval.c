@@ -413,7 +413,7 @@ static int run(const tm_command *command, int argc, char **argv)
         options.ret_nodes = nodes;
         status = tm_setup_load(command, &options, &setup);
     }
-    if (status == EX_OK) {
+    if (status == EX_OK && setup.pack) {
         if (!live)
             setup.shard.max_skew = -1; /* files have no wall clock that an event could be ahead of */
         if (setup.pack->stage_count == 0)
