@@ -645,7 +645,7 @@ class Compare(Case):
     def test_command(self):
         with tempfile.TemporaryDirectory() as d:
             path = lambda n: os.path.join(d, n)
-            population.main(["--seed", "3", "--accounts", "4", "--days", "6", "--rules", "6", "--out", d])
+            population.main(["--seed", "3", "--accounts", "12", "--days", "10", "--rules", "14", "--out", d])
             args = ["--events", path("usage.ndjson"), "--accounts", path("accounts.ndjson"), "--rules", path("rules.yaml"),
                     "--timezone", "Europe/Berlin", "--history", "complete"]
             self.assertEqual(model.main(args + ["--signals", path("out")]), 0)
