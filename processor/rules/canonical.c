@@ -111,16 +111,11 @@ bool tm_canonical_is_name(tm_slice name)
     return name.length > 0;
 }
 
-void tm_canonical_member(tm_buffer *text, tm_slice name)
+void tm_canonical_quoted(tm_buffer *text, tm_slice string)
 {
-    if (tm_canonical_is_name(name)) {
-        tm_buffer_append_char(text, '.');
-        tm_buffer_append_slice(text, name);
-        return;
-    }
-    tm_buffer_append_text(text, "['");
-    for (size_t i = 0; i < name.length; i++) {
-        char c = name.data[i];
+    tm_buffer_append_char(text, '\'');
+    for (size_t i = 0; i < string.length; i++) {
+        char c = string.data[i];
         if (c == '\'' || c == '\\') {
             tm_buffer_append_char(text, '\\');
         }
@@ -130,7 +125,19 @@ void tm_canonical_member(tm_buffer *text, tm_slice name)
             tm_buffer_append_char(text, c);
         }
     }
-    tm_buffer_append_text(text, "']");
+    tm_buffer_append_char(text, '\'');
+}
+
+void tm_canonical_member(tm_buffer *text, tm_slice name)
+{
+    if (tm_canonical_is_name(name)) {
+        tm_buffer_append_char(text, '.');
+        tm_buffer_append_slice(text, name);
+        return;
+    }
+    tm_buffer_append_char(text, '[');
+    tm_canonical_quoted(text, name);
+    tm_buffer_append_char(text, ']');
 }
 
 void tm_canonical_window(tm_buffer *text, tm_slice metric, const tm_window *window)

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "tidemark/rules/canonical.h"
 #include "tidemark/rules/diagnostics.h"
 
 static void read_stage_name(tm_pack_reader *r, const tm_yaml_node *node, tm_stage *stage)
@@ -114,23 +115,6 @@ static bool known_stage(tm_pack_reader *r, const tm_yaml_node *node, tm_slice na
     return false;
 }
 
-static void put_quoted(tm_buffer *text, tm_slice name)
-{
-    tm_buffer_append_char(text, '\'');
-    for (size_t i = 0; i < name.length; i++) {
-        char c = name.data[i];
-        if (c == '\'' || c == '\\') {
-            tm_buffer_append_char(text, '\\');
-        }
-        if (c == '\n' || c == '\t') {
-            tm_buffer_append_text(text, c == '\n' ? "\\n" : "\\t");
-        } else {
-            tm_buffer_append_char(text, c);
-        }
-    }
-    tm_buffer_append_char(text, '\'');
-}
-
 /* ` and WORD in [...]` of an entry that is one text or a list of them. */
 static bool put_list(tm_pack_reader *r, tm_buffer *text, const tm_yaml_node *node, const char *word, bool stages)
 {
@@ -146,7 +130,7 @@ static bool put_list(tm_pack_reader *r, tm_buffer *text, const tm_yaml_node *nod
             return false;
         }
         tm_buffer_append_text(text, entry != node && entry != node->first ? ", " : "");
-        put_quoted(text, name);
+        tm_canonical_quoted(text, name);
     }
     tm_buffer_append_char(text, ']');
     return true;

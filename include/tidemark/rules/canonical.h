@@ -8,6 +8,8 @@
 /* Appends the text of an operation, made of the texts its arguments have in the program. */
 void tm_canonical_operation(tm_buffer *text, const tm_program *program, tm_op op, const uint32_t *arguments,
                             uint32_t count);
+/* Appends a text in single quotes, with what an expression escapes escaped. */
+void tm_canonical_quoted(tm_buffer *text, tm_slice string);
 /* Appends `.name` or, where the name is not one, `['any text']`. */
 void tm_canonical_member(tm_buffer *text, tm_slice name);
 /* Whether `name` is a letter or '_', then letters, digits and '_': what can stand in an expression unquoted. */
