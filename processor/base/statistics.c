@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The normal distribution's 97.5 % point. */
-static const double Z = 1.959963984540054;
+static const double Z = TM_NORMAL_975;
 
 enum { RESAMPLES_MAX = 1000, RESAMPLES_MIN = 200 };
 /* Steps that all resamples together may take: some seconds. */

@@ -42,6 +42,12 @@ typedef struct ended {
     double mrr;
 } ended;
 
+/* The outcomes of one kind by account, in order of time: the first of each, and the next of the same account. */
+typedef struct chain_index {
+    size_t begin;
+    uint32_t *firsts, *following;
+} chain_index;
+
 struct tm_backtest {
     tm_backtest_settings settings;
     tm_heap *heap;
@@ -55,6 +61,8 @@ struct tm_backtest {
     size_t alarm_count, alarm_room, snapshot_count, snapshot_room, ending_count, ending_room, kinds_room, people_room;
     tm_time until;
     size_t first_ending[TM_ENDINGS + 1];
+    chain_index chains[TM_ENDINGS]; /* after judge, as the chances */
+    double chances[TM_ENDINGS];
 };
 
 const char *tm_ending_name(tm_ending ending)
@@ -286,6 +294,59 @@ static bool outcome_counts(const tm_backtest *b, const ended *outcome)
            (outcome->ending == TM_ENDING_CHURNED || outcome->t <= person->over);
 }
 
+static tm_status chain(tm_backtest *b, tm_ending ending)
+{
+    size_t begin = b->first_ending[ending];
+    size_t count = b->first_ending[ending + 1] - begin;
+    size_t accounts = b->accounts.count;
+    uint32_t *firsts = tm_heap_take(b->heap, (accounts + count + 1) * sizeof *firsts);
+    if (!firsts)
+        return TM_FATAL;
+    for (size_t i = 0; i < accounts + count; i++)
+        firsts[i] = NONE;
+    uint32_t *following = firsts + accounts;
+    for (size_t i = count; i-- > 0;) {
+        uint32_t account = b->endings[begin + i].account;
+        following[i] = firsts[account];
+        firsts[account] = (uint32_t)i;
+    }
+    b->chains[ending] = (chain_index){begin, firsts, following};
+    return TM_OK;
+}
+
+static tm_time next_outcome(const tm_backtest *b, const chain_index *chains, uint32_t account, tm_time after)
+{
+    uint32_t i = chains->firsts[account];
+    while (i != NONE && b->endings[chains->begin + i].t <= after)
+        i = chains->following[i];
+    return i == NONE ? TM_TIME_NEVER : b->endings[chains->begin + i].t;
+}
+
+/* Whether what is foretold came within `span` after `t`: 1 yes, 0 no, -1 not known yet. */
+static int came_within(const tm_backtest *b, const chain_index *chains, uint32_t account, tm_time t, int64_t span)
+{
+    tm_time outcome = next_outcome(b, chains, account, t);
+    if (outcome != TM_TIME_NEVER && outcome - t <= span && outcome <= b->until)
+        return 1;
+    bool over = b->people[account].over <= b->until && b->people[account].over - t <= span;
+    return over || b->until - t >= span ? 0 : -1;
+}
+
+/* How often a moment at random is followed by the outcome: from the snapshots of accounts not yet over. */
+static double chance_of(const tm_backtest *b, const chain_index *chains)
+{
+    uint64_t came = 0;
+    uint64_t all = 0;
+    for (size_t i = 0; i < b->snapshot_count; i++) {
+        const snapshot *s = &b->snapshots[i];
+        int word =
+            s->t < b->people[s->account].over ? came_within(b, chains, s->account, s->t, b->settings.within) : -1;
+        came += word == 1;
+        all += word >= 0;
+    }
+    return all ? (double)came / (double)all : NAN;
+}
+
 /* What the account of each outcome of a kind paid last before it: snapshots and outcomes are both in order of time. */
 static void find_revenue(tm_backtest *b, tm_ending kind, double *mrr)
 {
@@ -337,70 +398,15 @@ tm_status tm_backtest_judge(tm_backtest *backtest)
                 outcome->first_rule = backtest->alarms[a].rule;
     }
     free(by_account);
+    for (int kind = 0; kind < TM_ENDINGS; kind++) {
+        if (chain(backtest, (tm_ending)kind) != TM_OK)
+            return TM_FATAL;
+        backtest->chances[kind] = chance_of(backtest, &backtest->chains[kind]);
+    }
     return TM_OK;
 }
 
 /* --- questions --- */
-
-/* The first outcome of that kind of the account after `t`; TM_TIME_NEVER: none. `firsts` and `following` chain the
-   outcomes of one kind by account, in order of time. */
-typedef struct chain_index {
-    size_t begin;
-    uint32_t *firsts, *following;
-} chain_index;
-
-static tm_status chain(const tm_backtest *b, tm_ending ending, chain_index *ret_chains)
-{
-    size_t begin = b->first_ending[ending];
-    size_t count = b->first_ending[ending + 1] - begin;
-    size_t accounts = b->accounts.count;
-    uint32_t *firsts = malloc((accounts + count + 1) * sizeof *firsts);
-    if (!firsts)
-        return TM_FATAL;
-    for (size_t i = 0; i < accounts + count; i++)
-        firsts[i] = NONE;
-    uint32_t *following = firsts + accounts;
-    for (size_t i = count; i-- > 0;) {
-        uint32_t account = b->endings[begin + i].account;
-        following[i] = firsts[account];
-        firsts[account] = (uint32_t)i;
-    }
-    *ret_chains = (chain_index){begin, firsts, following};
-    return TM_OK;
-}
-
-static tm_time next_outcome(const tm_backtest *b, const chain_index *chains, uint32_t account, tm_time after)
-{
-    uint32_t i = chains->firsts[account];
-    while (i != NONE && b->endings[chains->begin + i].t <= after)
-        i = chains->following[i];
-    return i == NONE ? TM_TIME_NEVER : b->endings[chains->begin + i].t;
-}
-
-/* Whether what is foretold came within `span` after `t`: 1 yes, 0 no, -1 not known yet. */
-static int came_within(const tm_backtest *b, const chain_index *chains, uint32_t account, tm_time t, int64_t span)
-{
-    tm_time outcome = next_outcome(b, chains, account, t);
-    if (outcome != TM_TIME_NEVER && outcome - t <= span && outcome <= b->until)
-        return 1;
-    bool over = b->people[account].over <= b->until && b->people[account].over - t <= span;
-    return over || b->until - t >= span ? 0 : -1;
-}
-
-/* How often a moment at random is followed by the outcome: from the snapshots of accounts not yet over. */
-static double chance_of(const tm_backtest *b, const chain_index *chains)
-{
-    uint64_t came = 0;
-    uint64_t all = 0;
-    for (size_t i = 0; i < b->snapshot_count; i++) {
-        const snapshot *s = &b->snapshots[i];
-        int word =
-            s->t < b->people[s->account].over ? came_within(b, chains, s->account, s->t, b->settings.within) : -1;
-        came += word == 1;
-        all += word >= 0;
-    }
-    return all ? (double)came / (double)all : NAN;
-}
 
 static tm_status count_alarms(const tm_backtest *b, const tm_backtest_choice *choice, const chain_index *chains,
                               tm_backtest_figures *figures)
@@ -435,23 +441,24 @@ static tm_status count_alarms(const tm_backtest *b, const tm_backtest_choice *ch
 }
 
 static tm_status count_outcomes(const tm_backtest *b, const tm_backtest_choice *choice, tm_ending ending,
-                                tm_backtest_figures *figures)
+                                const chain_index *chains, tm_backtest_figures *figures)
 {
     size_t begin = b->first_ending[ending];
     size_t count = b->first_ending[ending + 1] - begin;
     double *leads = malloc((count + 1) * sizeof *leads);
     tm_time *earliest = malloc((count + 1) * sizeof *earliest);
-    chain_index chains = {0};
-    tm_status status = leads && earliest ? chain(b, ending, &chains) : TM_FATAL;
-    if (status != TM_OK)
-        goto out;
+    if (!leads || !earliest) {
+        free(earliest);
+        free(leads);
+        return TM_FATAL;
+    }
     for (size_t i = 0; i < count; i++)
         earliest[i] = TM_TIME_NEVER;
     for (size_t i = 0; i < b->alarm_count; i++) {
         const warning *alarm = &b->alarms[i];
         if (!chosen(b, alarm, choice))
             continue;
-        for (uint32_t o = chains.firsts[alarm->account]; o != NONE; o = chains.following[o]) {
+        for (uint32_t o = chains->firsts[alarm->account]; o != NONE; o = chains->following[o]) {
             tm_time t = b->endings[begin + o].t;
             tm_time from = alarm->raised > t - b->settings.within ? alarm->raised : t - b->settings.within;
             if (foresees(b, alarm, t) && from < earliest[o])
@@ -470,11 +477,9 @@ static tm_status count_outcomes(const tm_backtest *b, const tm_backtest_choice *
     }
     figures->recall = tm_estimate_proportion(foreseen, all);
     figures->lead = tm_estimate_median(leads, foreseen);
-out:
-    free(chains.firsts);
     free(earliest);
     free(leads);
-    return status;
+    return TM_OK;
 }
 
 tm_status tm_backtest_figures_of(const tm_backtest *backtest, const tm_backtest_choice *choice,
@@ -491,15 +496,11 @@ tm_status tm_backtest_figures_of(const tm_backtest *backtest, const tm_backtest_
             ret_figures->alarms += chosen(backtest, &backtest->alarms[i], choice);
         return TM_OK;
     }
-    chain_index chains;
-    tm_status status = chain(backtest, ending, &chains);
-    if (status != TM_OK)
-        return status;
-    ret_figures->chance = chance_of(backtest, &chains);
-    status = count_alarms(backtest, choice, &chains, ret_figures);
-    free(chains.firsts);
+    const chain_index *chains = &backtest->chains[ending];
+    ret_figures->chance = backtest->chances[ending];
+    tm_status status = count_alarms(backtest, choice, chains, ret_figures);
     ret_figures->precision = tm_estimate_proportion(ret_figures->hits, ret_figures->hits + ret_figures->misses);
-    return status == TM_OK ? count_outcomes(backtest, choice, ending, ret_figures) : status;
+    return status == TM_OK ? count_outcomes(backtest, choice, ending, chains, ret_figures) : status;
 }
 
 tm_status tm_backtest_load_of(const tm_backtest *backtest, tm_backtest_load *ret_load)
@@ -533,11 +534,9 @@ tm_status tm_backtest_load_of(const tm_backtest *backtest, tm_backtest_load *ret
 
 tm_status tm_backtest_ranking_of(const tm_backtest *backtest, tm_ranking *ret_ranking, uint64_t *ret_without_score)
 {
-    chain_index chains;
+    const chain_index *chains = &backtest->chains[TM_ENDING_CHURNED];
+    tm_status status = TM_OK;
     *ret_without_score = 0;
-    tm_status status = chain(backtest, TM_ENDING_CHURNED, &chains);
-    if (status != TM_OK)
-        return status;
     tm_ranked *cases = malloc((backtest->snapshot_count + 1) * sizeof *cases);
     uint32_t *weights = malloc(((size_t)backtest->accounts.count + 1) * sizeof *weights);
     size_t count = 0;
@@ -546,7 +545,7 @@ tm_status tm_backtest_ranking_of(const tm_backtest *backtest, tm_ranking *ret_ra
         const customer *person = &backtest->people[s->account];
         if (s->t >= person->over || person->met == TM_TIME_NONE || s->t - person->met < backtest->settings.tenure)
             continue;
-        int word = came_within(backtest, &chains, s->account, s->t, backtest->settings.loss);
+        int word = came_within(backtest, chains, s->account, s->t, backtest->settings.loss);
         if (word < 0)
             continue;
         if (isnan(s->score))
@@ -560,7 +559,6 @@ tm_status tm_backtest_ranking_of(const tm_backtest *backtest, tm_ranking *ret_ra
         status = TM_FATAL;
     free(weights);
     free(cases);
-    free(chains.firsts);
     return status;
 }
 

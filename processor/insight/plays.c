@@ -7,7 +7,6 @@
 enum { TENTHS = 10 };
 
 static const int64_t WEEK = 7 * TM_DAY;
-static const double Z = 1.959963984540054;
 
 typedef struct play_entry {
     char *name;
@@ -324,7 +323,7 @@ static void conclude(const sums *all, tm_play_figures *figures)
     figures->without = all->n[0];
     if (all->weight > 0) {
         double difference = all->difference / all->weight;
-        double half = Z * sqrt(fmax(0, difference * all->p + all->q)) / all->weight;
+        double half = TM_NORMAL_975 * sqrt(fmax(0, difference * all->p + all->q)) / all->weight;
         figures->went_on = all->share[1] / all->weight;
         figures->went_on_else = all->share[0] / all->weight;
         figures->difference = (tm_estimate){difference, difference - half, difference + half, all->n[1]};
@@ -333,7 +332,7 @@ static void conclude(const sums *all, tm_play_figures *figures)
         double difference = all->use_difference / all->use_weight;
         figures->use = (tm_estimate){exp(difference), NAN, NAN, all->n[1]};
         if (all->freedom > 0) { /* one spread for all strata */
-            double half = Z * sqrt(fmax(0, all->within / all->freedom) * all->use_shares) / all->use_weight;
+            double half = TM_NORMAL_975 * sqrt(fmax(0, all->within / all->freedom) * all->use_shares) / all->use_weight;
             figures->use.low = exp(difference - half);
             figures->use.high = exp(difference + half);
         }

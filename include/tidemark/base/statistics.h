@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The normal distribution's 97.5 % point: half the width of an interval of 95 %, in standard deviations. */
+#define TM_NORMAL_975 1.959963984540054
+
 /* What was found, and between what the truth lies. Without anything to estimate from (`of` 0) all three are NaN; an end
    that cannot be told is NaN alone. */
 typedef struct tm_estimate {
