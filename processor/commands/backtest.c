@@ -10,7 +10,7 @@
 #include "tidemark/commands/outcomes.h"
 #include "tidemark/commands/setup.h"
 
-enum { SETTLE_EVERY = 65536, PROGRESS_MASK = 0xfff, WEEKS_OF_USE = 4, EXPRESSIONS = 3 };
+enum { WEEKS_OF_USE = 4, EXPRESSIONS = 3 };
 
 /* One pack over the whole archive. */
 typedef struct trial {
@@ -127,7 +127,6 @@ static tm_status meet(const trial *t, const tm_record *record)
 
 static tm_status feed_all(trial *t, tm_time first, tm_time until)
 {
-    uint64_t records = 0;
     tm_time last = first;
     /* Weeks begin with local days, so that day windows are compared at the same age. */
     int32_t day = tm_zone_day(t->setup->zone, first) + 7;
@@ -150,18 +149,10 @@ static tm_status feed_all(trial *t, tm_time first, tm_time until)
         }
         last = record.timestamp;
         status = meet(t, &record);
-        tm_outcome outcome;
         if (status == TM_OK)
-            status = tm_feed_refused(t->shard, &record, tm_shard_apply(t->shard, &record, &outcome), t->error);
+            status = tm_feed_apply(t->feed, t->shard, &record, "backtest, bytes", t->error);
         if (status != TM_OK)
             return status;
-        if (++records % SETTLE_EVERY == 0)
-            tm_shard_settled(t->shard);
-        if ((records & PROGRESS_MASK) == 0) {
-            uint64_t done, size;
-            tm_feed_progress(t->feed, &done, &size);
-            tm_cli_progress("backtest, bytes", done, size);
-        }
     }
 }
 

@@ -9,8 +9,6 @@
 #include "tidemark/commands/points.h"
 #include "tidemark/commands/setup.h"
 
-enum { SETTLE_EVERY = 65536, PROGRESS_MASK = 0xfff };
-
 /* One evaluation's question and answers. Every answer is text at once: a value may point into an account. */
 typedef struct evaluation {
     const tm_command *command;
@@ -80,7 +78,6 @@ static tm_status eval_files(evaluation *e, tm_feed_options *files, tm_error *err
     if (!shard)
         status = tm_fail(error, TM_FATAL, "out of memory");
     size_t next = 0;
-    uint64_t records = 0;
     tm_time first = shard ? tm_feed_first(feed) : TM_TIME_NONE;
     if (first != TM_TIME_NONE)
         tm_shard_start(shard, first);
@@ -98,15 +95,7 @@ static tm_status eval_files(evaluation *e, tm_feed_options *files, tm_error *err
         }
         if (status != TM_OK || end)
             break;
-        tm_outcome outcome;
-        status = tm_feed_refused(shard, &record, tm_shard_apply(shard, &record, &outcome), error);
-        if (++records % SETTLE_EVERY == 0)
-            tm_shard_settled(shard);
-        if ((records & PROGRESS_MASK) == 0) {
-            uint64_t done, size;
-            tm_feed_progress(feed, &done, &size);
-            tm_cli_progress("eval, bytes", done, size);
-        }
+        status = tm_feed_apply(feed, shard, &record, "eval, bytes", error);
     }
     tm_cli_progress_end();
     if (status == TM_OK && tm_feed_dead_all(feed))

@@ -8,7 +8,7 @@
 #include "tidemark/commands/live.h"
 #include "tidemark/commands/setup.h"
 
-enum { SETTLE_EVERY = 65536, TREE_DEPTH_MAX = 64 };
+enum { TREE_DEPTH_MAX = 64 };
 
 /* One account at one instant, explained into a buffer. */
 typedef struct explanation {
@@ -413,7 +413,6 @@ static int explain_files(const tm_command *command, explanation *e, tm_feed_opti
     tm_feed *feed = NULL;
     tm_status status = tm_feed_open(files, &feed, &error);
     tm_time last = TM_TIME_NONE;
-    uint64_t records = 0;
     if (status == TM_OK) {
         e->counting = tm_setup_counting_start(e->setup, tm_feed_first_usage(feed), TM_TIME_MAX);
         e->shard = tm_shard_new(&e->setup->shard, e->setup->pack, e->counting, NULL, 0);
@@ -428,14 +427,11 @@ static int explain_files(const tm_command *command, explanation *e, tm_feed_opti
     while (status == TM_OK) {
         tm_record record;
         bool end;
-        tm_outcome outcome;
         status = tm_feed_next(feed, &record, &end, &error);
         if (status != TM_OK || end)
             break;
-        status = tm_feed_refused(e->shard, &record, tm_shard_apply(e->shard, &record, &outcome), &error);
+        status = tm_feed_apply(feed, e->shard, &record, NULL, &error);
         last = record.timestamp;
-        if (++records % SETTLE_EVERY == 0)
-            tm_shard_settled(e->shard);
     }
     if (status == TM_OK) {
         e->at = files->until == TM_TIME_NEVER ? last : files->until;

@@ -9,6 +9,9 @@
 #include "tidemark/base/check.h"
 #include "tidemark/codec/deadletter.h"
 #include "tidemark/codec/jsontext.h"
+#include "tidemark/commands/cli.h"
+
+enum { SETTLE_EVERY = 65536, PROGRESS_EVERY = 4096 };
 
 /* A line kept for later: before the first timestamp of its file nobody knows what it counts as. */
 typedef struct held_line {
@@ -437,6 +440,24 @@ void tm_feed_progress(const tm_feed *feed, uint64_t *ret_done, uint64_t *ret_siz
         *ret_done += done;
         *ret_size += size;
     }
+}
+
+tm_status tm_feed_apply(const tm_feed *feed, tm_shard *shard, const tm_record *record, const char *what,
+                        tm_error *error)
+{
+    tm_outcome outcome;
+    tm_status status = tm_shard_apply(shard, record, &outcome);
+    if (status != TM_OK)
+        return tm_feed_refused(shard, record, status, error);
+    uint64_t records = tm_shard_counted(shard)->records;
+    if (records % SETTLE_EVERY == 0)
+        tm_shard_settled(shard);
+    if (what && records % PROGRESS_EVERY == 0) {
+        uint64_t done, size;
+        tm_feed_progress(feed, &done, &size);
+        tm_cli_progress(what, done, size);
+    }
+    return TM_OK;
 }
 
 tm_status tm_feed_refused(tm_shard *shard, const tm_record *record, tm_status status, tm_error *error)

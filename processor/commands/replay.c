@@ -8,8 +8,6 @@
 #include "tidemark/commands/feed.h"
 #include "tidemark/commands/setup.h"
 
-enum { SETTLE_EVERY = 65536, PROGRESS_MASK = 0xfff };
-
 /* Signals of one instant, until the next begins: they come out ordered by account and rule, as made within these. */
 typedef struct waiting_signal {
     size_t account, account_length, rule_length, length; /* at `account`: account, rule name, then the JSON */
@@ -96,7 +94,6 @@ static tm_status take_signal(void *context, const tm_signal *signal)
 
 static tm_status feed_all(replay *r, tm_feed *feed, tm_shard *shard, tm_time *ret_last)
 {
-    uint64_t records = 0;
     *ret_last = TM_TIME_NONE;
     for (;;) {
         tm_record record;
@@ -104,18 +101,10 @@ static tm_status feed_all(replay *r, tm_feed *feed, tm_shard *shard, tm_time *re
         tm_status status = tm_feed_next(feed, &record, &end, r->error);
         if (status != TM_OK || end)
             return status;
-        tm_outcome outcome;
-        status = tm_shard_apply(shard, &record, &outcome);
+        status = tm_feed_apply(feed, shard, &record, "replay, bytes", r->error);
         if (status != TM_OK)
-            return tm_feed_refused(shard, &record, status, r->error);
+            return status;
         *ret_last = record.timestamp;
-        if (++records % SETTLE_EVERY == 0)
-            tm_shard_settled(shard);
-        if ((records & PROGRESS_MASK) == 0) {
-            uint64_t done, size;
-            tm_feed_progress(feed, &done, &size);
-            tm_cli_progress("replay, bytes", done, size);
-        }
     }
 }
 

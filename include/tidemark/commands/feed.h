@@ -41,6 +41,10 @@ void tm_feed_progress(const tm_feed *feed, uint64_t *ret_done, uint64_t *ret_siz
 /* Finishes the dead letters and frees. TM_OK or TM_REJECT: they could not be written. NULL is allowed. */
 tm_status tm_feed_close(tm_feed *feed, tm_error *error);
 
+/* Applies a record of the feed: keeps the shard's lists of what changed short (nobody writes them), and shows how far
+   it is under `what`; NULL: silently. TM_OK, or what tm_feed_refused says. */
+tm_status tm_feed_apply(const tm_feed *feed, tm_shard *shard, const tm_record *record, const char *what,
+                        tm_error *error);
 /* Why the shard did not take `record` (NULL: did not come to its end): no memory, or an internal check that tripped.
    What is filled in already stays. Returns `status`. */
 tm_status tm_feed_refused(tm_shard *shard, const tm_record *record, tm_status status, tm_error *error);
