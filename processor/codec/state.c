@@ -5,7 +5,7 @@
 #include "tidemark/base/hash.h"
 #include "tidemark/core/bits.h"
 
-enum { FLAG_FACTS = 1, FLAG_ACCOUNTS_INPUT = 2, FLAG_STAGES = 4, FLAGS = 7 };
+enum { FLAG_FACTS = 1, FLAG_ACCOUNTS_INPUT = 2, FLAG_STAGES = 4, FLAG_SCORES = 8 };
 
 /* Longest text read back anywhere in a blob: none of an account record is longer. */
 enum { TEXT_MAX = TM_PROPERTY_TEXT_MAX > TM_FACT_TEXT_MAX ? TM_PROPERTY_TEXT_MAX : TM_FACT_TEXT_MAX };
@@ -345,6 +345,42 @@ static tm_status get_stages(tm_stage_path *path, tm_heap *heap, tm_reader *in)
     return TM_OK;
 }
 
+static void put_scores(tm_buffer *out, const tm_tracks *tracks)
+{
+    tm_buffer_put_varint(out, tracks->count);
+    for (uint32_t i = 0; i < tracks->count; i++) {
+        const tm_track *track = &tracks->list[i];
+        put_identity(out, track->score);
+        tm_buffer_put_u8(out, track->band);
+        tm_buffer_put_varint(out, track->version);
+        if (track->version)
+            put_identity(out, track->card);
+    }
+}
+
+static tm_status get_scores(tm_tracks *tracks, tm_heap *heap, tm_reader *in)
+{
+    uint32_t count = get_count(in, TM_CARDS_MAX);
+    if (in->failed || count == 0)
+        return TM_REJECT;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t score = get_identity(in);
+        uint8_t band = tm_reader_u8(in);
+        uint64_t version = tm_reader_varint(in);
+        uint64_t card = version ? get_identity(in) : 0;
+        if (in->failed || band >= TM_BANDS || version > UINT32_MAX || (version == 0 && band) ||
+            tm_tracks_find(tracks, score))
+            return TM_REJECT;
+        tm_track *track = tm_tracks_make(tracks, heap, score);
+        if (!track)
+            return TM_FATAL;
+        track->card = card;
+        track->version = (uint32_t)version;
+        track->band = band;
+    }
+    return TM_OK;
+}
+
 _Static_assert(TM_SEVERITIES == 4 && TM_KINDS <= 16, "severities and kinds share a byte");
 
 void tm_state_encode(const tm_account *account, const tm_pack *pack, const tm_moment *now, tm_buffer *out)
@@ -352,9 +388,10 @@ void tm_state_encode(const tm_account *account, const tm_pack *pack, const tm_mo
     size_t start = out->length;
     uint32_t count = 0;
     tm_buffer_put_u8(out, TM_STATE_FORM);
-    tm_buffer_put_u8(out, (uint8_t)((account->facts ? FLAG_FACTS : 0) |
-                                    (account->input == TM_INPUT_ACCOUNTS ? FLAG_ACCOUNTS_INPUT : 0) |
-                                    (account->stages.count ? FLAG_STAGES : 0)));
+    tm_buffer_put_u8(out,
+                     (uint8_t)((account->facts ? FLAG_FACTS : 0) |
+                               (account->input == TM_INPUT_ACCOUNTS ? FLAG_ACCOUNTS_INPUT : 0) |
+                               (account->stages.count ? FLAG_STAGES : 0) | (account->tracks.count ? FLAG_SCORES : 0)));
     tm_buffer_put_signed(out, account->input_offset);
     for (uint32_t i = 0; i < account->series_count; i++)
         count += account->series[i] != NULL;
@@ -384,6 +421,8 @@ void tm_state_encode(const tm_account *account, const tm_pack *pack, const tm_mo
         put_facts(out, account->facts);
     if (account->stages.count)
         put_stages(out, &account->stages);
+    if (account->tracks.count)
+        put_scores(out, &account->tracks);
     if (!out->overflowed)
         tm_buffer_put_u32(out, tm_checksum((tm_slice){out->data + start, out->length - start}));
 }
@@ -424,12 +463,13 @@ static tm_status get_all_series(tm_account *account, tm_heap *heap, const tm_pac
     return in->failed ? TM_REJECT : TM_OK;
 }
 
-static tm_status get_account(tm_account *account, tm_heap *heap, const tm_pack *pack, tm_reader *in)
+static tm_status get_account(tm_account *account, tm_heap *heap, const tm_pack *pack, unsigned form, tm_reader *in)
 {
     uint8_t flags = tm_reader_u8(in);
     account->input_offset = tm_reader_signed(in);
     account->input = flags & FLAG_ACCOUNTS_INPUT ? TM_INPUT_ACCOUNTS : TM_INPUT_USAGE;
-    if (in->failed || flags > FLAGS || account->input_offset < -1)
+    if (in->failed || flags >= (form > TM_STATE_FORM_FIRST ? FLAG_SCORES << 1 : FLAG_SCORES) ||
+        account->input_offset < -1)
         return TM_REJECT;
     tm_status status = get_all_series(account, heap, pack, in);
     uint64_t episodes = status == TM_OK ? tm_reader_varint(in) : 0;
@@ -439,6 +479,8 @@ static tm_status get_account(tm_account *account, tm_heap *heap, const tm_pack *
         status = get_facts(heap, in, &account->facts);
     if (status == TM_OK && flags & FLAG_STAGES)
         status = get_stages(&account->stages, heap, in);
+    if (status == TM_OK && flags & FLAG_SCORES)
+        status = get_scores(&account->tracks, heap, in);
     if (status == TM_OK && !tm_reader_at_end(in))
         return TM_REJECT;
     return status;
@@ -458,15 +500,16 @@ tm_status tm_state_decode(tm_heap *heap, const tm_pack *pack, tm_slice key, tm_s
         return tm_fail(error, TM_REJECT, "account state of %zu bytes has a wrong checksum", blob.length);
     tm_reader_init(&in, body);
     unsigned form = tm_reader_u8(&in);
-    if (form != TM_STATE_FORM) {
-        tm_fail(error, TM_REJECT, "account state has form %u, this program reads form %d", form, TM_STATE_FORM);
+    if (form < TM_STATE_FORM_FIRST || form > TM_STATE_FORM) {
+        tm_fail(error, TM_REJECT, "account state has form %u, this program reads the forms up to %d", form,
+                TM_STATE_FORM);
         tm_error_hint(error, "run the version that wrote it, or rebuild the shard from the input");
         return TM_REJECT;
     }
     tm_account *account = tm_account_new(heap, pack, key);
     if (!account)
         return tm_fail(error, TM_FATAL, "no memory for the state of an account");
-    tm_status status = get_account(account, heap, pack, &in);
+    tm_status status = get_account(account, heap, pack, form, &in);
     if (status == TM_OK) {
         account->changed = false;
         *ret_account = account;

@@ -43,8 +43,8 @@ static void show_value(tm_value value, tm_buffer *out)
 
 static tm_status answer(evaluation *e, tm_shard *shard, const tm_point *point, tm_time at, tm_error *error)
 {
-    /* What an account's stage is follows from every instant before. */
-    if (e->setup->pack->stage_count > 0) {
+    /* An account's stage, and the band of its score, follow from every instant before. */
+    if (e->setup->pack->has_standing) {
         tm_status status = tm_shard_advance(shard, at);
         if (status != TM_OK)
             return tm_fail(error, status, "out of memory");
@@ -405,7 +405,7 @@ static int run(const tm_command *command, int argc, char **argv)
     if (status == EX_OK && setup.pack) {
         if (!live)
             setup.shard.max_skew = -1; /* files have no wall clock that an event could be ahead of */
-        if (setup.pack->stage_count == 0)
+        if (!setup.pack->has_standing)
             setup.shard.evaluate_every = TM_HOUR; /* nothing is judged: no need to stop every minute */
         e.setup = &setup;
         e.nodes = nodes;

@@ -61,6 +61,7 @@ void tm_account_free(tm_heap *heap, tm_account *account)
     tm_heap_give(heap, account->episodes, account->episode_capacity * sizeof(tm_episode));
     tm_facts_free(heap, account->facts);
     tm_stage_path_free(&account->stages, heap);
+    tm_tracks_free(&account->tracks, heap);
     free_text(heap, account->key);
     tm_heap_give(heap, account, sizeof *account);
 }
@@ -69,7 +70,8 @@ size_t tm_account_memory(const tm_account *account)
 {
     size_t size = sizeof *account + text_memory(account->key) + account->series_count * sizeof(tm_series *) +
                   account->derived_count * sizeof *account->derived + account->episode_capacity * sizeof(tm_episode) +
-                  tm_facts_memory(account->facts) + tm_stage_path_memory(&account->stages);
+                  tm_facts_memory(account->facts) + tm_stage_path_memory(&account->stages) +
+                  tm_tracks_memory(&account->tracks);
     for (uint32_t i = 0; i < account->series_count; i++)
         size += tm_series_memory(account->series[i]);
     for (uint32_t i = 0; i < account->episode_count; i++)
@@ -93,6 +95,7 @@ static void stir(tm_account *account, const tm_metric *metric, uint8_t aspects, 
             account->stirred |= metric->stirs[aspect];
     }
     account->standing_stirred |= (aspects & metric->standing_aspects) != 0;
+    account->scores_stirred |= (aspects & metric->score_aspects) != 0;
     if (metric->read_daily && aspects && now->next_midnight < account->stands_until)
         account->stands_until = now->next_midnight;
     if (metric->read_derived && aspects & (TM_ASPECT_BIT(TM_ASPECT_PAST) | TM_ASPECT_BIT(TM_ASPECT_FIRST)))

@@ -203,6 +203,16 @@ static tm_value stage_value(const tm_evaluator *evaluator, tm_op op)
     return tm_value_duration((double)(previous[1].at - previous->at));
 }
 
+/* The band that the last look at the scores found: it changes there, and nowhere else. */
+static tm_value band_value(const tm_evaluator *evaluator, const tm_node *node)
+{
+    const tm_score *score = &evaluator->environment->pack->scores[node->metric];
+    const tm_account *account = evaluator->account;
+    const tm_track *track = account ? tm_tracks_find(&account->tracks, score->identity) : NULL;
+    const char *name = track ? tm_band_name((tm_band)track->band) : NULL;
+    return name ? tm_value_string(tm_slice_of(name)) : tm_value_null();
+}
+
 /* How old the contract was when the metric's first event came. Both only a record can change. */
 static tm_value first_value(tm_evaluator *evaluator, const tm_node *node)
 {
@@ -478,6 +488,8 @@ static tm_value compute(tm_evaluator *evaluator, const tm_node *node)
     case TM_OP_PREVIOUS_STAGE:
     case TM_OP_PREVIOUS_STAGE_TIME:
         return stage_value(evaluator, (tm_op)node->op);
+    case TM_OP_BAND:
+        return band_value(evaluator, node);
     case TM_OP_FIRST_VALUE:
         return first_value(evaluator, node);
     case TM_OP_FACT:

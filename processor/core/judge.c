@@ -167,6 +167,15 @@ static tm_status step_stage(tm_judge *judge, tm_account *account, tm_time now, t
     return status;
 }
 
+/* Finds what is kept of the account's scores and the rules that a change of it is one for. */
+static tm_status step_scores(tm_judge *judge, tm_account *account, uint64_t *stirred)
+{
+    bool changed;
+    tm_status status = tm_tracks_step(&account->tracks, judge->heap, judge->pack, judge->evaluator, stirred, &changed);
+    account->changed = account->changed || changed;
+    return status;
+}
+
 /* The first grid instant after now at which `due` has come. */
 static tm_time on_grid(tm_time due, tm_time now, int64_t grid)
 {
@@ -184,9 +193,10 @@ tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, t
     tm_time due = all ? TM_TIME_NEVER : account->stands_until;
     bool stage_moved = false;
     bool standing = all || account->standing_stirred;
+    bool scored = all || account->scores_stirred;
     account->stirred = 0;
-    account->standing_stirred = false;
-    if (!stirred && !standing) {
+    account->standing_stirred = account->scores_stirred = false;
+    if (!stirred && !standing && !scored) {
         *ret_due = account->stands_until = on_grid(due, now, grid);
         return TM_OK;
     }
@@ -197,6 +207,11 @@ tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, t
     tm_evaluator_begin(judge->evaluator, environment, account, NULL);
     if (standing) {
         tm_status status = step_stage(judge, account, now, &due, &stirred, &stage_moved);
+        if (status != TM_OK)
+            return status;
+    }
+    if (scored || stage_moved) {
+        tm_status status = step_scores(judge, account, &stirred);
         if (status != TM_OK)
             return status;
     }

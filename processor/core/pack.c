@@ -3,10 +3,11 @@
 #include "tidemark/base/hash.h"
 #include "tidemark/core/baseline.h"
 
-/* Of a stage's hash so much is kept: state writes no more. */
-#define STAGE_BITS ((UINT64_C(1) << 40) - 1)
+/* Of a stage's, a score's and a card's hash so much is kept: state writes no more. */
+#define SHORT_BITS ((UINT64_C(1) << 40) - 1)
 
 static const char *const kind_names[TM_KINDS] = {"churn_risk", "expansion", "advisory"};
+static const char *const band_names[TM_BANDS] = {NULL, "red", "yellow", "green"};
 static const char *const severity_names[TM_SEVERITIES] = {"info", "warn", "high", "critical"};
 
 const char *tm_kind_name(tm_kind kind)
@@ -17,6 +18,11 @@ const char *tm_kind_name(tm_kind kind)
 const char *tm_severity_name(tm_severity severity)
 {
     return (unsigned)severity < TM_SEVERITIES ? severity_names[severity] : "unknown";
+}
+
+const char *tm_band_name(tm_band band)
+{
+    return (unsigned)band < TM_BANDS ? band_names[band] : NULL;
 }
 
 bool tm_severity_parse(tm_slice text, tm_severity *ret_severity)
@@ -226,12 +232,9 @@ bool tm_pack_of_stage(tm_op op)
     return op >= TM_OP_STAGE && op <= TM_OP_PREVIOUS_STAGE_TIME;
 }
 
-/* Everything that the stages are found with. */
-static void note_standing(tm_pack *pack)
+/* What the nodes marked are computed from, put down to the stages or the scores of an account. */
+static void note_aspects(tm_pack *pack, bool *marked, bool scores)
 {
-    bool marked[TM_PROGRAM_NODES_MAX] = {false};
-    for (uint32_t i = 0; i < pack->stage_count; i++)
-        marked[pack->stages[i].enter] = true;
     mark_arguments(&pack->program, marked);
     for (uint32_t n = 0; n < pack->program.node_count; n++) {
         const tm_node *node = &pack->program.nodes[n];
@@ -239,10 +242,39 @@ static void note_standing(tm_pack *pack)
         if (!aspects)
             continue;
         tm_metric *metric = &pack->metrics[node->metric];
-        metric->standing_aspects |= aspects;
+        if (scores)
+            metric->score_aspects |= aspects;
+        else
+            metric->standing_aspects |= aspects;
         metric->read_daily = metric->read_daily || tm_baseline_is(node->op) ||
                              (node->op == TM_OP_WINDOW && node->window.unit == TM_WINDOW_DAYS);
     }
+}
+
+/* Everything that the stages are found with. */
+static void note_standing(tm_pack *pack)
+{
+    bool marked[TM_PROGRAM_NODES_MAX] = {false};
+    for (uint32_t i = 0; i < pack->stage_count; i++)
+        marked[pack->stages[i].enter] = true;
+    note_aspects(pack, marked, false);
+}
+
+/* Everything that tracked scores are found with. */
+static void note_scores(tm_pack *pack)
+{
+    bool marked[TM_PROGRAM_NODES_MAX] = {false};
+    for (uint32_t n = 0; n < pack->program.node_count; n++) {
+        const tm_node *node = &pack->program.nodes[n];
+        if (node->op == TM_OP_BAND)
+            pack->scores[node->metric].tracked = true;
+    }
+    for (uint32_t i = 0; i < pack->score_count; i++) {
+        const tm_score *score = &pack->scores[i];
+        for (uint32_t c = 0; c < score->card_count && score->tracked; c++)
+            marked[score->cards[c].when] = marked[score->cards[c].score] = true;
+    }
+    note_aspects(pack, marked, true);
 }
 
 /* Everything that a rule's step asks for on its own account; what only a signal shows does not move an episode. */
@@ -265,6 +297,9 @@ static void note_stirs(tm_pack *pack, uint32_t index)
         if (marked[n] && tm_pack_of_stage((tm_op)node->op)) {
             pack->stage_stirs |= bit;
         }
+        if (marked[n] && node->op == TM_OP_BAND) {
+            pack->scores[node->metric].stirs |= bit;
+        }
         if (!aspects) {
             continue;
         }
@@ -280,6 +315,12 @@ static void note_stirs(tm_pack *pack, uint32_t index)
     }
 }
 
+static uint64_t short_identity(tm_slice name)
+{
+    uint64_t identity = tm_hash(name) & SHORT_BITS;
+    return identity ? identity : 1;
+}
+
 tm_status tm_pack_finish(tm_pack *pack, tm_error *error)
 {
     if (pack->rule_count > TM_RULES_MAX || pack->metric_count > TM_METRICS_MAX) {
@@ -293,8 +334,14 @@ tm_status tm_pack_finish(tm_pack *pack, tm_error *error)
         pack->rules[i].identity = tm_hash(pack->rules[i].name);
     }
     for (uint32_t i = 0; i < pack->stage_count; i++) {
-        uint64_t identity = tm_hash(pack->stages[i].name) & STAGE_BITS;
-        pack->stages[i].identity = identity ? identity : 1;
+        pack->stages[i].identity = short_identity(pack->stages[i].name);
+    }
+    for (uint32_t i = 0; i < pack->score_count; i++) {
+        tm_score *score = &pack->scores[i];
+        score->identity = short_identity(score->name);
+        for (uint32_t c = 0; c < score->card_count; c++) {
+            score->cards[c].identity = short_identity(score->cards[c].name);
+        }
     }
     pack->derived_count = 0;
     for (uint32_t i = 0; i < pack->program.node_count; i++) {
@@ -314,6 +361,11 @@ tm_status tm_pack_finish(tm_pack *pack, tm_error *error)
                              (node->op == TM_OP_WINDOW && node->window.unit == TM_WINDOW_HOURS);
     }
     note_standing(pack);
+    note_scores(pack);
+    pack->has_standing = pack->stage_count > 0;
+    for (uint32_t i = 0; i < pack->score_count; i++) {
+        pack->has_standing = pack->has_standing || pack->scores[i].tracked;
+    }
     for (uint32_t i = 0; i < pack->rule_count; i++) {
         note_stirs(pack, i);
     }

@@ -77,6 +77,7 @@ static bool same_node(const tm_program *program, const tm_node *a, const tm_node
     case TM_OP_AGE:
     case TM_OP_FIRST:
     case TM_OP_FIRST_VALUE:
+    case TM_OP_BAND:
         return a->metric == b->metric;
     case TM_OP_FACT:
         return a->field == b->field && same_slice(a->name, b->name);

@@ -58,7 +58,8 @@ bool tm_expression_is_name(tm_slice name)
 
 bool tm_expression_reserved(tm_slice name)
 {
-    return tm_grammar_word(name) || tm_fact_word_find(name) != NULL || tm_standing_word_find(name) != NULL;
+    return tm_grammar_word(name) || tm_fact_word_find(name) != NULL || tm_standing_word_find(name) != NULL ||
+           tm_slice_equal_text(name, "band");
 }
 
 /* --- errors --- */
@@ -587,12 +588,20 @@ static const tm_score *find_score(const parser *p, tm_slice name)
     return NULL;
 }
 
-/* A score's value, coverage or card: nodes that its cards were compiled to. */
-static bool parse_score(parser *p, const tm_token *name, uint32_t node, operand *out)
+static bool may_read_scores(parser *p, const tm_token *name)
 {
     if (p->scope->where || p->scope->place != TM_PLACE_RULE) {
         return fail(p, name->start, name->end, "'%.*s' is a score, and cannot be read in %s", shown(name->text),
                     name->text.data, p->scope->where ? "'where'" : "a stage or a scorecard");
+    }
+    return true;
+}
+
+/* A score's value, coverage or card: nodes that its cards were compiled to. */
+static bool parse_score(parser *p, const tm_token *name, uint32_t node, operand *out)
+{
+    if (!may_read_scores(p, name)) {
+        return false;
     }
     out->end = p->last_end;
     out->node = node;
@@ -602,7 +611,24 @@ static bool parse_score(parser *p, const tm_token *name, uint32_t node, operand 
     return true;
 }
 
-/* coverage(s) and card(s), after the opening bracket. */
+/* The band of a score; `name` is what names it. */
+static bool parse_band(parser *p, const tm_token *name, const tm_score *score, operand *out)
+{
+    if (!may_read_scores(p, name)) {
+        return false;
+    }
+    out->end = p->last_end;
+    tm_buffer_reset(&p->text);
+    tm_buffer_append_format(&p->text, "band(%.*s)", shown(score->name), score->name.data);
+    tm_node node = {.op = TM_OP_BAND, .type = TM_TYPE_STRING, .metric = (uint32_t)(score - p->scope->scores)};
+    if (!emit_leaf(p, &node, out)) {
+        return false;
+    }
+    note_term(p, out);
+    return true;
+}
+
+/* band(s), coverage(s) and card(s), after the opening bracket. */
 static bool parse_of_score(parser *p, const tm_token *function, operand *out)
 {
     tm_token name = p->token;
@@ -623,12 +649,16 @@ static bool parse_of_score(parser *p, const tm_token *function, operand *out)
     if (!expect_sign(p, ")", "')'")) {
         return false;
     }
+    if (tm_slice_equal_text(function->text, "band")) {
+        return parse_band(p, &name, score, out);
+    }
     return parse_score(p, &name, tm_slice_equal_text(function->text, "card") ? score->card : score->coverage, out);
 }
 
 static bool parse_call(parser *p, const tm_token *name, operand *out)
 {
-    if (tm_slice_equal_text(name->text, "coverage") || tm_slice_equal_text(name->text, "card")) {
+    if (tm_slice_equal_text(name->text, "coverage") || tm_slice_equal_text(name->text, "card") ||
+        tm_slice_equal_text(name->text, "band")) {
         advance(p);
         return parse_of_score(p, name, out);
     }
@@ -791,6 +821,16 @@ static bool parse_name(parser *p, operand *out)
     const tm_score *score = find_score(p, name.text);
     if (score) {
         return parse_score(p, &name, score->value, out);
+    }
+    if (tm_slice_equal_text(name.text, "band")) {
+        score = find_score(p, TM_SLICE_LITERAL("health"));
+        if (score || !may_read_scores(p, &name)) {
+            return score && parse_band(p, &name, score, out);
+        }
+        fail(p, name.start, name.end, "'band' is that of the score 'health', and the file has no such score");
+        return p->scope->score_count > 0 ? hint(p, "name the score: band(%.*s)", shown(p->scope->scores[0].name),
+                                                p->scope->scores[0].name.data)
+                                         : hint(p, "scorecards: {NAME: {FACTOR: {value: ..., map: ..., weight: ...}}}");
     }
     const tm_standing_word *standing = tm_standing_word_find(name.text);
     if (standing) {

@@ -10,6 +10,8 @@
 enum { MAP_NODES = 1 + 2 * TM_MAP_POINTS_MAX, FACTOR_NODES = 2 * TM_FACTORS_MAX, CARD_NODES = 2 * TM_CARDS_MAX };
 #define MAP_MAX 1e9
 #define WEIGHT_MAX 1000.0
+#define MARGIN_MAX 50.0
+#define VERSION_MAX 1e6
 
 static uint32_t add(tm_pack_reader *r, const tm_yaml_node *at, tm_op op, tm_type type, tm_slice text,
                     const uint32_t *arguments, uint32_t count)
@@ -161,14 +163,69 @@ static void read_factor(tm_pack_reader *r, const tm_yaml_node *node, tm_factor *
     }
 }
 
+/* A number of points with at most one decimal, in tenths. */
+static bool read_tenths(tm_pack_reader *r, const tm_yaml_node *node, const char *what, double most, int16_t *ret_tenths)
+{
+    double points = 0;
+    if (!read_figure(r, node, what, 0, most, &points)) {
+        return false;
+    }
+    double tenths = rint(points * 10);
+    if (fabs(points * 10 - tenths) > 1e-6) {
+        ERROR_AT(r, node, "scores have one decimal, and so has where a band begins");
+        return false;
+    }
+    *ret_tenths = (int16_t)tenths;
+    return true;
+}
+
+/* `bands:` of a card's settings: where green and yellow begin, and how far beyond its edge a band is left. */
+static void read_bands(tm_pack_reader *r, const tm_yaml_node *node, tm_card *card)
+{
+    static const char *const keys[] = {"green", "yellow", "margin"};
+    if (!tm_packroom_need_map(r, node, "'bands'")) {
+        return;
+    }
+    tm_packroom_check_keys(r, node, keys, sizeof keys / sizeof *keys);
+    const tm_yaml_node *green = tm_yaml_get(node, "green"), *yellow = tm_yaml_get(node, "yellow");
+    const tm_yaml_node *margin = tm_yaml_get(node, "margin");
+    bool fine = (!green || read_tenths(r, green, "score", 100, &card->green)) &&
+                (!yellow || read_tenths(r, yellow, "score", 100, &card->yellow)) &&
+                (!margin || read_tenths(r, margin, "margin", MARGIN_MAX, &card->margin));
+    if (fine && card->yellow >= card->green) {
+        ERROR_AT(r, node, "'yellow' must begin below 'green'");
+        HINT(r, "without a key it is green: 75, yellow: 50, margin: 3");
+    }
+}
+
+static void read_version(tm_pack_reader *r, const tm_yaml_node *node, tm_card *card)
+{
+    double version = 0;
+    if (!read_figure(r, node, "version", 1, VERSION_MAX, &version)) {
+        return;
+    }
+    if (version != rint(version)) {
+        ERROR_AT(r, node, "a card's version is a whole number");
+        return;
+    }
+    card->version = (uint32_t)version;
+}
+
 /* `card:` inside a card: its settings. */
 static void read_settings(tm_pack_reader *r, const tm_yaml_node *node, tm_card *card, tm_slice *ret_score)
 {
-    static const char *const keys[] = {"score", "when", "stages", "tiers"};
+    static const char *const keys[] = {"score", "version", "bands", "when", "stages", "tiers"};
     const tm_yaml_node *when = NULL, *stages = NULL, *tiers = NULL;
     if (node && tm_packroom_need_map(r, node, "'card'")) {
         tm_packroom_check_keys(r, node, keys, sizeof keys / sizeof *keys);
         const tm_yaml_node *score = tm_yaml_get(node, "score");
+        const tm_yaml_node *version = tm_yaml_get(node, "version"), *bands = tm_yaml_get(node, "bands");
+        if (version) {
+            read_version(r, version, card);
+        }
+        if (bands) {
+            read_bands(r, bands, card);
+        }
         when = tm_yaml_get(node, "when");
         stages = tm_yaml_get(node, "stages");
         tiers = tm_yaml_get(node, "tiers");
@@ -210,7 +267,14 @@ static void read_card(tm_pack_reader *r, const tm_yaml_node *node, tm_card *card
     const tm_yaml_node *settings = tm_yaml_get(node, "card");
     uint32_t arguments[FACTOR_NODES];
     uint32_t room = node->count - (settings != NULL);
-    *card = (tm_card){.name = node->key->text, .when = TM_NODE_NONE, .score = TM_NODE_NONE, .coverage = TM_NODE_NONE};
+    *card = (tm_card){.name = node->key->text,
+                      .version = 1,
+                      .green = TM_BAND_GREEN_TENTHS,
+                      .yellow = TM_BAND_YELLOW_TENTHS,
+                      .margin = TM_BAND_MARGIN_TENTHS,
+                      .when = TM_NODE_NONE,
+                      .score = TM_NODE_NONE,
+                      .coverage = TM_NODE_NONE};
     if (!tm_packroom_is_key(card->name)) {
         ERROR_AT(r, node->key, "a scorecard's name is lower-case letters, digits and '_', a letter first, at most %d",
                  TM_NAME_MAX);

@@ -126,6 +126,36 @@ Test(shard, stages_skip_nothing)
     cr_assert(seen[1] > 500 && seen[2] > 2 && seen[3] > 200, "%u %u %u", seen[1], seen[2], seen[3]);
 }
 
+/* Bands that events, hours and stages move, and rules that follow from them alone. */
+static const char band_rules[] =
+    "version: 1\n"
+    "metrics:\n"
+    "  exports: {count: export}\n"
+    "  logins:  {count: login}\n"
+    "stages:\n"
+    "  - {name: begun, enter: 'logins[2h] >= 1'}\n"
+    "  - {name: going, enter: 'exports[1d offset 1d] >= 2', stay: 100m}\n"
+    "scorecards:\n"
+    "  going: {f: {value: 'exports[5h]', map: [[0, 0], [9, 100]], weight: 2}, g: {value: seats, map: [[0, 0], [9, "
+    "90]], "
+    "weight: 1}}\n"
+    "  rest: {card: {version: 3, bands: {margin: 9}}, f: {value: 'logins[1d offset 1d]', map: [[0, 90], [9, 10]], "
+    "weight: 1}, g: {value: age(logins), map: [[1h, 100], [30h, 0]], weight: 3}}\n"
+    "  apart: {card: {score: approach, bands: {green: 30, yellow: 10, margin: 0}}, f: {value: 'logins[3h]', map: [[0, "
+    "0], [8, 100]], weight: 1}}\n"
+    "rules:\n"
+    "  - {name: red, kind: churn_risk, when: band == 'red', value: health, clear: band == 'green'}\n"
+    "  - {name: up, kind: expansion, when: \"band(approach) == 'green'\", clear_for: 40m}\n"
+    "  - {name: unlike, kind: advisory, when: band != band(approach), for: 20m}\n"
+    "  - {name: warm, kind: advisory, when: \"band in ['yellow', 'green']\", inhibited_by: [up], inhibit_tail: 1h}\n";
+
+Test(shard, bands_skip_nothing)
+{
+    uint32_t seen[4] = {0};
+    skips_nothing(band_rules, seen);
+    cr_assert(seen[1] > 500 && seen[3] > 200, "%u %u %u", seen[1], seen[2], seen[3]);
+}
+
 /* --- saved and restored between commits --- */
 
 typedef struct kept_account {

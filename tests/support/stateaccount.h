@@ -181,6 +181,14 @@ static inline tm_account *state_account(state_world *w, tm_heap *heap)
         state_episodes(w, account, heap);
     for (int64_t i = account && state_below(w, 2) ? state_below(w, 20) : 0; i > 0; i--)
         (void)tm_stage_path_add(&account->stages, heap, state_random(w) & 0xffffffffff, w->now.t - i * TM_HOUR);
+    for (uint64_t i = account && state_below(w, 2) ? (uint64_t)state_below(w, 4) : 0; i > 0; i--) {
+        tm_track *track = tm_tracks_make(&account->tracks, heap, i << 32 | i);
+        if (!track)
+            break;
+        track->version = (uint32_t)state_below(w, 3);
+        track->card = track->version ? state_random(w) & 0xffffffffff : 0;
+        track->band = track->version ? (uint8_t)state_below(w, TM_BANDS) : TM_BAND_NONE;
+    }
     if (account && state_below(w, 2)) {
         account->input = TM_INPUT_ACCOUNTS;
         account->input_offset = state_below(w, INT64_C(1) << 40);

@@ -287,12 +287,14 @@ Test(packfile, reads_scorecards)
     parse(STAGES
           "scorecards:\n"
           "  late: {" FACTOR ", g: {value: contract_age, map: [[0, 1.5], [7d, 20], [2w, 0]], weight: 0.5}}\n"
-          "  other: {card: {score: approach, when: mrr > 1}, " FACTOR "}\n"
+          "  other: {card: {score: approach, when: mrr > 1, version: 12, bands: {green: 60.5, yellow: 0, margin: "
+          "0.5}}, " FACTOR "}\n"
           "  rest: {card: {stages: [new, late], tiers: high}, h: {value: attributes.x, map: [[-1.5, 0], [0, 9]], "
           "weight: 3}}\n"
           "rules:\n"
           " - {name: a, kind: advisory, when: health <= 50 and coverage(health) >= 0.6}\n"
-          " - {name: b, kind: advisory, when: approach > health and card(approach) == 'other'}\n");
+          " - {name: b, kind: advisory, when: approach > health and card(approach) == 'other'}\n"
+          " - {name: c, kind: advisory, when: band == 'red' or band(health) == band(approach)}\n");
     cr_assert_eq(pack->score_count, 2);
     const tm_score *health = &pack->scores[0];
     cr_assert(tm_slice_equal_text(health->name, "health") && health->card_count == 2);
@@ -308,6 +310,12 @@ Test(packfile, reads_scorecards)
     cr_assert_str_eq(text_of(r[0].value), "health");
     cr_assert_eq(r[0].evidence_count, 2);
     cr_assert_str_eq(text_of(r[1].when), "approach > health and card(approach) == 'other'");
+    cr_assert_str_eq(text_of(r[2].when), "band(health) == 'red' or band(health) == band(approach)");
+    cr_assert(health->tracked && pack->scores[1].tracked && health->stirs == 4);
+    cr_assert(health->cards[0].green == 750 && health->cards[0].yellow == 500 && health->cards[0].margin == 30);
+    const tm_card *other = &pack->scores[1].cards[0];
+    cr_assert(other->green == 605 && other->yellow == 0 && other->margin == 5 && other->version == 12);
+    cr_assert_eq(health->cards[0].version, 1);
     tm_pack_free(pack);
 }
 
@@ -343,6 +351,16 @@ Test(packfile, points_at_what_is_wrong_in_scorecards)
         {"{a: {card: {score: seats}, " FACTOR "}}", 32, "'seats' is a word of the expression language, a fact", ""},
         {"{a: {card: {score: events}, " FACTOR "}}", 32, "'events' is a word of the expression language, a fact", ""},
         {"{a: {card: {stages: old}, " FACTOR "}}", 33, "unknown stage 'old'", ""},
+        {"{a: {card: {version: 1.5}, " FACTOR "}}", 34, "a card's version is a whole number", ""},
+        {"{a: {card: {version: 0}, " FACTOR "}}", 34, "'0' is no version from 1 to 1000000", ""},
+        {"{a: {card: {bands: 75}, " FACTOR "}}", 32, "'bands' must be a map", ""},
+        {"{a: {card: {bands: {gren: 7}}, " FACTOR "}}", 33, "unknown key 'gren'", "did you mean 'green'?"},
+        {"{a: {card: {bands: {green: 75.25}}, " FACTOR "}}", 40, "scores have one decimal", ""},
+        {"{a: {card: {bands: {green: 101}}, " FACTOR "}}", 40, "no score from 0 to 100", ""},
+        {"{a: {card: {bands: {margin: 51}}, " FACTOR "}}", 41, "no margin from 0 to 50", ""},
+        {"{a: {card: {bands: {green: 50}}, " FACTOR "}}", 33, "'yellow' must begin below 'green'",
+         "without a key it is green: 75, yellow: 50, margin: 3"},
+        {"{a: {card: {score: band}, " FACTOR "}}", 32, "'band' is a word of the expression language", ""},
     };
     char text[512];
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -354,6 +372,14 @@ Test(packfile, points_at_what_is_wrong_in_scorecards)
     wrong("version: 1\nscorecards: {a: {" FACTOR "}}\nscope: coverage(helth) > 1\n", 3, 17, "there is no score 'helth'",
           "did you mean 'health'?");
     wrong("version: 1\nscorecards: {a: {" FACTOR "}}\nscope: card(1) == 'a'\n", 3, 13, "the name of a score", "");
+    wrong("version: 1\nscope: band == 'red'\n", 2, 8, "and the file has no such score",
+          "scorecards: {NAME: {FACTOR: {value: ..., map: ..., weight: ...}}}");
+    wrong("version: 1\nscorecards: {a: {card: {score: b}, " FACTOR "}}\nscope: band == 'red'\n", 3, 8,
+          "'band' is that of the score 'health'", "name the score: band(b)");
+    wrong("version: 1\nscorecards: {a: {card: {when: \"band == 'red'\"}, " FACTOR "}}\n", 2, 32,
+          "'band' is a score, and cannot be read in a stage or a scorecard", "");
+    wrong("version: 1\nscorecards: {a: {" FACTOR "}}\nmetrics: {m: {count: x, where: \"band == 'red'\"}}\n", 3, 33,
+          "'band' is a score, and cannot be read in 'where'", "");
     wrong("version: 1\nscorecards: {a: {" FACTOR "}}\nscope: helth > 1\n", 3, 8, "unknown name 'helth'",
           "did you mean 'health'?");
 }

@@ -79,3 +79,29 @@ Test(scorecards, come_to)
     tm_shard_free(shard);
     tm_pack_free(pack);
 }
+
+/* A band is left only beyond its margin, and then for that of the score. */
+Test(scorecards, bands_hold)
+{
+    static const struct {
+        tm_band from;
+        int32_t tenths;
+        tm_band to;
+    } table[] = {
+        {TM_BAND_NONE, 750, TM_BAND_GREEN},    {TM_BAND_NONE, 749, TM_BAND_YELLOW},
+        {TM_BAND_NONE, 500, TM_BAND_YELLOW},   {TM_BAND_NONE, 499, TM_BAND_RED},
+        {TM_BAND_NONE, 0, TM_BAND_RED},        {TM_BAND_NONE, 1000, TM_BAND_GREEN},
+        {TM_BAND_GREEN, 720, TM_BAND_GREEN},   {TM_BAND_GREEN, 719, TM_BAND_YELLOW},
+        {TM_BAND_GREEN, 480, TM_BAND_RED},     {TM_BAND_GREEN, 1000, TM_BAND_GREEN},
+        {TM_BAND_YELLOW, 779, TM_BAND_YELLOW}, {TM_BAND_YELLOW, 780, TM_BAND_GREEN},
+        {TM_BAND_YELLOW, 470, TM_BAND_YELLOW}, {TM_BAND_YELLOW, 469, TM_BAND_RED},
+        {TM_BAND_RED, 529, TM_BAND_RED},       {TM_BAND_RED, 530, TM_BAND_YELLOW},
+        {TM_BAND_RED, 751, TM_BAND_GREEN},     {TM_BAND_RED, 0, TM_BAND_RED},
+    };
+    tm_card card = {.green = 750, .yellow = 500, .margin = 30};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        cr_assert_eq(tm_band_next(&card, table[i].from, table[i].tenths), table[i].to, "row %zu", i);
+    card = (tm_card){.green = 1000, .yellow = 0, .margin = 0};
+    cr_assert_eq(tm_band_next(&card, TM_BAND_GREEN, 999), TM_BAND_YELLOW);
+    cr_assert_eq(tm_band_next(&card, TM_BAND_RED, 0), TM_BAND_YELLOW);
+}

@@ -5,6 +5,7 @@
 #include "tidemark/core/baseline.h"
 #include "tidemark/core/episode.h"
 #include "tidemark/core/facts.h"
+#include "tidemark/core/scores.h"
 #include "tidemark/core/series.h"
 #include "tidemark/core/stages.h"
 
@@ -19,6 +20,7 @@ typedef struct tm_account {
     tm_episode *episodes; /* only rules that are or were ever other than inactive, ascending by `rule` */
     uint32_t episode_count, episode_capacity;
     tm_stage_path stages;
+    tm_tracks tracks;
     int64_t input_offset; /* the last applied record: for `input` of signals. -1: none */
     uint8_t input;        /* tm_input of it */
     bool changed;         /* differs from what the store holds: to be written by the next commit */
@@ -28,7 +30,8 @@ typedef struct tm_account {
        i mod 64, of what was applied since) can come to another result. TM_TIME_NONE: all rules are to be judged. */
     tm_time stands_until;
     uint64_t stirred;
-    bool standing_stirred; /* … and so for its stage */
+    bool standing_stirred; /* … and so for its stage, */
+    bool scores_stirred;   /* and for its scores */
     /* What the pack's baselines came to: found again where it is lost, so never saved. One a slot of the pack. */
     tm_derived *derived;
     uint32_t derived_count;

@@ -73,6 +73,7 @@ typedef struct tm_metric {
     bool read_daily;          /* a rule reads a window of days: what enters any bucket may show at the next midnight */
     bool read_derived;        /* a baseline reads it: what accounts keep of that ends with a change of its past */
     uint8_t standing_aspects; /* those that the account's stage is found with */
+    uint8_t score_aspects;    /* those that tracked scores are found with */
 } tm_metric;
 
 /* Whether an event name matches one of the patterns (`where` is not looked at). */

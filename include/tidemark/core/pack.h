@@ -14,8 +14,11 @@ typedef enum tm_severity {
     TM_SEVERITIES
 } tm_severity;
 
+typedef enum tm_band { TM_BAND_NONE, TM_BAND_RED, TM_BAND_YELLOW, TM_BAND_GREEN, TM_BANDS } tm_band;
+
 const char *tm_kind_name(tm_kind kind);             /* churn_risk, expansion, advisory */
 const char *tm_severity_name(tm_severity severity); /* info, warn, high, critical */
+const char *tm_band_name(tm_band band);             /* red, yellow, green; NULL for none */
 bool tm_severity_parse(tm_slice text, tm_severity *ret_severity);
 bool tm_kind_parse(tm_slice text, tm_kind *ret_kind);
 
@@ -58,9 +61,15 @@ typedef struct tm_factor {
     double weight;
 } tm_factor;
 
+/* Where a card's bands begin unless it says otherwise, and how far beyond its edge a band is left; in tenths. */
+enum { TM_BAND_GREEN_TENTHS = 750, TM_BAND_YELLOW_TENTHS = 500, TM_BAND_MARGIN_TENTHS = 30 };
+
 typedef struct tm_card {
     tm_slice name;
-    uint32_t when; /* a condition */
+    uint64_t identity; /* hash of the name, never 0 */
+    uint32_t version;
+    uint32_t when;                 /* a condition */
+    int16_t green, yellow, margin; /* in tenths: where the bands begin, and how far beyond an edge a band is left */
     uint32_t score, coverage;
     tm_factor *factors; /* in the file's order */
     uint32_t factor_count;
@@ -69,7 +78,10 @@ typedef struct tm_card {
 /* A score: of its cards the first whose condition is true gives it. Nodes: number, number, name of that card. */
 typedef struct tm_score {
     tm_slice name;
+    uint64_t identity; /* hash of the name, never 0 */
     uint32_t value, coverage, card;
+    bool tracked;   /* something reads more of it than its value of the moment: it is looked at whenever it may move */
+    uint64_t stirs; /* rules that a change of its band is one for, as in tm_metric */
     tm_card *cards; /* in the file's order */
     uint32_t card_count;
 } tm_score;
@@ -120,6 +132,7 @@ typedef struct tm_pack {
     uint32_t rule_count;
     uint16_t *order;        /* rule indices in the order they are judged: inhibitors first, then the file's order */
     uint16_t derived_count; /* baselines among the nodes: an account keeps what each came to */
+    bool has_standing;      /* something of an account besides its episodes is found at every instant: stages, bands */
     bool moves_hourly;      /* some expression can change at a UTC hour without a record */
 } tm_pack;
 

@@ -33,6 +33,7 @@ typedef enum tm_op {
     TM_OP_PREVIOUS_STAGE,      /* name of the one before it */
     TM_OP_PREVIOUS_STAGE_TIME, /* how long the account was in that, a duration */
     TM_OP_FIRST_VALUE,         /* metric: contract_age as of the day of its first event */
+    TM_OP_BAND,                /* metric: index of a score: name of the band it is in */
     /* of the event a `where` looks at */
     TM_OP_EVENT_NAME,
     TM_OP_EVENT_USER,
@@ -77,7 +78,7 @@ typedef struct tm_node {
     uint8_t type; /* static tm_type */
     uint16_t argument_count;
     uint32_t arguments; /* index of the first in the program's argument list */
-    uint32_t metric;    /* of the operations that read one */
+    uint32_t metric;    /* of the operations that read one; the pack's score of those that read what is kept of it */
     tm_window window;
     uint16_t periods; /* of a baseline */
     uint16_t slot;    /* of a baseline: where accounts keep it, from 1; 0: nowhere. Given by tm_pack_finish */

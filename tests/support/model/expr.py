@@ -7,6 +7,7 @@ A compiled expression is called with a context that offers
     whole(i)                 metric i (last, max, first) without a window
     age(i), since_first(i)   durations or None
     begun(i)                 the local day of metric i's first event, or None
+    band(name)               the band that the score was found in, or None
     event                    (in `where` only) the event: dict with event, user, value, source, properties
 """
 
@@ -402,7 +403,7 @@ DERIVED = {"contract_age": contract_age, "days_to_renewal": days_to_renewal, "fi
 class Env:
     """What names mean. metrics: name -> object with .index, .kind and the flags need_d, need_h, need_w that this sets."""
 
-    FACTS, HOUR, DAY, STAGE = 1, 2, 4, 8
+    FACTS, HOUR, DAY, STAGE, BAND = 1, 2, 4, 8, 16
 
     def __init__(self, metrics, where=False, stages=(), first_value=None):
         self.metrics = metrics
@@ -538,6 +539,8 @@ class Compiled:
         if len(path) == 1 and head in env.scores and not env.where:
             self.deps |= env.scores[head].deps
             return env.scores[head].value
+        if len(path) == 1 and head == "band" and not env.where:
+            return self._band("health", env)
         if len(path) == 1 and head in NAMES_STAGE:
             if not env.stages or env.where:
                 raise ExprError(f"{head!r} means nothing here: {self.text!r}")
@@ -561,16 +564,25 @@ class Compiled:
             return lambda c: (c.facts.get("products") or {}).get(path[1], {}).get(path[2])
         raise ExprError(f"unknown name {'.'.join(path)!r} in {self.text!r}")
 
+    def _band(self, name, env):
+        if name not in env.scores:
+            raise ExprError(f"no score {name!r}: {self.text!r}")
+        env.scores[name].tracked = True
+        self.deps |= env.BAND
+        return lambda c: c.band(name)
+
     def _call(self, name, args, env):
         def arity(lo, hi=None):
             if len(args) < lo or (hi is not None and len(args) > hi):
                 raise ExprError(f"{name} takes {lo}{'' if hi == lo else ' or more'} arguments: {self.text!r}")
 
-        if name in ("coverage", "card"):
+        if name in ("coverage", "card", "band"):
             arity(1, 1)
             of = args[0].args[0] if args[0].kind == "name" else None
             if of not in env.scores or env.where:
                 raise ExprError(f"no score {of!r}: {self.text!r}")
+            if name == "band":
+                return self._band(of, env)
             self.deps |= env.scores[of].deps
             return getattr(env.scores[of], name)
         if name in ("age", "first"):

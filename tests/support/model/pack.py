@@ -176,11 +176,23 @@ class Card:
         self.name = name
         settings = spec.get("card") or {}
         self.score = settings.get("score", "health")
+        self.version = int(settings.get("version", 1))
+        bands = settings.get("bands") or {}
+        self.green, self.yellow, self.margin = (tenths(bands.get(key, usual)) for key, usual in
+                                                (("green", 75), ("yellow", 50), ("margin", 3)))
         staged = name in [s.name for s in pack.stages] and "stages" not in settings
         when = settings.get("when", f"stage == '{name}'" if staged else "true")
         self.when = expr.compile_text(limited(str(when), settings), pack.env)
         self.factors = [(expr.compile_text(str(f["value"]), pack.env), self.line(f["map"]), float(f["weight"]))
                         for key, f in spec.items() if key != "card"]
+
+    def band(self, score, former):
+        """The band of a score; `former` is that which it comes from, or None."""
+        score = tenths(score)
+        edges = {"red": (-10**6, self.yellow), "yellow": (self.yellow, self.green), "green": (self.green, 10**6)}
+        if former and edges[former][0] - self.margin <= score < edges[former][1] + self.margin:
+            return former
+        return next(name for name, (low, high) in edges.items() if low <= score < high)
 
     @staticmethod
     def line(points):
@@ -192,6 +204,10 @@ class Card:
         for value, line, weight in self.factors:
             x = value.fn(c)
             yield (None if type(x) is not type(line[0][0]) else on_line(x, line)), weight
+
+
+def tenths(x):
+    return round(float(x) * 10)
 
 
 def on_line(x, line):
@@ -208,6 +224,7 @@ def on_line(x, line):
 class Score:
     def __init__(self, cards):
         self.cards = cards
+        self.tracked = False
         self.deps = 0
         for card in cards:
             for x in [card.when] + [f[0] for f in card.factors]:
@@ -350,7 +367,7 @@ class Pack:
     @property
     def judges(self):
         """Whether there is anything that is found at grid instants."""
-        return bool(self.rules or self.stages)
+        return bool(self.rules or self.stages or any(s.tracked for s in self.env.scores.values()))
 
     def _order(self):
         names = {}

@@ -274,6 +274,12 @@ def scorecards(rng, stages):
     cards["all"] = card()
     if rng.random() < 0.5:
         cards["approach"] = dict(card(), card={"score": "approach", "when": f"events[{n}d] > 3"})
+    for spec in cards.values():
+        if rng.random() < 0.6:
+            continue
+        settings = spec.setdefault("card", {})
+        settings.update({"bands": rng.choice(({}, {"margin": rng.choice((0, 1.5, 10, 40))}, {"green": 60, "yellow": 20.5, "margin": 0.1})),
+                         "version": rng.choice((1, 7))})
     return cards
 
 
@@ -282,8 +288,9 @@ def score_conditions(rng, cards, a):
         return ()
     k = rng.choice((20, 45, 50, 75))
     out = ((f"health <= {k} and coverage(health) >= 0.5", f"health > {k + 5}"), (f"health >= {k}", None), ("health == null", "health != null"),
-           (f"card(health) == 'all' and events[{a}d] > 3", None), (f"coverage(health) < 0.{rng.randrange(1, 9)}", None))
-    return out + (("approach > health or approach == null", None), (f"approach * 2 > {k}", None)) if "approach" in cards else out
+           (f"card(health) == 'all' and events[{a}d] > 3", None), (f"coverage(health) < 0.{rng.randrange(1, 9)}", None),
+           ("band == 'red'", "band == 'green'"), ("band != 'green' and health >= 75", None), ("band != null and band in ['yellow', 'green']", "band == null"))
+    return out + (("approach > health or approach == null", None), ("band(approach) != band", "band(approach) == null"), (f"approach * 2 > {k}", None)) if "approach" in cards else out
 
 
 def standing_conditions(rng, stages, h, a):

@@ -130,6 +130,7 @@ class Account:
         self.dirty = NEVER
         self.path = []  # (stage, instant entered), all of them
         self.stage_due = NEVER
+        self.tracks = {}  # score -> ((card, version) or None, band or None), as the last look at it found
         self.remembered = {}  # baselines.py: what full days said
 
     # --- what expressions ask for
@@ -145,6 +146,9 @@ class Account:
 
     def previous_stage_time(self):
         return expr.Dur(self.path[-1][1] - self.path[-2][1]) if len(self.path) > 1 else None
+
+    def band(self, score):
+        return self.tracks[score][1] if score in self.tracks else None
 
     def time_to_first_value(self, i):
         keys, start = self.series[i].wk, self.facts.get("_start_day")
@@ -250,6 +254,9 @@ class Account:
         moved_stage = False
         if every or self.judged is None or self.changed & self.world.pack.stage_deps or self.stage_due <= t:
             moved_stage = self.step_stage(t)
+        for name, score in self.world.pack.env.scores.items():
+            if score.tracked and (every or self.judged is None or self.changed & score.deps):
+                self.step_score(name, score)
         changed = self.changed
         for r in self.world.pack.order:
             s = self.states[r.index]
@@ -280,6 +287,16 @@ class Account:
         self.path.append((entered[-1], t))
         self.changed |= expr.Env.STAGE
         return True
+
+    def step_score(self, name, score):
+        card = score.of(self)
+        value = score.value(self) if card else None
+        by = (card.name, card.version) if card else None
+        former_by, former = self.tracks.get(name, (None, None))
+        band = None if value is None else card.band(value, former if by == former_by else None)
+        if band != former:
+            self.changed |= expr.Env.BAND
+        self.tracks[name] = (by, band)
 
     def moment(self, r, s, t):
         """A rule on a change of stage: raised, and over."""
@@ -538,7 +555,7 @@ class World:
     def answer(self, point):
         at, name, callback = point
         a = self.accounts.get(name) or Account(self, name)
-        if name in self.accounts and self.pack.stages:
+        if name in self.accounts and self.pack.judges:
             a.advance(at // self.grid * self.grid)
         a.look(at)
         callback(a)
