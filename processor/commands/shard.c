@@ -2,6 +2,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "tidemark/adapters/system/random.h"
 #include "tidemark/commands/commands.h"
 #include "tidemark/commands/shards.h"
 
@@ -180,7 +181,9 @@ static tm_status carry_out(tm_shards *shards, plan *p, tm_error *error)
             if (p->claimed) {
                 /* A group that was deleted counts its generations from 1 again: the former ones are forgotten. */
                 tm_store_state state;
-                status = shards->store.claim(shards->store.context, p->partition, TM_GENERATION_ANEW, &state, error);
+                int64_t raise = 1 + (int64_t)tm_random_below(TM_EPOCH_RAISE_MAX);
+                status =
+                    shards->store.claim(shards->store.context, p->partition, TM_GENERATION_ANEW, raise, &state, error);
                 if (status != TM_OK)
                     break;
             }

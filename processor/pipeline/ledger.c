@@ -15,9 +15,10 @@
 #define META_MAX ((size_t)64 << 10)
 
 void tm_ledger_init(tm_ledger *ledger, const tm_store *store, const tm_publisher *publisher, const tm_source *source,
-                    const tm_log *log, const tm_clock *clock)
+                    const tm_log *log, const tm_clock *clock, uint64_t seed)
 {
-    *ledger = (tm_ledger){.store = store, .publisher = publisher, .source = source, .log = log, .clock = clock};
+    *ledger =
+        (tm_ledger){.store = store, .publisher = publisher, .source = source, .log = log, .clock = clock, .seed = seed};
     ledger->must_initialise = true;
     tm_buffer_init(&ledger->blobs, BLOBS_MAX);
     tm_buffer_init(&ledger->meta, META_MAX);

@@ -243,13 +243,36 @@ static tm_status load_kept(tm_rebuild *r, tm_error *error)
     return status == TM_OK ? TM_OK : halt(r, TM_HALT_STATE_DAMAGED, error->what, error);
 }
 
-/* What a line is to this replay, by its number: false: nothing. */
-static tm_status line_counts(tm_rebuild *r, int64_t n, bool *ret_counts, tm_error *error)
+/* The line of R.n has to lead to the state that the store has. A store that was given up, and then comes back, may have
+   a commit that was never published, while another one was under the same number: what follows does not follow from it.
+ */
+static tm_status same_history(tm_rebuild *r, const tm_journal_commit *line, tm_error *error)
 {
+    const tm_holding *holding = r->holding;
+    bool same = line->t_after == r->meta.time;
+    for (int i = 0; i < TM_INPUTS; i++) {
+        if (line->to[i] > 0 && holding->stored.next[i] >= 0) /* otherwise the input was switched off */
+            same &= line->to[i] == holding->stored.next[i];
+    }
+    if (same)
+        return TM_OK;
+    return halt(r, TM_HALT_STATE_FOREIGN,
+                "the store has a commit that was never published: another one was, under the same number, while the "
+                "store was away",
+                error);
+}
+
+/* What a line is to this replay, by its number: false: nothing. */
+static tm_status line_counts(tm_rebuild *r, const tm_journal_line *line, bool *ret_counts, tm_error *error)
+{
+    int64_t n = line->configuration ? line->configuration->commit : line->commit->commit;
     *ret_counts = false;
-    if (n <= r->commit && (r->tail || r->holding->shard))
-        return TM_OK; /* in what is there already */
-    if (!r->located && !r->whole && n > r->commit + 1)
+    if (n <= r->commit && (r->tail || r->holding->shard)) { /* in what is there already */
+        r->located = true;
+        bool last = line->commit && n == r->commit && r->tail && !r->holding->shard;
+        return last ? same_history(r, line->commit, error) : TM_OK;
+    }
+    if (!r->located && !r->whole && (r->tail || n > r->commit + 1))
         return open_journal(r, r->back > INT64_MAX / 16 ? -1 : r->back * 8, error); /* not far enough back */
     r->located = true;
     *ret_counts = true;
@@ -299,7 +322,7 @@ static tm_status next_line(tm_rebuild *r, tm_error *error)
         r->rules_wanted = false;
     }
     bool counts;
-    status = line_counts(r, configuration ? configuration->commit : line->commit->commit, &counts, error);
+    status = line_counts(r, line, &counts, error);
     if (status == TM_RETRY)
         return status; /* what the line needs did not answer: the same line again */
     r->unplaced = NULL;

@@ -267,6 +267,21 @@ static bool group_is_new(const tm_ledger *ledger, const tm_holding *holding)
            committed.commit == 0 && committed.next[TM_INPUT_USAGE] < 0 && committed.next[TM_INPUT_ACCOUNTS] < 0;
 }
 
+/* So often refused and still assigned, the generation that the store knows is not that of a group that goes on: it is
+   that of one before, and the store fell back to it. (Between two claims the group is polled, so that whom it left
+   behind finds out; were it wrong here, two of them would claim from each other until then.) */
+enum { REFUSALS = 10 };
+
+/* By how much this claim raises the epoch. The seed alone would do; the clock is there for a machine that had no chance
+   to give. */
+static int64_t raise_of(tm_ledger *ledger, const tm_holding *holding)
+{
+    const tm_clock *clock = ledger->clock;
+    int64_t drawn[] = {(int64_t)++ledger->claims, holding->partition, clock->wall(clock->context)};
+    uint64_t hash = tm_hash_seeded((tm_slice){(const char *)drawn, sizeof drawn}, ledger->seed);
+    return 1 + (int64_t)(hash % (uint64_t)TM_EPOCH_RAISE_MAX);
+}
+
 tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t generation, tm_error *error)
 {
     tm_holding_drop(holding);
@@ -274,9 +289,11 @@ tm_status tm_ledger_claim(tm_ledger *ledger, tm_holding *holding, int64_t genera
     const tm_store *store = ledger->store;
     TM_CRASH_POINT("claim_epoch");
     ledger->asked = TM_WAITING_STORE;
-    tm_status status = store->claim(store->context, holding->partition, generation, &state, error);
-    if (status == TM_REJECT && generation >= 0 && group_is_new(ledger, holding))
-        status = store->claim(store->context, holding->partition, TM_GENERATION_ANEW, &state, error);
+    int64_t raise = raise_of(ledger, holding);
+    tm_status status = store->claim(store->context, holding->partition, generation, raise, &state, error);
+    holding->refused = status == TM_REJECT ? holding->refused + 1 : 0;
+    if (status == TM_REJECT && generation >= 0 && (group_is_new(ledger, holding) || holding->refused >= REFUSALS))
+        status = store->claim(store->context, holding->partition, TM_GENERATION_ANEW, raise, &state, error);
     TM_CRASH_POINT("claim_epoch_raised");
     if (status != TM_OK)
         return status;

@@ -55,6 +55,7 @@ static const char *decides(tm_halt halt)
                "begins "
                "anew";
     case TM_HALT_STATE_DAMAGED:
+    case TM_HALT_STATE_FOREIGN:
     case TM_HALT_WRITE_FAILED:
         return "'tidemark shard rebuild P' makes the state again from the journal and the log";
     case TM_HALT_JOURNAL_DAMAGED:

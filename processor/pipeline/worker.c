@@ -517,7 +517,8 @@ tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *p
     w.partitions = settings->partitions;
     w.retried = settings->retries ? atomic_load(settings->retries) : 0;
     w.random = 1 + (uint32_t)(ports->seed ^ ports->seed >> 32);
-    tm_ledger_init(&w.ledger, &ports->store, &ports->publisher, &ports->source, &ports->log, &ports->clock);
+    tm_ledger_init(&w.ledger, &ports->store, &ports->publisher, &ports->source, &ports->log, &ports->clock,
+                   ports->seed);
     w.ledger.journal = &ports->journal;
     w.batch = calloc(POLL_RECORDS, sizeof *w.batch);
     tm_status status = w.batch ? tm_reading_init(&w.reading, &settings->reading) : TM_FATAL;
@@ -535,6 +536,10 @@ tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *p
         tm_worker_beat(&w);
         backoff = doubled(backoff);
         ports->clock.pause(ports->clock.context, jittered(&w, backoff));
+    }
+    if (status == TM_RETRY) { /* stopped before it was a member: it held nothing */
+        status = TM_OK;
+        goto out;
     }
     if (status != TM_OK)
         goto out;

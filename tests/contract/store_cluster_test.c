@@ -194,13 +194,13 @@ Test(store_cluster, a_slot_that_moves)
     cr_assert_eq(a.commit(a.context, sc_next(&made, 1, epoch, 3), &error), TM_RETRY);
     cr_assert_not_null(strstr(error.what, "ASK"), "%s", error.what);
     cr_assert_not_null(strstr(error.hint, "moved to another node"), "%s", error.hint);
-    cr_assert_eq(b.claim(b.context, 1, 1, &state, &error), TM_RETRY);
+    cr_assert_eq(b.claim(b.context, 1, 1, 1, &state, &error), TM_RETRY);
     cr_assert_eq(a.read(a.context, 1, &state, &error), TM_RETRY);
     cr_assert_eq(a.get_account(a.context, 1, sc_text("acme"), &blob, &error), TM_RETRY);
     cr_assert_eq(a.remove(a.context, 1, &error), TM_RETRY);
     /* forgotten there: the owner has nothing, and says so without a redirection */
     redis_do(c.plain[from], "CLUSTER", "SETSLOT", slot, "STABLE");
-    cr_assert_eq(b.claim(b.context, 1, 1, &state, &error), TM_RETRY);
+    cr_assert_eq(b.claim(b.context, 1, 1, 1, &state, &error), TM_RETRY);
     cr_assert_not_null(strstr(error.what, "has keys of slot"), "%s", error.what);
     cr_assert_eq(a.commit(a.context, sc_next(&made, 1, epoch, 3), &error), TM_REJECT);
     redis_do(c.plain[from], "CLUSTER", "SETSLOT", slot, "MIGRATING", c.id[to]);
@@ -211,7 +211,7 @@ Test(store_cluster, a_slot_that_moves)
     cr_assert_eq(sc_count_accounts(&b, 1), 1);
     SC(b.get_account(b.context, 1, sc_text("acme"), &blob, SC_ERROR), TM_OK);
     cr_assert(tm_slice_equal_text(blob, "blob"));
-    SC(b.claim(b.context, 1, 1, &state, SC_ERROR), TM_OK);
+    SC(b.claim(b.context, 1, 1, 1, &state, SC_ERROR), TM_OK);
     cr_assert_eq(state.epoch, epoch + 1);
     cr_assert_eq(a.commit(a.context, sc_next(&made, 1, epoch, 4), &error), TM_REJECT, "it is another's");
     a.close(a.context);
@@ -252,7 +252,7 @@ Test(store_cluster, accounts_that_are_elsewhere_are_not_written_again)
     cr_assert_not_null(strstr(error.what, "written before"), "%s", error.what);
     cr_assert_eq(sc_stored_commit(&a, 1), 1);
     tm_store b = open_store(c.url);
-    cr_assert_eq(b.claim(b.context, 1, 1, &state, &error), TM_RETRY);
+    cr_assert_eq(b.claim(b.context, 1, 1, 1, &state, &error), TM_RETRY);
     number(port, sizeof(port), c.port[from]);
     redis_do(c.plain[to], "MIGRATE", "127.0.0.1", port, key, "0", "5000");
     redis_do(c.plain[to], "CLUSTER", "SETSLOT", slot, "STABLE");
@@ -486,13 +486,13 @@ Test(store_cluster, who_else_is_asked_before_nothing_is_believed)
         snprintf(nodes, sizeof(nodes), "$%d\r\n%s\r\n", length, text);
         snprintf(url, sizeof(url), "redis+cluster://127.0.0.1:%d", g.port);
         tm_store a = open_store(url);
-        cr_assert_eq(a.claim(a.context, 1, 1, &state, &error), cases[i].status, "%zu: %s", i, error.what);
+        cr_assert_eq(a.claim(a.context, 1, 1, 1, &state, &error), cases[i].status, "%zu: %s", i, error.what);
         cr_assert(cases[i].says == NULL || strstr(error.what, cases[i].says) != NULL, "%zu: %s", i, error.what);
         /* a list that the node is not on is none */
         snprintf(nodes, sizeof(nodes), "$1\r\n\n\r\n");
-        cr_assert_eq(a.claim(a.context, 2, 1, &state, &error), TM_RETRY, "%zu", i);
+        cr_assert_eq(a.claim(a.context, 2, 1, 1, &state, &error), TM_RETRY, "%zu", i);
         snprintf(nodes, sizeof(nodes), "*0\r\n");
-        cr_assert_eq(a.claim(a.context, 2, 1, &state, &error), TM_RETRY, "%zu", i);
+        cr_assert_eq(a.claim(a.context, 2, 1, 1, &state, &error), TM_RETRY, "%zu", i);
         a.close(a.context);
         guide_stop(&g);
     }

@@ -103,7 +103,7 @@ static inline tm_store_commit *sc_next(sc_commit *made, int32_t partition, int64
 static inline int64_t sc_claim(const tm_store *store, int32_t partition, int64_t generation)
 {
     tm_store_state state;
-    SC(store->claim(store->context, partition, generation, &state, SC_ERROR), TM_OK);
+    SC(store->claim(store->context, partition, generation, 1, &state, SC_ERROR), TM_OK);
     return state.epoch;
 }
 
@@ -141,7 +141,7 @@ static inline void sc_nothing_is_kept_at_first(const tm_store *a)
     SC(a->get_account(a->context, 1, sc_text("acme"), &blob, SC_ERROR), TM_OK);
     cr_assert_null(blob.data);
     /* a claim makes it no more present */
-    SC(a->claim(a->context, 1, 5, &state, SC_ERROR), TM_OK);
+    SC(a->claim(a->context, 1, 5, 1, &state, SC_ERROR), TM_OK);
     cr_assert_not(state.present);
     cr_assert_eq(state.position.next[TM_INPUT_USAGE], -1);
     cr_assert_eq(state.position.next[TM_INPUT_ACCOUNTS], -1);
@@ -411,18 +411,28 @@ static inline void sc_a_newer_generation_keeps_the_shard(const tm_store *a, cons
     tm_store_state state;
     sc_commit made;
     int64_t epoch = sc_claim(a, 11, 7);
-    SC(b->claim(b->context, 11, 6, &state, SC_ERROR), TM_REJECT);
+    SC(b->claim(b->context, 11, 6, 1, &state, SC_ERROR), TM_REJECT);
     SC(a->commit(a->context, sc_next(&made, 11, epoch, 1), SC_ERROR), TM_OK); /* the refused claim changed nothing */
     /* a static member that restarted has the same generation */
-    SC(b->claim(b->context, 11, 7, &state, SC_ERROR), TM_OK);
+    SC(b->claim(b->context, 11, 7, 1, &state, SC_ERROR), TM_OK);
     cr_assert_gt(state.epoch, epoch);
     cr_assert(state.present);
     cr_assert_eq(state.position.commit, 1);
     cr_assert(tm_slice_equal_text(state.meta, "meta 1"));
-    SC(a->claim(a->context, 11, 8, &state, SC_ERROR), TM_OK);
+    SC(a->claim(a->context, 11, 8, 1, &state, SC_ERROR), TM_OK);
     /* who does not know its generation is not held back by it, and does not make the others forget it */
-    SC(a->claim(a->context, 11, -1, &state, SC_ERROR), TM_OK);
-    SC(b->claim(b->context, 11, 7, &state, SC_ERROR), TM_REJECT);
+    SC(a->claim(a->context, 11, -1, 1, &state, SC_ERROR), TM_OK);
+    SC(b->claim(b->context, 11, 7, 1, &state, SC_ERROR), TM_REJECT);
+    /* the epoch rises by what the claim says, and by no less than one */
+    epoch = sc_claim(a, 11, 8);
+    SC(a->claim(a->context, 11, 8, TM_EPOCH_RAISE_MAX, &state, SC_ERROR), TM_OK);
+    cr_assert_eq(state.epoch, epoch + TM_EPOCH_RAISE_MAX);
+    SC(a->claim(a->context, 11, 8, 0, &state, SC_ERROR), TM_FATAL);
+    SC(a->claim(a->context, 11, 8, TM_EPOCH_RAISE_MAX + 1, &state, SC_ERROR), TM_FATAL);
+    SC(a->read(a->context, 11, &state, SC_ERROR), TM_OK);
+    cr_assert_eq(state.epoch, epoch + TM_EPOCH_RAISE_MAX);
+    SC(a->commit(a->context, sc_next(&made, 11, epoch, 2), SC_ERROR), TM_REJECT);
+    SC(a->commit(a->context, sc_next(&made, 11, state.epoch, 2), SC_ERROR), TM_OK);
     /* a group made anew counts from 1 again: the former generation is forgotten */
     (void)sc_claim(b, 11, TM_GENERATION_ANEW);
     (void)sc_claim(a, 11, 1);

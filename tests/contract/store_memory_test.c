@@ -29,7 +29,7 @@ Test(store_memory, while_not_reachable_nothing_happens)
     cr_assert_eq(tm_memory_store_open(state, &a, &error), TM_OK);
     int64_t epoch = sc_claim(&a, 1, 1);
     tm_memory_state_set_reachable(state, false);
-    cr_assert_eq(a.claim(a.context, 1, 1, &found, &error), TM_RETRY);
+    cr_assert_eq(a.claim(a.context, 1, 1, 1, &found, &error), TM_RETRY);
     cr_assert_eq(a.read(a.context, 1, &found, &error), TM_RETRY);
     cr_assert_eq(a.commit(a.context, sc_next(&made, 1, epoch, 1), &error), TM_RETRY);
     cr_assert_eq(a.scan_accounts(a.context, 1, sc_visit, list, &error), TM_RETRY);

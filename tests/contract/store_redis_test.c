@@ -115,7 +115,7 @@ static void claim_meanwhile(void *context)
     const tm_store *other = context;
     tm_store_state state;
     tm_error error;
-    if (other->claim(other->context, 1, 1, &state, &error) != TM_OK) {
+    if (other->claim(other->context, 1, 1, 1, &state, &error) != TM_OK) {
         abort();
     }
 }
@@ -146,7 +146,7 @@ Test(store_redis, a_claim_between_check_and_exec_wins)
     proxy.context = &b;
     proxy.before_exec = claim_meanwhile;
     tm_store_state state;
-    SC(a.claim(a.context, 1, 1, &state, SC_ERROR), TM_OK);
+    SC(a.claim(a.context, 1, 1, 1, &state, SC_ERROR), TM_OK);
     cr_assert_eq(state.epoch, epoch + 3);
     SC(a.commit(a.context, sc_next(&made, 1, state.epoch, 2), SC_ERROR), TM_OK);
     a.close(a.context);
@@ -179,8 +179,8 @@ Test(store_redis, a_lost_answer_is_settled_by_reading)
     /* a claim whose answer is lost is made again */
     proxy.mode = PROXY_LOSE_ANSWER;
     tm_store_state state;
-    SC(a.claim(a.context, 1, 1, &state, SC_ERROR), TM_RETRY);
-    SC(a.claim(a.context, 1, 1, &state, SC_ERROR), TM_OK);
+    SC(a.claim(a.context, 1, 1, 1, &state, SC_ERROR), TM_RETRY);
+    SC(a.claim(a.context, 1, 1, 1, &state, SC_ERROR), TM_OK);
     cr_assert_eq(state.epoch, epoch + 2);
     /* every other call meets a connection that closes on it, says so, and works the next time */
     int64_t value;
@@ -349,7 +349,7 @@ Test(store_redis, what_the_server_refuses_is_not_written)
     for (size_t i = 0; i < sizeof(damaged) / sizeof(damaged[0]); i++) {
         redis_do(plain, "HSET", "tm:{g/1}:meta", "position", damaged[i]);
         cr_assert_eq(a.read(a.context, 1, &state, &error), TM_FATAL, "%s", damaged[i]);
-        cr_assert_eq(a.claim(a.context, 1, 1, &state, &error), TM_FATAL, "%s", damaged[i]);
+        cr_assert_eq(a.claim(a.context, 1, 1, 1, &state, &error), TM_FATAL, "%s", damaged[i]);
     }
     redis_do(plain, "HSET", "tm:{g/1}:meta", "position", "1:2:3", "buckets", "3");
     cr_assert_eq(a.read(a.context, 1, &state, &error), TM_FATAL);

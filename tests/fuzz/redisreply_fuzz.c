@@ -50,7 +50,7 @@ static tm_status call(const tm_store *store, uint8_t which)
                               .outbox_published = 6};
     switch (which % 10) {
     case 0:
-        return store->claim(store->context, 1, 5, &state, &error);
+        return store->claim(store->context, 1, 5, 1, &state, &error);
     case 1:
         return store->read(store->context, 1, &state, &error);
     case 2: {

@@ -107,6 +107,7 @@ class Takeover(harness.TestCase):
         shutil.rmtree(self.redis.dir / "appendonlydir")
         shutil.copytree(earlier, self.redis.dir / "appendonlydir")
         self.redis.start()
+        harness.wait_until("Redis has loaded its file", lambda: "loading:0" in self.redis.command("INFO", "persistence"))
         self.assertNotEqual(self.state(), expected)
         self.assertEqual(set(self.doctor().values()), {"tail_lost"})
         done = self.once()

@@ -369,7 +369,7 @@ static void rewrite_meta(void (*change)(tm_shard_meta *meta))
     tm_buffer bytes;
     tm_buffer_init(&bytes, 1 << 16);
     cr_assert_eq(tm_memory_store_open(s.state, &store, &error), TM_OK);
-    cr_assert_eq(store.claim(store.context, 0, -1, &state, &error), TM_OK);
+    cr_assert_eq(store.claim(store.context, 0, -1, 1, &state, &error), TM_OK);
     cr_assert_eq(tm_meta_decode(state.meta, &meta, &error), TM_OK);
     if (change) {
         change(&meta);
@@ -419,6 +419,37 @@ Test(takeover, a_damaged_state_halts)
     first_life();
     rewrite_meta(NULL);
     halts("state_damaged", "damaged");
+}
+
+static void given_up(tm_shard_meta *meta)
+{
+    meta->time++;
+}
+
+/* Commit n + 1 was written and not published, the store lost it, others followed, and then it comes back. */
+Test(takeover, a_state_of_a_commit_that_was_given_up_halts)
+{
+    first_life();
+    tm_position at = stage_position(&s, 0, NULL);
+    tm_memory_state *before = tm_memory_state_copy(s.state);
+    rewrite_meta(given_up);
+    tm_memory_state *foreign = tm_memory_state_copy(s.state);
+    cr_assert_eq(tm_memory_state_restore(s.state, before), TM_OK);
+    tm_world_set_committed(s.world, 0, at);
+    actor *a = stage_hire(&s, "second");
+    for (int64_t minute = 40; minute < 46; minute += 2) {
+        char id[8];
+        snprintf(id, sizeof id, "m%d", (int)minute);
+        event(0, minute, id);
+        s.now += 2 * TM_MINUTE;
+        steps(a, 40);
+    }
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+    cr_assert_gt(stage_position(&s, 0, NULL).commit, at.commit + 1);
+    cr_assert_eq(tm_memory_state_restore(s.state, foreign), TM_OK);
+    tm_memory_state_free(before);
+    tm_memory_state_free(foreign);
+    halts("state_foreign", "never published");
 }
 
 /* What halts may be put right while the process runs: asked again, it claims again. */

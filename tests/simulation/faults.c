@@ -5,10 +5,33 @@
 
 #include "sim.h"
 
-static const char *const kind_names[SIM_FAULT_KINDS] = {
-    "crash",           "hang",           "lost", "unanswered", "late",    "doubled", "store down", "broker down",
-    "cut from broker", "cut from store", "slow", "enter",      "quit",    "expel",   "clock",      "stale",
-    "emptied",         "expired",        "twin", "reload",     "upstream"};
+static const struct {
+    const char *name;
+    int weight; /* how often it is drawn, among the others */
+} kinds[SIM_FAULT_KINDS] = {
+    [SIM_CRASH] = {"crash", 30},
+    [SIM_HANG] = {"hang", 10},
+    [SIM_LOST] = {"lost", 10},
+    [SIM_UNANSWERED] = {"unanswered", 12},
+    [SIM_LATE] = {"late", 10},
+    [SIM_DOUBLED] = {"doubled", 4},
+    [SIM_STORE_DOWN] = {"store down", 5},
+    [SIM_BROKER_DOWN] = {"broker down", 5},
+    [SIM_CUT] = {"cut from broker", 4},
+    [SIM_CUT_STORE] = {"cut from store", 4},
+    [SIM_SLOW] = {"slow", 3},
+    [SIM_ENTER] = {"enter", 6},
+    [SIM_QUIT] = {"quit", 6},
+    [SIM_EXPEL] = {"expel", 5},
+    [SIM_CLOCK] = {"clock", 4},
+    [SIM_STALE] = {"stale", 4},
+    [SIM_EMPTIED] = {"emptied", 4},
+    [SIM_EXPIRED] = {"expired", 2},
+    [SIM_TWIN] = {"twin", 5},
+    [SIM_RELOAD] = {"reload", 5},
+    [SIM_UPSTREAM] = {"upstream", 5},
+    [SIM_NODE_DOWN] = {"node down", 5},
+};
 
 static bool at_a_call(sim_fault_kind kind)
 {
@@ -20,13 +43,13 @@ void sim_fault_text(const sim_fault *f, char *text, size_t size)
     if (at_a_call(f->kind))
         snprintf(text, size,
                  "%s%s at the %d. call of %s after %" PRId64 " ms (process %d, partition %d, %" PRId64 " ms%s)",
-                 kind_names[f->kind], f->kind == SIM_CRASH && f->after ? " after its effect" : "", f->skip + 1,
+                 kinds[f->kind].name, f->kind == SIM_CRASH && f->after ? " after its effect" : "", f->skip + 1,
                  sim_op_name(f->op), f->at, f->process, f->partition, f->kind == SIM_CRASH ? f->back : f->length,
                  f->renamed ? ", comes back under another name" : "");
     else
         snprintf(text, size,
                  "%s at %" PRId64 " ms (process %d, input %d, partition %d, %" PRId64 " ms, by %" PRId64 ")",
-                 kind_names[f->kind], f->at, f->process, f->input, f->partition, f->length, f->delta);
+                 kinds[f->kind].name, f->at, f->process, f->input, f->partition, f->length, f->delta);
 }
 
 /* Short mostly, now and then far beyond every patience. */
@@ -36,18 +59,37 @@ static int64_t draw_length(sim_random *r)
     return sim_between(r, 1, bounds[sim_below(r, 6)]);
 }
 
+static uint32_t only; /* bits of kinds; 0: all of them */
+
+bool sim_faults_only(const char *names)
+{
+    only = 0;
+    for (const char *at = names; *at;) {
+        size_t length = strcspn(at, ",");
+        int kind = 0;
+        while (kind < SIM_FAULT_KINDS &&
+               (strlen(kinds[kind].name) != length || strncmp(kinds[kind].name, at, length) != 0))
+            kind++;
+        if (kind == SIM_FAULT_KINDS)
+            return false;
+        only |= 1u << kind;
+        at += length + (at[length] == ',');
+    }
+    return only != 0;
+}
+
 static sim_fault_kind draw_kind(sim_random *r)
 {
-    static const unsigned char weights[SIM_FAULT_KINDS] = {30, 10, 10, 12, 10, 4, 5, 5, 4, 4,
-                                                           3,  6,  6,  5,  4,  4, 4, 2, 5};
     int64_t all = 0;
     for (int i = 0; i < SIM_FAULT_KINDS; i++)
-        all += weights[i];
+        all += !only || only >> i & 1 ? kinds[i].weight : 0;
     int64_t drawn = sim_below(r, all);
-    int kind = 0;
-    while (drawn >= weights[kind])
-        drawn -= weights[kind++];
-    return (sim_fault_kind)kind;
+    for (int i = 0;; i++) {
+        int64_t weight = !only || only >> i & 1 ? kinds[i].weight : 0;
+        if (drawn < weight)
+            return (sim_fault_kind)i;
+        drawn -= weight;
+    }
 }
 
 /* The calls at which something may be lost or come late. */
@@ -67,6 +109,7 @@ static int draw_op(sim_random *r, sim_fault_kind kind)
 void sim_faults_draw(sim *s, sim_random *r)
 {
     uint32_t count = 0;
+    int64_t lost_at = -1; /* when the store lost something */
     while (count < SIM_FAULTS - 1 && !sim_once_in(r, 7))
         count++;
     for (uint32_t i = 0; i < count; i++) {
@@ -87,14 +130,20 @@ void sim_faults_draw(sim *s, sim_random *r)
         f->renamed = sim_once_in(r, 4);
         if (at_a_call(f->kind)) {
             f->partition = sim_once_in(r, 4) ? f->partition : -1;
-        } else if (!(s->dropped >> i & 1)) {
-            sim_at(s, f->at, SIM_HAPPENS_FAULT, i, 0, NULL);
-            if (f->kind == SIM_STALE) {
-                f->length = sim_once_in(r, 2) ? f->length : sim_below(r, 30 * TM_MINUTE);
-                sim_at(s, f->at > f->length ? f->at - f->length : 0, SIM_HAPPENS_SNAPSHOT, i, 0, NULL);
+        } else if (f->kind == SIM_STALE) {
+            f->length = sim_once_in(r, 2) ? f->length : sim_below(r, 30 * TM_MINUTE);
+            if (lost_at >= 0 && sim_once_in(r, 2)) { /* an image of before the last loss: of another history */
+                f->at = lost_at + sim_below(r, 30 * TM_MINUTE);
+                f->length += f->at - lost_at;
             }
         }
+        if (f->kind == SIM_STALE || f->kind == SIM_EMPTIED)
+            lost_at = f->at;
         f->over = s->dropped >> i & 1;
+        if (!f->over && !at_a_call(f->kind))
+            sim_at(s, f->at, SIM_HAPPENS_FAULT, i, 0, NULL);
+        if (!f->over && f->kind == SIM_STALE)
+            sim_at(s, f->at > f->length ? f->at - f->length : 0, SIM_HAPPENS_SNAPSHOT, i, 0, NULL);
     }
 }
 
@@ -238,10 +287,24 @@ void sim_fault_happens(sim *s, sim_fault *f)
         s->settings.pack = s->packs[1];
         atomic_store(&s->reloaded, s->packs[1]);
         break;
+    case SIM_NODE_DOWN:
+        s->node_down_until[f->partition] = end_of(s, f);
+        break;
     case SIM_UPSTREAM:
         sim_hold(s, (tm_input)f->input, f->partition, end_of(s, f));
         break;
     default:
         break;
     }
+}
+
+/* What docs/operations.md has an operator do about a shard halted by a foreign state: it is removed, and made again
+   from the journal when the process starts again. */
+void sim_operator(sim *s, int32_t partition, sim_life *life)
+{
+    sim_note(s, "an operator removes the state of shard %d, of commit %" PRId64, partition,
+             s->store.shards[partition].position.commit);
+    sim_store_remove(s, partition);
+    if (!life->dead && !life->finished && !s->stopping)
+        quit(s, life->process, 500);
 }

@@ -3,7 +3,9 @@
      simulation --from SEED --count N [--jobs J]   many seeds; stops at the first that fails (--go-on: does not)
      simulation --seed SEED [--trace]              one, with what happened
      simulation --shrink SEED                      one that fails, with the fewest faults that still do
-     simulation --hash SEED...                     the hash of each seed's trace */
+     simulation --hash SEED...                     the hash of each seed's trace
+
+   --only KIND,KIND before any of them: faults of these kinds alone, as "emptied,stale,reload,clock,quit". */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -232,7 +234,7 @@ static bool read_number(const char *text, uint64_t *ret_value)
 static int usage(void)
 {
     fprintf(stderr, "usage: simulation --from SEED --count N [--jobs J] [--go-on] | --seed SEED [--trace] | "
-                    "--shrink SEED | --hash SEED...\n");
+                    "--shrink SEED | --hash SEED... [--only KIND,KIND...]\n");
     return 64;
 }
 
@@ -257,6 +259,9 @@ int main(int argc, char **argv)
                 printf("%" PRIu64 " %016" PRIx64 "\n", value, s->hash);
             }
             mode = "";
+        } else if (i + 1 < argc && strcmp(argv[i], "--only") == 0) {
+            if (!sim_faults_only(argv[++i]))
+                return usage();
         } else if (i + 1 < argc && read_number(argv[i + 1], &value)) {
             if (strcmp(argv[i], "--from") == 0)
                 from = value;

@@ -37,9 +37,12 @@ static void log_write(void *context, tm_log_level level, const char *event, cons
     int64_t partition = -1;
     const char *reason = "";
     size_t reason_length = 0;
+    tm_slice code = {0};
     for (uint32_t i = 0; i < count; i++) {
         if (strcmp(fields[i].name, "partition") == 0)
             partition = fields[i].integer;
+        if (strcmp(fields[i].name, "code") == 0)
+            code = fields[i].text;
         if (strcmp(fields[i].name, "reason") == 0 || strcmp(fields[i].name, "error") == 0) {
             reason = fields[i].text.data;
             reason_length = fields[i].text.length;
@@ -60,7 +63,11 @@ static void log_write(void *context, tm_log_level level, const char *event, cons
     if (strcmp(event, "shard_halted") != 0)
         return;
     life->halts++;
-    sim_fail(s, "shard %lld halted: %.*s", (long long)partition, (int)reason_length, reason);
+    /* A store that was given up, and then came back with a commit that was never published. */
+    if (s->losses > 1 && (tm_slice_equal_text(code, "state_foreign") || tm_slice_equal_text(code, "offsets_moved")))
+        sim_at(s, s->now + 3000 + sim_below(&s->schedule, 30000), SIM_HAPPENS_OPERATOR, partition, 0, life);
+    else
+        sim_fail(s, "shard %lld halted: %.*s", (long long)partition, (int)reason_length, reason);
 }
 
 /* ---- Processes ---- */

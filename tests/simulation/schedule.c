@@ -349,7 +349,8 @@ static sim_fate call(sim_life *life, sim_op op, int64_t partition, int64_t *ret_
         }
     }
     if (of_store(op)) {
-        if (s->now < s->store_down_until || s->now < life->process->store_cut_until)
+        bool down = partition >= 0 && partition < SIM_PARTITIONS && s->now < s->node_down_until[partition];
+        if (down || s->now < s->store_down_until || s->now < life->process->store_cut_until)
             return sim_pass(life, sim_below(&s->schedule, 1000)) ? SIM_FAILS : SIM_DEAD;
     } else if (op != SIM_SLEEP && op != SIM_POLL && op != SIM_LEAVE && op != SIM_START_LANE && op != SIM_PAUSE_LANE &&
                op != SIM_BEGIN && !sim_reaches_broker(s, life)) {
@@ -405,6 +406,9 @@ void sim_happen(sim *s, sim_event event)
         break;
     case SIM_HAPPENS_SNAPSHOT:
         s->snapshots[event.a] = sim_store_snapshot(s);
+        break;
+    case SIM_HAPPENS_OPERATOR:
+        sim_operator(s, (int32_t)event.a, event.with);
         break;
     case SIM_HAPPENS_THAW:
         sim_thaw(s, &s->processes[event.a], event.b);
@@ -467,6 +471,7 @@ static void calm_down(sim *s)
 {
     s->quiet = true;
     s->broker_down_until = s->store_down_until = s->slow_until = 0;
+    memset(s->node_down_until, 0, sizeof s->node_down_until);
     for (uint32_t p = 0; p < s->process_count; p++) {
         sim_process *process = &s->processes[p];
         process->cut_until = process->store_cut_until = 0;
@@ -520,7 +525,8 @@ void sim_run(sim *s)
     for (uint32_t p = 0; p < s->process_count && !s->failed; p++) {
         for (int i = 0; i < SIM_EACH; i++) {
             const sim_life *life = s->processes[p].life[i];
-            if (life && !life->dead && s->processes[p].back >= 0 && life->status != TM_OK)
+            /* One that hung may come back in the last moment and take the name that a later one had taken. */
+            if (life && !life->dead && s->processes[p].back >= 0 && life->status != TM_OK && !life->member.fenced)
                 sim_fail(s, "a worker that was stopped in peace ends with %s: %s", tm_status_name(life->status),
                          life->error.what);
         }

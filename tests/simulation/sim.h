@@ -87,6 +87,7 @@ typedef enum sim_fault_kind {
     SIM_TWIN,        /* another process starts under a name that is in use; the first is not started again */
     SIM_RELOAD,      /* all processes get the second version of the rules */
     SIM_UPSTREAM,    /* a producer's transaction is open in an input for `length` ms */
+    SIM_NODE_DOWN,   /* the store does not answer for one shard, as when its slot of a cluster moves */
     SIM_FAULT_KINDS
 } sim_fault_kind;
 
@@ -299,6 +300,7 @@ typedef enum sim_event_kind {
     SIM_HAPPENS_EXECUTE,   /* a late EXEC */
     SIM_HAPPENS_RELEASE,   /* the upstream transaction of input a, partition b ends */
     SIM_HAPPENS_SNAPSHOT,  /* of the store, for fault a */
+    SIM_HAPPENS_OPERATOR,  /* somebody looks at halted shard a */
     SIM_HAPPENS_THAW       /* process a goes on */
 } sim_event_kind;
 
@@ -351,6 +353,7 @@ struct sim {
     uint32_t fault_count;
     uint64_t dropped; /* bits of faults that are left out (shrinking) */
     bool store_lost;  /* the store lost something: C may be ahead */
+    uint32_t losses;  /* how often */
     sim_store *snapshots[SIM_FAULTS];
 
     /* deployment */
@@ -373,7 +376,7 @@ struct sim {
     int64_t generation;
     bool rebalancing;
     int64_t rebalance_timeout;
-    int64_t broker_down_until, store_down_until;
+    int64_t broker_down_until, store_down_until, node_down_until[SIM_PARTITIONS];
     uint64_t serials;
 
     /* store */
@@ -441,6 +444,7 @@ tm_journal_source sim_journal_port(sim_life *life);
 tm_store sim_store_port(sim_life *life);
 void sim_store_late(sim *s, void *with);
 void sim_store_emptied(sim *s);
+void sim_store_remove(sim *s, int32_t partition);
 sim_store *sim_store_snapshot(sim *s);
 void sim_store_restore(sim *s, const sim_store *from);
 bool sim_line_read(tm_slice text, sim_line *ret_line);
@@ -453,10 +457,14 @@ int64_t sim_visible_end(const sim_log *log);
 
 /* ---- faults.c ---- */
 void sim_faults_draw(sim *s, sim_random *random);
+/* From here on only faults of these kinds are drawn: names as sim_fault_text has them, separated by commas. False: one
+   is not known. */
+bool sim_faults_only(const char *names);
 void sim_fault_text(const sim_fault *fault, char *text, size_t size);
 void sim_fault_happens(sim *s, sim_fault *fault);
 /* The fault that strikes this call; NULL: none. */
 sim_fault *sim_fault_at_call(sim *s, const sim_life *life, sim_op op, int64_t partition);
+void sim_operator(sim *s, int32_t partition, sim_life *life);
 
 /* ---- feed.c ---- */
 void sim_feed(sim *s, sim_random *random);

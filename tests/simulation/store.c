@@ -278,9 +278,12 @@ static tm_status store_commit(void *context, const tm_store_commit *commit, tm_e
     if (sim_call(life, SIM_COMMIT, p, NULL) != SIM_FINE)
         return no_answer(error, "commit");
     uint64_t version = shard->version;
-    if (!expected_is_there(shard, commit))
+    if (!expected_is_there(shard, commit)) {
+        if (life->judged) /* should it be its own: it does not know, and claims the shard again */
+            life->wrote[p] = false;
         return tm_fail(error, TM_REJECT, "shard %d: the store has commit %" PRId64 " of epoch %" PRId64, p,
                        shard->position.commit, shard->epoch);
+    }
     int64_t later = 0;
     sim_fate fate = sim_call(life, SIM_EXECUTE, p, &later);
     if (fate == SIM_DEAD)
@@ -307,12 +310,15 @@ static void tell(const sim_shard *shard, tm_store_state *ret_state)
     *ret_state = (tm_store_state){shard->present, shard->position, shard->epoch, shard->meta};
 }
 
-static tm_status store_claim(void *context, int32_t p, int64_t generation, tm_store_state *ret_state, tm_error *error)
+static tm_status store_claim(void *context, int32_t p, int64_t generation, int64_t raise, tm_store_state *ret_state,
+                             tm_error *error)
 {
     sim_life *life = context;
     sim *s = life->s;
     sim_fate fate = sim_call(life, SIM_CLAIM, p, NULL);
     *ret_state = (tm_store_state){0};
+    if (raise < 1 || raise > TM_EPOCH_RAISE_MAX)
+        return tm_fail(error, TM_FATAL, "a claim raises the epoch by at least one");
     if (fate == SIM_DEAD || fate == SIM_FAILS)
         return no_answer(error, "claim");
     sim_shard *shard = &s->store.shards[p];
@@ -324,7 +330,7 @@ static tm_status store_claim(void *context, int32_t p, int64_t generation, tm_st
         shard->generation = -1;
     shard->claimed = true;
     shard->claimer = life;
-    shard->epoch++;
+    shard->epoch += raise;
     shard->version = ++s->versions;
     look_around(life, p);
     if (life->judged)
@@ -493,12 +499,18 @@ tm_store sim_store_port(sim_life *life)
 
 /* ---- What happens to a store ---- */
 
+void sim_store_remove(sim *s, int32_t partition)
+{
+    empty_shard(s, &s->store.shards[partition]);
+}
+
 void sim_store_emptied(sim *s)
 {
     for (int p = 0; p < SIM_SHARDS; p++)
         empty_shard(s, &s->store.shards[p]);
     s->store.value_count = 0;
     s->store_lost = true;
+    s->losses++;
 }
 
 sim_store *sim_store_snapshot(sim *s)
@@ -525,4 +537,5 @@ void sim_store_restore(sim *s, const sim_store *from)
     for (int p = 0; p < SIM_SHARDS; p++)
         s->store.shards[p].version = ++s->versions;
     s->store_lost = true;
+    s->losses++;
 }

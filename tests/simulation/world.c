@@ -96,6 +96,7 @@ static sim *blank(void)
     }
     sim_store_emptied(s);
     s->store_lost = false;
+    s->losses = 0;
     return s;
 }
 

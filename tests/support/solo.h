@@ -68,7 +68,7 @@ static inline void solo_open(solo *o, stage *s, const char *instance)
     cr_assert_eq(o->source.poll(o->source.context, 0, &none, 1, &count, &error), TM_OK);
     cr_assert_eq(o->assigned, tm_world_partitions(s->world));
     cr_assert_eq(tm_reading_init(&o->reading, &s->settings.reading), TM_OK);
-    tm_ledger_init(&o->ledger, &o->store, &o->publisher, &o->source, &o->log, &o->clock);
+    tm_ledger_init(&o->ledger, &o->store, &o->publisher, &o->source, &o->log, &o->clock, (uint64_t)instance);
     o->holding = tm_holding_new(&s->settings, &o->reading, &o->source, 0);
     cr_assert_not_null(o->holding);
 }

@@ -118,7 +118,7 @@ static const char *run_store(void)
         return wrong;
     TRY(store.check(store.context, &error));
     TRY(store.settle_group(store.context, "partitions", 4, &settled, &error));
-    TRY(store.claim(store.context, 2, 1, &state, &error));
+    TRY(store.claim(store.context, 2, 1, 1, &state, &error));
     int64_t epoch = state.epoch;
     if (!wrong && (state.present || settled != 4))
         wrong = "a new shard is not new";

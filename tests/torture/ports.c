@@ -107,9 +107,10 @@ static tm_status at_committed(void *context, const int32_t *partitions, uint32_t
     REFUSE("source.committed", retry, source.committed(context, partitions, count, positions, error));
 }
 
-static tm_status at_claim(void *context, int32_t partition, int64_t generation, tm_store_state *state, tm_error *error)
+static tm_status at_claim(void *context, int32_t partition, int64_t generation, int64_t raise, tm_store_state *state,
+                          tm_error *error)
 {
-    REFUSE("store.claim", all_ways, store.claim(context, partition, generation, state, error));
+    REFUSE("store.claim", all_ways, store.claim(context, partition, generation, raise, state, error));
 }
 
 static tm_status at_read(void *context, int32_t partition, tm_store_state *state, tm_error *error)

@@ -34,7 +34,7 @@ static void claim_live(solo *o)
 Test(ledger, init_and_done)
 {
     tm_ledger ledger;
-    tm_ledger_init(&ledger, &a.store, &a.publisher, &a.source, &a.log, &a.clock);
+    tm_ledger_init(&ledger, &a.store, &a.publisher, &a.source, &a.log, &a.clock, 1);
     cr_assert_eq(ledger.store, &a.store);
     cr_assert_eq(ledger.publisher, &a.publisher);
     cr_assert_eq(ledger.source, &a.source);

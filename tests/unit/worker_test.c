@@ -527,11 +527,11 @@ Test(worker, a_record_that_was_compacted_since_says_nothing)
 static tm_buffer tampered;
 
 /* The store remembers a record of another key at R - 1. */
-static tm_status claim_tampered(void *context, int32_t partition, int64_t generation, tm_store_state *state,
-                                tm_error *error)
+static tm_status claim_tampered(void *context, int32_t partition, int64_t generation, int64_t raise,
+                                tm_store_state *state, tm_error *error)
 {
     tm_shard_meta meta;
-    tm_status status = real_store.claim(context, partition, generation, state, error);
+    tm_status status = real_store.claim(context, partition, generation, raise, state, error);
     if (status != TM_OK || partition != 0 || !state->present)
         return status;
     cr_assert_eq(tm_meta_decode(state->meta, &meta, error), TM_OK);

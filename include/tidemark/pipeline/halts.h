@@ -15,6 +15,7 @@ typedef enum tm_halt {
     TM_HALT_RULES_OLDER,           /* the state was written under a higher rules version */
     TM_HALT_CONFIGURATION_CHANGED, /* … or under another time zone or user key */
     TM_HALT_STATE_DAMAGED,         /* a blob, the meta or an output cannot be read */
+    TM_HALT_STATE_FOREIGN,         /* it is of a commit whose number another one was published under */
     TM_HALT_JOURNAL_DAMAGED,       /* a line cannot be read */
     TM_HALT_JOURNAL_SHORT,         /* it does not lead to C */
     TM_HALT_JOURNAL_CONFIGURATION, /* it was written under a configuration that cannot be replayed here */

@@ -70,6 +70,7 @@ typedef struct tm_holding {
     tm_halt halt;    /* its name, when it is */
     tm_error halted; /* … and the sentence */
     int64_t epoch;
+    uint32_t refused;      /* claims, one after the other, because of a newer generation */
     tm_position stored;    /* R and n */
     tm_position published; /* C and n */
     tm_shard *shard;

@@ -20,12 +20,14 @@ typedef struct tm_ledger {
     tm_buffer letter;                    /* a dead letter cut to what its topic takes */
     tm_store_write *writes;
     uint32_t write_capacity;
-    bool must_initialise; /* the producer is to be made anew before the next publication */
-    tm_waiting asked;     /* whom the call that did not succeed asked last: for whom to wait after TM_RETRY */
+    bool must_initialise;  /* the producer is to be made anew before the next publication */
+    uint64_t seed, claims; /* by what claims raise the epoch */
+    tm_waiting asked;      /* whom the call that did not succeed asked last: for whom to wait after TM_RETRY */
 } tm_ledger;
 
+/* `seed`: another for each worker of every process. */
 void tm_ledger_init(tm_ledger *ledger, const tm_store *store, const tm_publisher *publisher, const tm_source *source,
-                    const tm_log *log, const tm_clock *clock);
+                    const tm_log *log, const tm_clock *clock, uint64_t seed);
 void tm_ledger_done(tm_ledger *ledger);
 
 /* Takes over a shard, as the table of ARCHITECTURE.md: after TM_OK the holding is live (what has to be published is in

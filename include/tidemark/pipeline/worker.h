@@ -65,12 +65,13 @@ typedef struct tm_worker_ports {
     /* The group generation for claims; -1: unknown. */
     int64_t (*generation)(void *context);
     void *generation_context;
-    uint64_t
-        seed; /* of the jitter in waits: another for each worker of every process, so that they do not wait alike */
+    /* Of what is left to chance, waits and epochs: another for each worker of every process. */
+    uint64_t seed;
 } tm_worker_ports;
 
 /* Runs until *stop is set (then it settles and leaves), until a run with an end came to it, or until it cannot go on.
-   The ports are left and closed in every case. TM_OK: stopped or at its end, everything committed and published.
+   The ports are left and closed in every case. TM_OK: stopped or at its end, everything committed and published, or
+   stopped before it was a member of the group.
    TM_RETRY: stopped while something outside did not answer: what was not committed will be read again. TM_FATAL:
    fenced, refused by the group, or every shard is halted (error). */
 tm_status tm_worker_run(const tm_pipeline_settings *settings, tm_worker_ports *ports, const atomic_bool *stop,

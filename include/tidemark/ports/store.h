@@ -15,6 +15,7 @@ typedef struct tm_store_state {
 
 /* For claim(): see there. */
 enum { TM_GENERATION_ANEW = -2 };
+#define TM_EPOCH_RAISE_MAX (INT64_C(1) << 32)
 
 typedef struct tm_store_write {
     tm_slice account;
@@ -41,10 +42,14 @@ typedef tm_status (*tm_store_visit)(void *context, int64_t commit, tm_slice key,
 
 typedef struct tm_store {
     void *context;
-    /* Takes ownership: raises the shard's epoch, unless a newer `generation` (of the group; negative: not known, and
-     * then not compared) raised it before (TM_REJECT). Returns what is kept. TM_OK, TM_RETRY, TM_REJECT, TM_FATAL.
-       TM_GENERATION_ANEW: the group was made anew and counts from 1 again; the former generation is forgotten. */
-    tm_status (*claim)(void *context, int32_t partition, int64_t generation, tm_store_state *ret_state,
+    /* Takes ownership: raises the shard's epoch by `raise` (1 to TM_EPOCH_RAISE_MAX, drawn by chance), unless a newer
+       `generation` (of the group; negative: not known, and then not compared) raised it before (TM_REJECT). Returns
+       what is kept. TM_OK, TM_RETRY, TM_REJECT, TM_FATAL. Why by chance: a store may be put back to what it was before,
+       or come back empty, and its epoch goes back with it. Raised by one each time, two claims with other commits
+       behind them would have the same epoch. As it is, R, n and the epoch together name one content: an epoch belongs
+       to one claim, and who claimed writes each n once. TM_GENERATION_ANEW: the group was made anew and counts from 1
+       again; the former generation is forgotten. */
+    tm_status (*claim)(void *context, int32_t partition, int64_t generation, int64_t raise, tm_store_state *ret_state,
                        tm_error *error);
     /* Reads without claiming: settles a commit whose answer was lost; `eval` and `explain`. */
     tm_status (*read)(void *context, int32_t partition, tm_store_state *ret_state, tm_error *error);

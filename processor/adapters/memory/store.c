@@ -53,11 +53,13 @@ static tm_status describe(store *self, const tm_shard_kept *found, tm_store_stat
     return TM_OK;
 }
 
-static tm_status memory_claim(void *context, int32_t partition, int64_t generation, tm_store_state *ret_state,
-                              tm_error *error)
+static tm_status memory_claim(void *context, int32_t partition, int64_t generation, int64_t raise,
+                              tm_store_state *ret_state, tm_error *error)
 {
     store *self = context;
     *ret_state = (tm_store_state){0};
+    if (raise < 1 || raise > TM_EPOCH_RAISE_MAX)
+        return tm_fail(error, TM_FATAL, "a claim raises the epoch by at least one");
     tm_status status = enter(self, error);
     if (status != TM_OK) {
         return status;
@@ -75,9 +77,11 @@ static tm_status memory_claim(void *context, int32_t partition, int64_t generati
                                    " of the group, and ours is %" PRId64,
                                    partition, found->generation, generation));
     }
+    if (found->epoch > INT64_MAX - raise)
+        return leave(self, tm_fail(error, TM_FATAL, "the epoch of shard %" PRId32 " is at its end", partition));
     if (generation >= 0 || generation == TM_GENERATION_ANEW)
         found->generation = generation >= 0 ? generation : -1;
-    found->epoch++;
+    found->epoch += raise;
     return leave(self, describe(self, found, ret_state, error));
 }
 

@@ -35,10 +35,10 @@ static bool again(tm_redis_store *store, tm_status status, int *redirects)
         return status_;                                                                                                \
     } while (0)
 
-static tm_status port_claim(void *context, int32_t partition, int64_t generation, tm_store_state *ret_state,
-                            tm_error *error)
+static tm_status port_claim(void *context, int32_t partition, int64_t generation, int64_t raise,
+                            tm_store_state *ret_state, tm_error *error)
 {
-    ROUTED(partition, tm_redis_claim(context, partition, generation, ret_state, error));
+    ROUTED(partition, tm_redis_claim(context, partition, generation, raise, ret_state, error));
 }
 
 static tm_status port_read(void *context, int32_t partition, tm_store_state *ret_state, tm_error *error)

@@ -92,7 +92,7 @@ tm_status tm_redis_cluster_new(tm_redis_store *store, tm_error *error); /* the U
 void tm_redis_cluster_free(tm_redis_cluster *cluster);                  /* NULL is allowed */
 
 /* The port's functions, one file each group, at the server that tm_redis_route chose. */
-tm_status tm_redis_claim(void *context, int32_t partition, int64_t generation, tm_store_state *ret_state,
+tm_status tm_redis_claim(void *context, int32_t partition, int64_t generation, int64_t raise, tm_store_state *ret_state,
                          tm_error *error);
 tm_status tm_redis_read(void *context, int32_t partition, tm_store_state *ret_state, tm_error *error);
 tm_status tm_redis_remove(void *context, int32_t partition, tm_error *error);

@@ -355,11 +355,14 @@ static tm_status claim_write(tm_redis_store *store, int32_t partition, const sha
     return status;
 }
 
-tm_status tm_redis_claim(void *context, int32_t partition, int64_t generation, tm_store_state *ret_state,
+tm_status tm_redis_claim(void *context, int32_t partition, int64_t generation, int64_t raise, tm_store_state *ret_state,
                          tm_error *error)
 {
     tm_redis_store *store = context;
     *ret_state = (tm_store_state){0};
+    if (raise < 1 || raise > TM_EPOCH_RAISE_MAX) {
+        return tm_fail(error, TM_FATAL, "a claim raises the epoch by at least one");
+    }
     for (int attempt = 0; attempt < CLAIM_ATTEMPTS; attempt++) {
         shard_meta meta = {0};
         bool done = false;
@@ -381,11 +384,11 @@ tm_status tm_redis_claim(void *context, int32_t partition, int64_t generation, t
                 tm_redis_disconnect(store->connection); /* and with it the WATCH */
             }
         }
-        if (status == TM_OK && meta.state.epoch == INT64_MAX) {
+        if (status == TM_OK && meta.state.epoch > INT64_MAX - raise) {
             status = tm_fail(error, TM_FATAL, "the epoch of shard %" PRId32 " is at its end", partition);
         }
         if (status == TM_OK) {
-            meta.state.epoch++;
+            meta.state.epoch += raise;
             if (generation >= 0 || generation == TM_GENERATION_ANEW)
                 meta.generation = generation >= 0 ? generation : -1;
             meta.buckets = meta.buckets != 0 ? meta.buckets : store->buckets;
