@@ -9,6 +9,7 @@ const tm_command *const tm_commands[] = {
     &tm_command_run,
     &tm_command_doctor,
     &tm_command_shard,
+    &tm_command_accounts,
     &tm_command_replay,
     &tm_command_backtest,
     &tm_command_eval,

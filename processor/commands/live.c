@@ -134,6 +134,20 @@ static tm_status find_account(tm_live *live, tm_slice account, tm_slice *ret_blo
     return status;
 }
 
+/* A shard that stands where the one whose meta was read stands, without accounts yet; in live->shard. */
+static tm_status new_shard(tm_live *live, size_t memory_limit, tm_error *error)
+{
+    tm_shard_settings settings = live->setup->shard;
+    settings.memory_limit = memory_limit;
+    tm_shard_free(live->shard);
+    live->shard = tm_shard_new(&settings, live->setup->pack, live->meta.counting_start, live->meta.counting,
+                               live->meta.counting_count);
+    if (!live->shard)
+        return tm_fail(error, TM_FATAL, "out of memory");
+    tm_shard_restore_time(live->shard, live->meta.time, live->meta.judged);
+    return TM_OK;
+}
+
 tm_status tm_live_account(tm_live *live, tm_slice account, tm_shard **ret_shard, tm_error *error)
 {
     tm_slice blob;
@@ -142,12 +156,9 @@ tm_status tm_live_account(tm_live *live, tm_slice account, tm_shard **ret_shard,
         status = check_metrics(live, error);
     if (status != TM_OK)
         return status;
-    tm_shard_free(live->shard);
-    live->shard = tm_shard_new(&live->setup->shard, live->setup->pack, live->meta.counting_start, live->meta.counting,
-                               live->meta.counting_count);
-    if (!live->shard)
-        return tm_fail(error, TM_FATAL, "out of memory");
-    tm_shard_restore_time(live->shard, live->meta.time, live->meta.judged);
+    status = new_shard(live, live->setup->shard.memory_limit, error);
+    if (status != TM_OK)
+        return status;
     if (blob.data) {
         tm_account *kept;
         status = tm_state_decode(tm_shard_heap(live->shard), live->setup->pack, account, blob, &kept, error);
@@ -157,6 +168,48 @@ tm_status tm_live_account(tm_live *live, tm_slice account, tm_shard **ret_shard,
             return status;
     }
     *ret_shard = live->shard;
+    return TM_OK;
+}
+
+typedef struct restoring {
+    tm_live *live;
+    tm_error *error;
+} restoring;
+
+static tm_status restore(void *context, int64_t commit, tm_slice key, tm_slice blob)
+{
+    (void)commit;
+    const restoring *r = context;
+    tm_shard *shard = r->live->shard;
+    tm_account *kept;
+    tm_status status = tm_state_decode(tm_shard_heap(shard), r->live->setup->pack, key, blob, &kept, r->error);
+    return status == TM_OK ? tm_shard_restore_account(shard, kept) : status;
+}
+
+tm_status tm_live_each(tm_live *live, tm_live_visit visit, void *context, tm_error *error)
+{
+    for (uint32_t i = 0; i < live->partitions; i++) {
+        bool present;
+        tm_status status = read_meta(live, (int32_t)i, &present, error);
+        if (status == TM_OK && !present)
+            continue;
+        if (status == TM_OK)
+            status = check_metrics(live, error);
+        if (status == TM_OK)
+            status = new_shard(live, 0, error); /* all of its accounts, which workers need not have in memory at once */
+        if (status == TM_OK)
+            status =
+                live->store.scan_accounts(live->store.context, (int32_t)i, restore, &(restoring){live, error}, error);
+        /* Workers go on while it is read: what was kept last is not later than where the shard stands after that. */
+        if (status == TM_OK)
+            status = read_meta(live, (int32_t)i, &present, error);
+        if (status == TM_OK && present)
+            tm_shard_restore_time(live->shard, live->meta.time, live->meta.judged);
+        if (status == TM_OK)
+            status = visit(context, live->shard);
+        if (status != TM_OK)
+            return error->what[0] ? status : tm_fail(error, status, "out of memory");
+    }
     return TM_OK;
 }
 

@@ -1,4 +1,4 @@
-"""eval and explain out of Redis, after a run through Kafka, against the same commands on the same records as files."""
+"""eval, explain and accounts out of Redis, after a run through Kafka, against the same commands on the same records as files."""
 
 import json
 import pathlib
@@ -51,6 +51,13 @@ class LiveValues(harness.TestCase):
             from_files = self.tidemark.run("explain", *files, "--account", name, "--json", "--at", end).stdout
             self.assertEqual(json.loads(self.tidemark.run("explain", "--config", config, "--account", name, "--json").stdout),
                              json.loads(from_files), name)
+
+        for form in ("--json", "--csv"):
+            said = self.tidemark.run("accounts", "--config", config, "--all", "--sort", "name", form).stdout
+            self.assertEqual(said, self.tidemark.run("accounts", *files, "--all", "--sort", "name", form, "--at", end).stdout)
+        listed = [json.loads(line) for line in
+                  self.tidemark.run("accounts", "--config", config, "--all", "--json").stdout.splitlines()]
+        self.assertTrue(len(listed) >= 40 and any(row["open"] for row in listed) and any(row["mrr"] for row in listed))
 
         before = self.tidemark.run("eval", "--config", config, "--account", names[0], "--at", "2024-03-21T00:00:00Z", "events[7d]", status=DATAERR)
         self.assertIn("where the account's shard stands", before.stderr)

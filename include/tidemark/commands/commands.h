@@ -4,6 +4,7 @@
 
 #include "tidemark/commands/cli.h"
 
+extern const tm_command tm_command_accounts;
 extern const tm_command tm_command_backtest;
 extern const tm_command tm_command_demo;
 extern const tm_command tm_command_check;

@@ -17,6 +17,11 @@ void tm_live_close(tm_live *live); /* NULL is allowed */
    call. TM_OK, TM_RETRY, TM_REJECT (a state that cannot be read, or a metric of the rules that is not kept yet),
    TM_FATAL. */
 tm_status tm_live_account(tm_live *live, tm_slice account, tm_shard **ret_shard, tm_error *error);
+/* Every shard of the group in turn, with all accounts that are kept of it, as it stands; one of which nothing is kept
+   is passed over. `visit` may keep nothing of it; a return other than TM_OK ends with it. TM_OK, or as tm_live_account.
+ */
+typedef tm_status (*tm_live_visit)(void *context, tm_shard *shard);
+tm_status tm_live_each(tm_live *live, tm_live_visit visit, void *context, tm_error *error);
 /* True when the rules of the setup are not those in force where the account was kept. */
 bool tm_live_rules_differ(const tm_live *live);
 /* Where the account's shard began to count. */
