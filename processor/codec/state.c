@@ -240,7 +240,39 @@ static tm_status get_facts(tm_heap *heap, tm_reader *in, tm_facts **ret_facts)
     return *ret_facts ? TM_OK : TM_FATAL;
 }
 
-enum { EPISODE_SEVERITY_KNOWN = 1, EPISODE_NAMED = 2 };
+enum { EPISODE_SEVERITY_KNOWN = 1, EPISODE_NAMED = 2, EPISODE_NOTED = 4, EPISODE_MARKS_AT = 3 }; /* the marks above */
+
+static void put_notes(tm_buffer *out, const tm_episode *episode)
+{
+    const tm_episode_notes *notes = episode->notes;
+    tm_time after = episode->raised_at;
+    tm_buffer_put_u8(out, notes->raise_count);
+    for (unsigned i = notes->raise_count; i-- > 0;) { /* the last first: mostly it is raised_at */
+        tm_buffer_put_signed(out, after - notes->raises[i]);
+        after = notes->raises[i];
+    }
+}
+
+static tm_status get_notes(tm_episode *episode, tm_heap *heap, tm_reader *in)
+{
+    tm_time after = episode->raised_at;
+    tm_episode_notes *notes = tm_episode_notes_make(episode, heap);
+    if (!notes)
+        return TM_FATAL;
+    uint8_t count = tm_reader_u8(in);
+    if (in->failed || count > sizeof notes->raises / sizeof *notes->raises || after == TM_TIME_NONE)
+        return TM_REJECT;
+    for (unsigned i = count; i-- > 0;) {
+        int64_t back = tm_reader_signed(in);
+        if (in->failed || back < -TM_TIME_MAX || back > TM_TIME_MAX)
+            return TM_REJECT;
+        notes->raises[i] = after -= back;
+        if (after < 0 || after > TM_TIME_MAX)
+            return TM_REJECT;
+    }
+    notes->raise_count = count;
+    return TM_OK;
+}
 
 static void put_episode(tm_buffer *out, const tm_episode *episode)
 {
@@ -249,7 +281,8 @@ static void put_episode(tm_buffer *out, const tm_episode *episode)
     tm_buffer_put_u8(out, episode->state);
     tm_buffer_put_u8(out, (uint8_t)(episode->kind << 4 | episode->severity << 2 | episode->published_severity));
     tm_buffer_put_u8(out, (uint8_t)((episode->severity_known ? EPISODE_SEVERITY_KNOWN : 0) |
-                                    (episode->rule_name.data ? EPISODE_NAMED : 0)));
+                                    (episode->rule_name.data ? EPISODE_NAMED : 0) |
+                                    (episode->notes ? EPISODE_NOTED : 0) | episode->marks << EPISODE_MARKS_AT));
     put_optional(out, episode->since);
     put_optional(out, episode->raised_at);
     put_optional(out, episode->signalled_at);
@@ -258,6 +291,8 @@ static void put_episode(tm_buffer *out, const tm_episode *episode)
     tm_buffer_put_u8(out, published ? episode->published_type : TM_TYPE_NULL);
     if (published)
         put_number(out, episode->published_value);
+    if (episode->notes)
+        put_notes(out, episode);
     if (episode->rule_name.data)
         tm_buffer_put_slice(out, episode->rule_name);
 }
@@ -276,6 +311,7 @@ static tm_status get_episode(tm_account *account, tm_heap *heap, tm_reader *in)
     episode->severity = grades >> 2 & 3;
     episode->published_severity = grades & 3;
     episode->severity_known = flags & EPISODE_SEVERITY_KNOWN;
+    episode->marks = flags >> EPISODE_MARKS_AT;
     episode->since = get_optional(in);
     episode->raised_at = get_optional(in);
     episode->signalled_at = get_optional(in);
@@ -286,10 +322,11 @@ static tm_status get_episode(tm_account *account, tm_heap *heap, tm_reader *in)
     if (episode->published_type != TM_TYPE_NULL)
         episode->published_value = get_number(in);
     if (in->failed || sequence > UINT32_MAX || episode->state > TM_EPISODE_CLEARING || episode->kind >= TM_KINDS ||
-        episode->published_type > TM_TYPE_DURATION)
+        episode->published_type > TM_TYPE_DURATION || episode->marks > TM_EPISODE_MARKS)
         return TM_REJECT;
-    if (!(flags & EPISODE_NAMED))
-        return TM_OK;
+    tm_status status = flags & EPISODE_NOTED ? get_notes(episode, heap, in) : TM_OK;
+    if (status != TM_OK || !(flags & EPISODE_NAMED))
+        return status;
     tm_slice name = tm_reader_slice(in, TM_NAME_MAX);
     if (!name.data)
         return TM_REJECT;

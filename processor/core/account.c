@@ -48,6 +48,12 @@ tm_account *tm_account_new(tm_heap *heap, const tm_pack *pack, tm_slice key)
     return NULL;
 }
 
+static void free_episode(tm_heap *heap, tm_episode *episode)
+{
+    free_text(heap, episode->rule_name);
+    tm_heap_give(heap, episode->notes, sizeof *episode->notes);
+}
+
 void tm_account_free(tm_heap *heap, tm_account *account)
 {
     if (!account)
@@ -55,7 +61,7 @@ void tm_account_free(tm_heap *heap, tm_account *account)
     for (uint32_t i = 0; i < account->series_count; i++)
         tm_series_free(heap, account->series[i]);
     for (uint32_t i = 0; i < account->episode_count; i++)
-        free_text(heap, account->episodes[i].rule_name);
+        free_episode(heap, &account->episodes[i]);
     tm_heap_give(heap, account->series, account->series_count * sizeof(tm_series *));
     tm_heap_give(heap, account->derived, account->derived_count * sizeof *account->derived);
     tm_heap_give(heap, account->episodes, account->episode_capacity * sizeof(tm_episode));
@@ -75,7 +81,8 @@ size_t tm_account_memory(const tm_account *account)
     for (uint32_t i = 0; i < account->series_count; i++)
         size += tm_series_memory(account->series[i]);
     for (uint32_t i = 0; i < account->episode_count; i++)
-        size += text_memory(account->episodes[i].rule_name);
+        size +=
+            text_memory(account->episodes[i].rule_name) + (account->episodes[i].notes ? sizeof(tm_episode_notes) : 0);
     return size;
 }
 
@@ -206,7 +213,7 @@ void tm_account_episode_drop(tm_account *account, tm_heap *heap, uint64_t rule_i
     tm_episode *episode = tm_account_episode(account, rule_identity);
     if (!episode)
         return;
-    free_text(heap, episode->rule_name);
+    free_episode(heap, episode);
     uint32_t after = account->episode_count - (uint32_t)(episode - account->episodes) - 1;
     memmove(episode, episode + 1, after * sizeof *episode);
     account->episode_count--;
@@ -223,6 +230,31 @@ tm_status tm_episode_set_name(tm_episode *episode, tm_heap *heap, tm_slice name)
     }
     free_text(heap, episode->rule_name);
     episode->rule_name = copy;
+    return TM_OK;
+}
+
+tm_episode_notes *tm_episode_notes_make(tm_episode *episode, tm_heap *heap)
+{
+    if (!episode->notes)
+        episode->notes = tm_heap_take(heap, sizeof *episode->notes);
+    return episode->notes;
+}
+
+tm_status tm_episode_note_raise(tm_episode *episode, tm_heap *heap, const tm_rule *rule, tm_time t)
+{
+    if (!rule->flapping_episodes)
+        return TM_OK;
+    tm_episode_notes *notes = tm_episode_notes_make(episode, heap);
+    if (!notes)
+        return TM_FATAL;
+    /* Only what may still count: those before are further back, and more are never asked for. */
+    unsigned first = 0, most = rule->flapping_episodes - 1U;
+    while (first < notes->raise_count &&
+           (notes->raises[first] <= t - rule->flapping_ms || notes->raise_count - first >= most))
+        first++;
+    notes->raise_count = (uint8_t)(notes->raise_count - first);
+    memmove(notes->raises, notes->raises + first, notes->raise_count * sizeof *notes->raises);
+    notes->raises[notes->raise_count++] = t;
     return TM_OK;
 }
 

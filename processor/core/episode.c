@@ -4,7 +4,8 @@
 #define UPDATE_HOLD TM_DAY
 
 static const char *const signal_states[] = {"none", "raised", "updated", "cleared"};
-static const char *const reasons[] = {NULL, "condition", "rule_removed", "out_of_scope", "erased", "revised"};
+static const char *const reasons[] = {NULL,     "condition", "rule_removed", "out_of_scope",
+                                      "erased", "revised",   "flapping"};
 
 const char *tm_signal_state_name(tm_signal_state state)
 {
@@ -83,7 +84,23 @@ static void close_episode(const judgement *j, tm_reason reason, tm_value value)
     j->episode->severity = j->episode->published_severity;
     publish(j, TM_SIGNAL_CLEARED, reason, value);
     j->episode->state = TM_EPISODE_INACTIVE;
+    j->episode->marks = 0;
     j->episode->cleared_at = j->now;
+}
+
+bool tm_episode_comes_and_goes(const tm_episode *episode, const tm_rule *rule, tm_time t)
+{
+    const tm_episode_notes *notes = episode->notes;
+    unsigned recent = 0;
+    for (unsigned i = 0; notes && i < notes->raise_count; i++)
+        recent += notes->raises[i] > t - rule->flapping_ms;
+    return rule->flapping_episodes && recent + 1 >= rule->flapping_episodes;
+}
+
+/* How long nothing may happen before a flapping episode goes on like any other. */
+static int64_t calm(const judgement *j)
+{
+    return j->episode->marks & TM_EPISODE_FLAPPING ? j->rule->calm_ms : 0;
 }
 
 /* The earliest instant from `earliest` on at which neither cooldown nor inhibitors hold a raise back. */
@@ -103,13 +120,15 @@ static tm_time free_from(const judgement *j, tm_time earliest)
 static void raise_episode(const judgement *j)
 {
     tm_episode *e = j->episode;
+    bool flapping = tm_episode_comes_and_goes(e, j->rule, j->now);
     e->state = TM_EPISODE_RAISED;
-    e->raised_at = j->now;
+    e->raised_at = e->since = j->now;
+    e->marks = flapping ? TM_EPISODE_FLAPPING : 0;
     e->sequence = 0;
     e->kind = (uint8_t)j->rule->kind;
     e->severity = (uint8_t)severity_now(j, TM_SEVERITY_WARN);
     e->severity_known = true;
-    publish(j, TM_SIGNAL_RAISED, TM_REASON_NONE, ask(j, j->rule->value));
+    publish(j, TM_SIGNAL_RAISED, flapping ? TM_REASON_FLAPPING : TM_REASON_NONE, ask(j, j->rule->value));
 }
 
 static void judge_pending(const judgement *j)
@@ -137,12 +156,14 @@ static void judge_raised(const judgement *j)
     }
     if (severity == (tm_severity)e->published_severity && !moved)
         return;
-    if (severity > (tm_severity)e->published_severity || j->now - e->signalled_at >= UPDATE_HOLD) {
+    tm_time free = after(e->signalled_at, UPDATE_HOLD), calmed = after(e->since, calm(j));
+    free = calmed > free ? calmed : free;
+    if (severity > (tm_severity)e->published_severity || j->now >= free) {
         e->severity = (uint8_t)severity;
         publish(j, TM_SIGNAL_UPDATED, TM_REASON_NONE, value);
         j->step->due = j->now + 1;
     } else {
-        j->step->due = after(e->signalled_at, UPDATE_HOLD);
+        j->step->due = free;
     }
 }
 
@@ -191,17 +212,19 @@ void tm_episode_step(tm_episode *episode, const tm_rule *rule, tm_time now, cons
     case TM_EPISODE_CLEARING:
         if (!tm_value_is_true(ask(&j, rule->clear))) {
             episode->state = TM_EPISODE_RAISED;
+            episode->since = now;
             ret_step->changed = true;
             ret_step->due = now + 1;
             return;
         }
         break;
     }
-    if (now >= after(episode->since, rule->clear_for_ms)) {
+    tm_time cleared = after(episode->since, rule->clear_for_ms > calm(&j) ? rule->clear_for_ms : calm(&j));
+    if (now >= cleared) {
         close_episode(&j, TM_REASON_CONDITION, ask(&j, rule->value));
         ret_step->due = now + 1;
     } else {
-        ret_step->due = after(episode->since, rule->clear_for_ms);
+        ret_step->due = cleared;
     }
 }
 

@@ -123,7 +123,8 @@ static tm_status end_removed(tm_judge *judge, const tm_environment *environment,
 
 /* Keeps the outcome of a step: makes the account's episode when there was none, forgets one that says nothing any more.
  */
-static tm_status keep(tm_judge *judge, tm_account *account, const tm_rule *rule, tm_episode *stepped, bool was_there)
+static tm_status keep(tm_judge *judge, tm_account *account, const tm_rule *rule, tm_episode *stepped, bool was_there,
+                      bool raised)
 {
     account->changed = true;
     if (stepped->state == TM_EPISODE_INACTIVE && stepped->cleared_at == TM_TIME_NONE) {
@@ -138,6 +139,8 @@ static tm_status keep(tm_judge *judge, tm_account *account, const tm_rule *rule,
             return TM_FATAL;
         *kept = *stepped;
     }
+    if (raised && tm_episode_note_raise(kept, judge->heap, rule, kept->raised_at) != TM_OK)
+        return TM_FATAL;
     if (tm_episode_open(kept) && !kept->rule_name.data)
         return tm_episode_set_name(kept, judge->heap, rule->name);
     if (!tm_episode_open(kept) && kept->rule_name.data)
@@ -247,7 +250,7 @@ tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, t
         }
         if (step.changed) {
             stirred |= rule->stirs;
-            tm_status status = keep(judge, account, rule, episode, was_there);
+            tm_status status = keep(judge, account, rule, episode, was_there, step.signal == TM_SIGNAL_RAISED);
             if (status != TM_OK)
                 return status;
         }

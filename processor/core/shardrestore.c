@@ -174,11 +174,21 @@ tm_status tm_shard_impose(tm_shard *shard, tm_slice key, tm_slice rule, tm_kind 
     episode->severity_known = true;
     episode->published_type = TM_TYPE_NULL; /* the journal does not keep it: the next update waits for the severity */
     episode->raised_at = raised_at;
+    episode->since = raised_at;
     episode->signalled_at = time;
     episode->sequence = sequence;
     episode->state = opens ? TM_EPISODE_RAISED : TM_EPISODE_INACTIVE;
-    if (!opens)
+    if (!opens) {
         episode->cleared_at = time;
+        episode->marks = 0;
+    }
+    if (opens && state == TM_SIGNAL_RAISED && index != UINT32_MAX) {
+        const tm_rule *known = &shard->pack->rules[index];
+        episode->marks = tm_episode_comes_and_goes(episode, known, time) ? TM_EPISODE_FLAPPING : 0;
+        status = tm_episode_note_raise(episode, shard->heap, known, time);
+        if (status != TM_OK)
+            return status;
+    }
     status = tm_episode_set_name(episode, shard->heap, opens ? rule : (tm_slice){0});
     return status == TM_OK ? tm_agenda_put(shard->agenda, account, tm_shard_next_instant(shard)) : status;
 }

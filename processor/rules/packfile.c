@@ -812,12 +812,9 @@ static void read_version(tm_pack_reader *r, const tm_yaml_node *root)
 
 static void refuse_later(tm_pack_reader *r, const tm_yaml_node *root)
 {
-    static const char *const keys[] = {"flapping", "budget"};
-    for (int i = 0; i < 2; i++) {
-        const tm_yaml_node *node = tm_yaml_get(root, keys[i]);
-        if (node && !tm_yaml_is_null(node) && (node->kind == TM_YAML_SCALAR || node->count > 0)) {
-            ERROR_AT(r, node->key, "'%s' is not supported by this version", keys[i]);
-        }
+    const tm_yaml_node *node = tm_yaml_get(root, "budget");
+    if (node && !tm_yaml_is_null(node) && (node->kind == TM_YAML_SCALAR || node->count > 0)) {
+        ERROR_AT(r, node->key, "'budget' is not supported by this version");
     }
 }
 
@@ -860,6 +857,7 @@ static void read_root(tm_pack_reader *r, const tm_yaml_node *root, const tm_pack
         r->default_scope = tm_packroom_compile_text(r, "scope", TM_SLICE_LITERAL(DEFAULT_SCOPE), TM_TYPE_BOOLEAN);
     }
     read_rules(r, tm_yaml_get(root, "rules"));
+    tm_packroom_read_flapping(r, tm_yaml_get(root, "flapping"));
     if (options) {
         read_extra(r, options);
     }

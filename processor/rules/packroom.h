@@ -1,5 +1,6 @@
 /* What the sources of the room `packfile` share: packfile.c (the file, metrics, rules), packstages.c (stages, and what
-   limits a rule to some of them), packcards.c (scorecards). */
+   limits a rule to some of them), packsignals.c (what becomes of signals beyond their rule), packcards.c (scorecards).
+ */
 #ifndef TIDEMARK_PROCESSOR_RULES_PACKROOM_H
 #define TIDEMARK_PROCESSOR_RULES_PACKROOM_H
 
@@ -46,6 +47,10 @@ void tm_packroom_read_stages(tm_pack_reader *r, const tm_yaml_node *node);
 void tm_packroom_read_first_value(tm_pack_reader *r, const tm_yaml_node *node);
 /* The condition `base` and that stage and tier are among those of a rule's or card's lists (either may be NULL). */
 uint32_t tm_packroom_limit(tm_pack_reader *r, uint32_t base, const tm_yaml_node *stages, const tm_yaml_node *tiers);
+
+/* --- packsignals.c --- */
+/* `flapping`: how many episodes in what time, for every rule that can be open. */
+void tm_packroom_read_flapping(tm_pack_reader *r, const tm_yaml_node *node);
 
 /* --- packcards.c --- */
 /* `scorecards`: cards, joined to scores, as nodes of the program. */

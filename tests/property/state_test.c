@@ -38,7 +38,10 @@ static void assert_same_episodes(const tm_account *a, const tm_account *b)
                   x->severity_known == y->severity_known && x->published_severity == y->published_severity &&
                   x->published_type == y->published_type && x->kind == y->kind && x->since == y->since &&
                   x->raised_at == y->raised_at && x->signalled_at == y->signalled_at &&
-                  x->cleared_at == y->cleared_at && x->sequence == y->sequence);
+                  x->cleared_at == y->cleared_at && x->sequence == y->sequence && x->marks == y->marks);
+        cr_assert_eq(x->notes == NULL, y->notes == NULL);
+        cr_assert(!x->notes || (x->notes->raise_count == y->notes->raise_count &&
+                                memcmp(x->notes->raises, y->notes->raises, sizeof x->notes->raises) == 0));
         cr_assert_eq(x->published_value, y->published_value);
         cr_assert(tm_slice_equal(x->rule_name, y->rule_name));
         cr_assert_eq(x->rule_name.data == NULL, y->rule_name.data == NULL);

@@ -48,7 +48,7 @@ static void print_episode(signal_fixture *f)
 
 static void print_endings(signal_fixture *f)
 {
-    for (int reason = TM_REASON_CONDITION; reason < TM_REASONS; reason++) {
+    for (int reason = TM_REASON_CONDITION; reason <= TM_REASON_REVISED; reason++) {
         f->signal.reason = (tm_reason)reason;
         f->signal.rule = reason == TM_REASON_RULE_REMOVED ? NULL : &f->rule;
         f->signal.facts = reason == TM_REASON_ERASED ? NULL : f->facts;
@@ -62,6 +62,11 @@ static void print_endings(signal_fixture *f)
     f->signal.facts = f->facts;
     f->signal.state = TM_SIGNAL_UPDATED;
     print_signal(f); /* revised */
+    f->signal.state = TM_SIGNAL_RAISED;
+    f->signal.reason = TM_REASON_FLAPPING;
+    f->signal.sequence = 1;
+    f->signal.raised_at = f->signal.time;
+    print_signal(f);
     f->signal.reason = TM_REASON_NONE;
 }
 

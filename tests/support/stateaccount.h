@@ -153,6 +153,10 @@ static inline void state_episodes(state_world *w, tm_account *account, tm_heap *
         episode->published_type = (uint8_t)state_below(w, 3);
         if (episode->published_type)
             episode->published_value = state_below(w, 2) ? 0.5 : 1.0 / 3;
+        episode->marks = (uint8_t)state_below(w, TM_EPISODE_MARKS + 1);
+        tm_episode_notes *notes = state_below(w, 3) ? NULL : tm_episode_notes_make(episode, heap);
+        for (int64_t k = notes ? state_below(w, TM_FLAPPING_MAX) : 0; k > 0; k--)
+            notes->raises[notes->raise_count++] = w->now.t - k * state_below(w, TM_DAY);
         if (state_below(w, 2))
             (void)tm_episode_set_name(episode, heap, TM_SLICE_LITERAL("usage_drop"));
     }

@@ -1,5 +1,5 @@
 /* The table of semantics.md, row by row, with every duration at its last and first millisecond. */
-#include "tidemark/core/episode.h"
+#include "tidemark/core/account.h"
 
 #include <criterion/criterion.h>
 
@@ -104,6 +104,69 @@ Test(episode, raised_at_once_without_durations)
     cr_assert_eq(step.value.as.number, 10);
     cr_assert_eq(step.reason, TM_REASON_NONE);
     cr_assert_eq(step.value.type, TM_TYPE_NUMBER);
+}
+
+/* An episode raised and cleared at once. */
+static void come_and_go(tm_time now, tm_heap *heap)
+{
+    raise_at(now);
+    cr_assert_eq(tm_episode_note_raise(&e, heap, &rule, now), TM_OK);
+    answers[CLEAR] = tm_value_boolean(true);
+    at(now + 1);
+    expect(TM_EPISODE_INACTIVE, TM_SIGNAL_CLEARED, now + 2);
+    answers[CLEAR] = tm_value_boolean(false);
+}
+
+Test(episode, flapping_is_the_one_too_many_and_held_until_calm)
+{
+    tm_heap *heap = tm_heap_new(0);
+    rule.flapping_episodes = 3;
+    rule.flapping_ms = 1000;
+    rule.calm_ms = 500;
+    answers[VALUE] = tm_value_null();
+    come_and_go(100, heap);
+    come_and_go(400, heap);
+    come_and_go(1100, heap); /* the first is 1000 ago: no longer of them */
+    cr_assert_eq(e.notes->raise_count, 2);
+    raise_at(1399);
+    cr_assert(step.reason == TM_REASON_FLAPPING && e.marks == TM_EPISODE_FLAPPING);
+    cr_assert_eq(tm_episode_note_raise(&e, heap, &rule, 1399), TM_OK);
+    answers[CLEAR] = tm_value_boolean(true);
+    at(1400);
+    expect(TM_EPISODE_CLEARING, TM_SIGNAL_NONE, 1900);
+    answers[CLEAR] = tm_value_boolean(false);
+    at(1899);
+    expect(TM_EPISODE_RAISED, TM_SIGNAL_NONE, 1900);
+    /* A day after its last signal it would be updated, were it calm; a worse severity is told at once. */
+    rule.severity = TM_SEVERITY_WARN;
+    at(1399 + TM_DAY - 100);
+    expect(TM_EPISODE_RAISED, TM_SIGNAL_NONE, 1399 + TM_DAY);
+    answers[CLEAR] = tm_value_boolean(true);
+    at(1399 + TM_DAY - 90);
+    answers[CLEAR] = tm_value_boolean(false);
+    at(1399 + TM_DAY - 80);
+    at(1399 + TM_DAY);
+    expect(TM_EPISODE_RAISED, TM_SIGNAL_NONE, 1399 + TM_DAY + 420);
+    rule.severity = TM_SEVERITY_CRITICAL;
+    at(1399 + TM_DAY + 1);
+    expect(TM_EPISODE_RAISED, TM_SIGNAL_UPDATED, 1399 + TM_DAY + 2);
+    answers[CLEAR] = tm_value_boolean(true);
+    at((7 * TM_DAY));
+    expect(TM_EPISODE_CLEARING, TM_SIGNAL_NONE, (7 * TM_DAY) + 500);
+    at((7 * TM_DAY) + 500);
+    expect(TM_EPISODE_INACTIVE, TM_SIGNAL_CLEARED, (7 * TM_DAY) + 501);
+    cr_assert(step.reason == TM_REASON_CONDITION && e.marks == 0);
+    tm_heap_free_all(heap);
+}
+
+Test(episode, without_flapping_nothing_is_noted)
+{
+    tm_heap *heap = tm_heap_new(0);
+    for (tm_time t = 100; t < 200; t += 10) {
+        come_and_go(t, heap);
+        cr_assert_null(e.notes);
+    }
+    tm_heap_free_all(heap);
 }
 
 Test(episode, for_ends_to_the_millisecond)

@@ -29,6 +29,7 @@ enum {
     TM_STAGE_CHANGES_MAX = 16, /* remembered of an account */
     TM_PATTERNS_MAX = 64,      /* event patterns of a metric */
     TM_INHIBITORS_MAX = 16,    /* a rule */
+    TM_FLAPPING_MAX = 8,       /* the episode that counts as flapping: at most the eighth */
     TM_EXPRESSION_MAX = 4096,  /* bytes of an expression's text */
     TM_EXPRESSION_DEPTH_MAX = 64,
     TM_PROGRAM_NODES_MAX = 16384, /* a pack */

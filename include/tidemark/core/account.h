@@ -67,6 +67,10 @@ tm_episode *tm_account_episode_make(tm_account *account, tm_heap *heap, uint64_t
 void tm_account_episode_drop(tm_account *account, tm_heap *heap, uint64_t rule_identity);
 /* Sets or (NULL, 0) frees the owned copy of the rule's name. TM_OK or TM_FATAL without memory. */
 tm_status tm_episode_set_name(tm_episode *episode, tm_heap *heap, tm_slice name);
+/* The episode's notes, empty ones when it had none. NULL without memory. */
+tm_episode_notes *tm_episode_notes_make(tm_episode *episode, tm_heap *heap);
+/* Notes that the rule's episode was raised at `t`, where the rule looks for flapping. TM_OK or TM_FATAL. */
+tm_status tm_episode_note_raise(tm_episode *episode, tm_heap *heap, const tm_rule *rule, tm_time t);
 
 /* Moves an account to another pack: series are matched by metric identity, those of removed metrics are dropped;
  * episodes stay (the judge clears those of removed rules). TM_OK, TM_FATAL or TM_BROKEN. */

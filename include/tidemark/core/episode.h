@@ -23,11 +23,20 @@ typedef enum tm_reason {
     TM_REASON_OUT_OF_SCOPE,
     TM_REASON_ERASED,
     TM_REASON_REVISED,
+    TM_REASON_FLAPPING, /* of a `raised`: the account comes and goes, and this episode stands for what follows */
     TM_REASONS
 } tm_reason;
 
 const char *tm_signal_state_name(tm_signal_state state); /* raised, updated, cleared; "none" */
 const char *tm_reason_name(tm_reason reason);            /* condition, rule_removed, …; NULL for none */
+
+/* What few episodes have beside their state. */
+typedef struct tm_episode_notes {
+    uint8_t raise_count; /* instants at which the rule's last episodes were raised, oldest first */
+    tm_time raises[TM_FLAPPING_MAX - 1];
+} tm_episode_notes;
+
+enum { TM_EPISODE_FLAPPING = 1, TM_EPISODE_MARKS = 1 }; /* tm_episode.marks, and all of them */
 
 typedef struct tm_episode {
     uint64_t rule;              /* tm_rule.identity */
@@ -37,20 +46,25 @@ typedef struct tm_episode {
     uint8_t published_severity; /* of the episode's last signal */
     uint8_t published_type; /* tm_type of published_value: null, number or duration; anything else is kept as null */
     uint8_t kind;           /* tm_kind, kept so that a removed rule's episode can be cleared */
-    tm_time since;          /* pending or clearing since */
+    uint8_t marks;          /* of the open episode: a set of TM_EPISODE_… */
+    tm_time since;          /* pending, raised (from pending or again) or clearing since */
     tm_time raised_at;
     tm_time signalled_at; /* the episode's last signal */
     tm_time cleared_at; /* end of the rule's last episode; TM_TIME_NONE: never. The cooldown and inhibit_tail count from
                            it */
     uint32_t sequence;  /* signals of the episode so far */
     double published_value;
-    tm_slice rule_name; /* owned by the account's heap while the episode is open, else absent */
+    tm_slice rule_name;      /* owned by the account's heap while the episode is open, else absent */
+    tm_episode_notes *notes; /* owned by the account's heap; NULL: nothing noted */
 } tm_episode;
 
 static inline bool tm_episode_open(const tm_episode *episode)
 {
     return episode->state == TM_EPISODE_RAISED || episode->state == TM_EPISODE_CLEARING;
 }
+
+/* Whether an episode of the rule raised at `t` is flapping: one too many after those noted. */
+bool tm_episode_comes_and_goes(const tm_episode *episode, const tm_rule *rule, tm_time t);
 
 /* What the step asks the outside: expressions are evaluated only when the row needs them. */
 typedef struct tm_questions {

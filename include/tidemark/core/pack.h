@@ -100,7 +100,10 @@ typedef struct tm_rule {
     bool has_severity_by_tier;
     uint32_t value, threshold, clear_threshold; /* TM_NODE_NONE: null */
     int64_t for_ms, clear_for_ms, cooldown_ms, inhibit_tail_ms;
-    bool cooldown_once; /* `cooldown: once`: never again for this account */
+    bool cooldown_once;        /* `cooldown: once`: never again for this account */
+    uint8_t flapping_episodes; /* so many raised within flapping_ms are flapping, which ends when the last has been calm
+                                  for calm_ms; 0: never */
+    int64_t flapping_ms, calm_ms;
     double update_change;
     uint16_t *inhibitors; /* indices into the pack's rules */
     uint32_t inhibitor_count;

@@ -357,6 +357,8 @@ class Pack:
                 self.env.scores[card.score].append(card)
             self.env.scores = {name: Score(of) for name, of in self.env.scores.items()}
             self.scope_text = doc.get("scope") or DEFAULT_SCOPE
+            f = doc.get("flapping") or None
+            self.flapping = f and (int(f["episodes"]), zone.parse_duration(f["within"]))
             self.rules = [Rule(i, spec, self) for i, spec in enumerate(doc.get("rules") or [])]
             self.extra = [(text, expr.compile_text(text, self.env)) for text in extra]
         except (expr.ExprError, KeyError, TypeError, AttributeError) as e:

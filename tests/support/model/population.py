@@ -349,7 +349,9 @@ def rule_pack(seed, rules=12):
             (f"{m}{w} >= {k}", None),
             (f"age({m if m != 'spent' else 'events'}) >= {h}h", None),
             (f"age(champion) >= {h}h or (seats != null and age(champion) == null)", f"age(champion) < {h}h"),
-            (f"ratio(users[{a}d], seats) {rng.choice(('<', '>='))} {x}", f"ratio(users[{a}d], seats) {rng.choice(('>', '<'))} {x}"),
+            # Not both at once: on a grid of seconds such a rule makes a million signals.
+            rng.choice(((f"ratio(users[{a}d], seats) < {x}", f"ratio(users[{a}d], seats) > {x}"),
+                        (f"ratio(users[{a}d], seats) >= {x}", f"ratio(users[{a}d], seats) < {x}"))),
             (f"nps <= 6 and not coalesce(age(follow_up) <= age(nps), false)", "nps >= 7 or age(follow_up) <= age(nps)"),
             (f"days_to_renewal <= {k * 3} and mrr > 50", None),
             (f"contract_age >= {k * 10}d and first(key_actions) == null", None),
@@ -407,6 +409,8 @@ def rule_pack(seed, rules=12):
         pack["scorecards"] = cards
     if stages:
         pack["stages"], pack["first_value"] = stages, "key_actions"
+    if rng.random() < 0.6:
+        pack["flapping"] = {"episodes": rng.choice((2, 2, 3, 3, 4, 8)), "within": rng.choice(("3h", "1d", "3d", "10d", "21d"))}
     if rng.random() < 0.3:
         pack["scope"] = rng.choice(("true", "plan != 'starter'"))
     return pack

@@ -103,7 +103,7 @@ class Series:
 class State:
     """One rule for one account."""
 
-    __slots__ = ("phase", "since", "raised_at", "seq", "severity", "value", "last", "cooled", "spent", "cleared_at", "due", "stale", "scoped")
+    __slots__ = ("phase", "since", "raised_at", "seq", "severity", "value", "last", "cooled", "spent", "cleared_at", "due", "stale", "scoped", "raises", "flapping")
 
     def __init__(self):
         self.phase, self.since, self.raised_at, self.seq = INACTIVE, None, None, 0
@@ -111,6 +111,7 @@ class State:
         self.cooled, self.spent = 0, False  # the instant from which it may raise again; cooldown: once used up
         self.cleared_at = None
         self.stale, self.scoped = -1, "not asked"  # what changed since the scope was last asked, and its answer then
+        self.raises, self.flapping = [], False  # every instant raised; whether the open episode is one too many
         self.due = NEVER  # the next grid instant it must be judged at even if nothing else happens
 
 
@@ -355,10 +356,13 @@ class Account:
             if held or max(waits) > t:
                 s.due = w.ceil(min((x for x in waits if x > t), default=NEVER))
                 return
-            s.phase, s.raised_at, s.seq, s.last = RAISED, t, 1, t
+            s.phase, s.since, s.raised_at, s.seq, s.last = RAISED, t, t, 1, t
             s.severity = r.severity_now(self) or "warn"
             s.value = r.value.fn(self) if r.value else None
-            self.publish(r, s, t, "raised", None)
+            f = w.pack.flapping
+            s.flapping = f is not None and sum(t - f[1] < x for x in s.raises) >= f[0] - 1
+            s.raises.append(t)
+            self.publish(r, s, t, "raised", "flapping" if s.flapping else None)
             s.due = t + w.grid
             self.wake(r, t)
             return
@@ -367,24 +371,30 @@ class Account:
             s.phase, s.since = CLEARING, t
         if s.phase == CLEARING:
             if clear is not True:
-                s.phase = RAISED
+                s.phase, s.since = RAISED, t
                 s.due = t + w.grid
-            elif t - s.since >= r.clear_hold:
+            elif t - s.since >= max(r.clear_hold, self.calm(s)):
                 self.close(r, s, t, "condition")
                 s.due = t + w.grid
             else:
-                s.due = w.ceil(s.since + r.clear_hold)
+                s.due = w.ceil(s.since + max(r.clear_hold, self.calm(s)))
             return
         severity = r.severity_now(self) or s.severity
         v = r.value.fn(self) if r.value else None
         if severity == s.severity and not moved(v, s.value, r.update_change):
             return
-        if RANK[severity] > RANK[s.severity] or t >= s.last + UPDATE_HOLD:
+        free = max(s.last + UPDATE_HOLD, s.since + self.calm(s))
+        if RANK[severity] > RANK[s.severity] or t >= free:
             s.seq += 1
             s.severity, s.value, s.last = severity, v, t
             self.publish(r, s, t, "updated", None)
         else:
-            s.due = w.ceil(s.last + UPDATE_HOLD)
+            s.due = w.ceil(free)
+
+    def calm(self, s):
+        """So long nothing may happen before a flapping episode goes on like any other."""
+        episodes, within = self.world.pack.flapping or (2, 0)
+        return within // (episodes - 1) if s.flapping else 0
 
     def close(self, r, s, t, reason):
         s.seq += 1
