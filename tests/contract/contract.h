@@ -57,7 +57,7 @@ typedef struct contract_entry {
 
 /* ---- A member: a source, what it was given, and what it read ---- */
 
-enum { CONTRACT_LOG = 65536, CONTRACT_POLLS = 3000, CONTRACT_WAIT_MS = 20 };
+enum { CONTRACT_LOG = 65536, CONTRACT_POLLS = 9000, CONTRACT_WAIT_MS = 20 };
 
 typedef struct contract_member {
     tm_source source;
