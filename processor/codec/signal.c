@@ -419,6 +419,13 @@ static void put_data(tm_buffer *out, const tm_signal *signal, const tm_signal_or
         tm_buffer_append_text(out, tm_reason_name(signal->reason));
         tm_buffer_append_char(out, '"');
     }
+    if (signal->acknowledged_at != TM_TIME_NONE) {
+        PUT(out, ",\"acknowledged\":{\"at\":");
+        put_time(out, signal->acknowledged_at);
+        PUT(out, ",\"by\":");
+        tm_buffer_append_json_string(out, signal->acknowledged_by);
+        tm_buffer_append_char(out, '}');
+    }
     PUT(out, ",\"input\":");
     put_input(out, signal, origin);
     tm_buffer_append_char(out, '}');

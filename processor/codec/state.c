@@ -242,15 +242,34 @@ static tm_status get_facts(tm_heap *heap, tm_reader *in, tm_facts **ret_facts)
 
 enum { EPISODE_SEVERITY_KNOWN = 1, EPISODE_NAMED = 2, EPISODE_NOTED = 4, EPISODE_MARKS_AT = 3 }; /* the marks above */
 
+/* u8: 1 snoozed, 2 acknowledged, 4 by somebody named, the number of raises above; then these in that order. */
+enum { NOTES_SNOOZED = 1, NOTES_ACKNOWLEDGED = 2, NOTES_BY = 4, NOTES_RAISES_AT = 3 };
+
 static void put_notes(tm_buffer *out, const tm_episode *episode)
 {
     const tm_episode_notes *notes = episode->notes;
     tm_time after = episode->raised_at;
-    tm_buffer_put_u8(out, notes->raise_count);
+    bool snoozed = notes->snoozed_until != TM_TIME_NONE, acknowledged = notes->acknowledged_at != TM_TIME_NONE;
+    tm_buffer_put_u8(out,
+                     (uint8_t)((snoozed ? NOTES_SNOOZED : 0) | (acknowledged ? NOTES_ACKNOWLEDGED : 0) |
+                               (notes->acknowledged_by.data ? NOTES_BY : 0) | notes->raise_count << NOTES_RAISES_AT));
+    if (snoozed)
+        tm_buffer_put_signed(out, notes->snoozed_until);
+    if (acknowledged)
+        tm_buffer_put_signed(out, notes->acknowledged_at);
+    if (notes->acknowledged_by.data)
+        tm_buffer_put_slice(out, notes->acknowledged_by);
     for (unsigned i = notes->raise_count; i-- > 0;) { /* the last first: mostly it is raised_at */
         tm_buffer_put_signed(out, after - notes->raises[i]);
         after = notes->raises[i];
     }
+}
+
+static tm_time get_instant(tm_reader *in)
+{
+    tm_time t = tm_reader_signed(in);
+    in->failed = in->failed || t < -TM_TIME_MAX || t > TM_TIME_MAX;
+    return t;
 }
 
 static tm_status get_notes(tm_episode *episode, tm_heap *heap, tm_reader *in)
@@ -259,19 +278,24 @@ static tm_status get_notes(tm_episode *episode, tm_heap *heap, tm_reader *in)
     tm_episode_notes *notes = tm_episode_notes_make(episode, heap);
     if (!notes)
         return TM_FATAL;
-    uint8_t count = tm_reader_u8(in);
-    if (in->failed || count > sizeof notes->raises / sizeof *notes->raises || after == TM_TIME_NONE)
+    uint8_t head = tm_reader_u8(in);
+    unsigned count = head >> NOTES_RAISES_AT;
+    if (count > sizeof notes->raises / sizeof *notes->raises || (count && after == TM_TIME_NONE))
+        return TM_REJECT;
+    if (head & NOTES_SNOOZED)
+        notes->snoozed_until = get_instant(in);
+    tm_time at = head & NOTES_ACKNOWLEDGED ? get_instant(in) : TM_TIME_NONE;
+    tm_slice by = head & NOTES_BY ? tm_reader_slice(in, TEXT_MAX) : (tm_slice){0};
+    if (in->failed || (head & NOTES_BY && (!by.data || at == TM_TIME_NONE)))
         return TM_REJECT;
     for (unsigned i = count; i-- > 0;) {
-        int64_t back = tm_reader_signed(in);
-        if (in->failed || back < -TM_TIME_MAX || back > TM_TIME_MAX)
-            return TM_REJECT;
+        int64_t back = get_instant(in);
         notes->raises[i] = after -= back;
-        if (after < 0 || after > TM_TIME_MAX)
+        if (in->failed || after < 0 || after > TM_TIME_MAX)
             return TM_REJECT;
     }
-    notes->raise_count = count;
-    return TM_OK;
+    notes->raise_count = (uint8_t)count;
+    return tm_episode_set_acknowledged(episode, heap, at, by);
 }
 
 static void put_episode(tm_buffer *out, const tm_episode *episode)

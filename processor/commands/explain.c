@@ -283,6 +283,24 @@ static void put_waiting(const explanation *e, const tm_account *account, const t
     }
 }
 
+/* What people said to it, and that it comes and goes. */
+static void put_notes(explanation *e, const tm_episode *episode)
+{
+    const tm_episode_notes *notes = episode->notes;
+    if (episode->marks & TM_EPISODE_FLAPPING)
+        tm_buffer_append_text(&e->out, ", flapping");
+    if (notes->acknowledged_at != TM_TIME_NONE) {
+        tm_buffer_append_text(&e->out, ", acknowledged ");
+        put_time(e, notes->acknowledged_at);
+        tm_buffer_append_text(&e->out, notes->acknowledged_by.data ? " by " : "");
+        tm_buffer_append_slice(&e->out, notes->acknowledged_by);
+    }
+    if (notes->snoozed_until != TM_TIME_NONE && notes->snoozed_until > e->at) {
+        tm_buffer_append_text(&e->out, ", snoozed until ");
+        put_time(e, notes->snoozed_until);
+    }
+}
+
 static void put_rule_people(explanation *e, const tm_rule *rule, const tm_episode *episode, tm_slice waiting)
 {
     const char *state = state_names[episode ? episode->state : TM_EPISODE_INACTIVE];
@@ -296,6 +314,8 @@ static void put_rule_people(explanation *e, const tm_rule *rule, const tm_episod
             tm_buffer_append_format(&e->out, ", severity %s, %u signals",
                                     tm_severity_name((tm_severity)episode->published_severity), episode->sequence);
     }
+    if (episode && episode->notes)
+        put_notes(e, episode);
     tm_buffer_append_format(&e->out, "\n    %.*s\n", (int)waiting.length, waiting.data);
     tm_time from = tm_setup_answers_from(e->setup, rule->when, e->counting);
     if (from != TM_TIME_NONE && from <= e->at) {

@@ -51,6 +51,8 @@ tm_account *tm_account_new(tm_heap *heap, const tm_pack *pack, tm_slice key)
 static void free_episode(tm_heap *heap, tm_episode *episode)
 {
     free_text(heap, episode->rule_name);
+    if (episode->notes)
+        free_text(heap, episode->notes->acknowledged_by);
     tm_heap_give(heap, episode->notes, sizeof *episode->notes);
 }
 
@@ -80,9 +82,11 @@ size_t tm_account_memory(const tm_account *account)
                   tm_tracks_memory(&account->tracks);
     for (uint32_t i = 0; i < account->series_count; i++)
         size += tm_series_memory(account->series[i]);
-    for (uint32_t i = 0; i < account->episode_count; i++)
-        size +=
-            text_memory(account->episodes[i].rule_name) + (account->episodes[i].notes ? sizeof(tm_episode_notes) : 0);
+    for (uint32_t i = 0; i < account->episode_count; i++) {
+        const tm_episode_notes *notes = account->episodes[i].notes;
+        size += text_memory(account->episodes[i].rule_name);
+        size += notes ? sizeof *notes + text_memory(notes->acknowledged_by) : 0;
+    }
     return size;
 }
 
@@ -235,9 +239,26 @@ tm_status tm_episode_set_name(tm_episode *episode, tm_heap *heap, tm_slice name)
 
 tm_episode_notes *tm_episode_notes_make(tm_episode *episode, tm_heap *heap)
 {
-    if (!episode->notes)
+    if (!episode->notes) {
         episode->notes = tm_heap_take(heap, sizeof *episode->notes);
+        if (episode->notes)
+            episode->notes->snoozed_until = episode->notes->acknowledged_at = TM_TIME_NONE;
+    }
     return episode->notes;
+}
+
+tm_status tm_episode_set_acknowledged(tm_episode *episode, tm_heap *heap, tm_time at, tm_slice by)
+{
+    tm_slice copy = {NULL, 0};
+    if (by.data) {
+        copy = copy_text(heap, by);
+        if (!copy.data)
+            return TM_FATAL;
+    }
+    free_text(heap, episode->notes->acknowledged_by);
+    episode->notes->acknowledged_by = copy;
+    episode->notes->acknowledged_at = at;
+    return TM_OK;
 }
 
 tm_status tm_episode_note_raise(tm_episode *episode, tm_heap *heap, const tm_rule *rule, tm_time t)

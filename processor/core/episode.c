@@ -103,7 +103,13 @@ static int64_t calm(const judgement *j)
     return j->episode->marks & TM_EPISODE_FLAPPING ? j->rule->calm_ms : 0;
 }
 
-/* The earliest instant from `earliest` on at which neither cooldown nor inhibitors hold a raise back. */
+/* Until when nothing but its end is to be heard of the episode. */
+static tm_time silent_until(const tm_episode *episode)
+{
+    return episode->notes ? episode->notes->snoozed_until : TM_TIME_NONE;
+}
+
+/* The earliest instant from `earliest` on at which neither cooldown, snooze nor inhibitors hold a raise back. */
 static tm_time free_from(const judgement *j, tm_time earliest)
 {
     const tm_episode *e = j->episode;
@@ -112,6 +118,7 @@ static tm_time free_from(const judgement *j, tm_time earliest)
         tm_time cooled = rule->cooldown_once ? TM_TIME_NEVER : after(e->cleared_at, rule->cooldown_ms);
         earliest = cooled > earliest ? cooled : earliest;
     }
+    earliest = silent_until(e) > earliest ? silent_until(e) : earliest;
     /* Asked only when nothing else holds the raise back, but the due time must know of all three. */
     tm_time held = rule->inhibitor_count ? j->questions->held_until(j->questions->context, rule) : TM_TIME_NONE;
     return held > earliest ? held : earliest;
@@ -158,7 +165,10 @@ static void judge_raised(const judgement *j)
         return;
     tm_time free = after(e->signalled_at, UPDATE_HOLD), calmed = after(e->since, calm(j));
     free = calmed > free ? calmed : free;
-    if (severity > (tm_severity)e->published_severity || j->now >= free) {
+    if (severity > (tm_severity)e->published_severity)
+        free = j->now;
+    free = silent_until(e) > free ? silent_until(e) : free;
+    if (j->now >= free) {
         e->severity = (uint8_t)severity;
         publish(j, TM_SIGNAL_UPDATED, TM_REASON_NONE, value);
         j->step->due = j->now + 1;
@@ -173,6 +183,10 @@ void tm_episode_step(tm_episode *episode, const tm_rule *rule, tm_time now, cons
     *ret_step = (tm_step){.due = TM_TIME_NEVER};
     judgement j = {episode, rule, now, questions, ret_step};
 
+    if (silent_until(episode) != TM_TIME_NONE && silent_until(episode) <= now) {
+        episode->notes->snoozed_until = TM_TIME_NONE;
+        ret_step->changed = true;
+    }
     if (!tm_value_is_true(ask(&j, rule->scope))) {
         if (tm_episode_open(episode)) {
             close_episode(&j, TM_REASON_OUT_OF_SCOPE, ask(&j, rule->value));

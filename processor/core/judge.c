@@ -68,8 +68,13 @@ static tm_status hand_over(tm_judge *judge, const tm_environment *environment, c
                         .sequence = episode->sequence,
                         .value = step->value,
                         .rules_version = judge->pack->version,
+                        .acknowledged_at = TM_TIME_NONE,
                         .stage = bare ? (tm_slice){0} : tm_stage_name(judge->pack, tm_stage_present(&account->stages)),
                         .zone = environment->now->zone};
+    if (episode->notes && !bare) {
+        signal.acknowledged_at = episode->notes->acknowledged_at;
+        signal.acknowledged_by = episode->notes->acknowledged_by;
+    }
     if (rule && !bare) {
         tm_evaluator *evaluator = judge->evaluator;
         signal.tier = tier_of(account, environment->now);
@@ -127,7 +132,8 @@ static tm_status keep(tm_judge *judge, tm_account *account, const tm_rule *rule,
                       bool raised)
 {
     account->changed = true;
-    if (stepped->state == TM_EPISODE_INACTIVE && stepped->cleared_at == TM_TIME_NONE) {
+    bool snoozed = stepped->notes && stepped->notes->snoozed_until != TM_TIME_NONE;
+    if (stepped->state == TM_EPISODE_INACTIVE && stepped->cleared_at == TM_TIME_NONE && !snoozed) {
         if (was_there)
             tm_account_episode_drop(account, judge->heap, rule->identity);
         return TM_OK;
@@ -141,6 +147,8 @@ static tm_status keep(tm_judge *judge, tm_account *account, const tm_rule *rule,
     }
     if (raised && tm_episode_note_raise(kept, judge->heap, rule, kept->raised_at) != TM_OK)
         return TM_FATAL;
+    if (!tm_episode_open(kept) && kept->notes)
+        (void)tm_episode_set_acknowledged(kept, judge->heap, TM_TIME_NONE, (tm_slice){0}); /* nothing to copy */
     if (tm_episode_open(kept) && !kept->rule_name.data)
         return tm_episode_set_name(kept, judge->heap, rule->name);
     if (!tm_episode_open(kept) && kept->rule_name.data)

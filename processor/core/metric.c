@@ -3,12 +3,13 @@
 #include <string.h>
 
 #include "tidemark/base/hash.h"
+#include "tidemark/core/reply.h"
 
 bool tm_metric_selects(const tm_metric *metric, tm_slice event_name)
 {
     for (uint32_t i = 0; i < metric->pattern_count; i++) {
         const tm_pattern *pattern = &metric->patterns[i];
-        if (pattern->prefix ? tm_slice_has_prefix(event_name, pattern->text)
+        if (pattern->prefix ? tm_slice_has_prefix(event_name, pattern->text) && !tm_reply_is(event_name)
                             : tm_slice_equal(event_name, pattern->text))
             return true;
     }

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "tidemark/core/reply.h"
+
 tm_shard *tm_shard_new(const tm_shard_settings *settings, const tm_pack *pack, tm_time counting_start,
                        const tm_counting *counting, uint32_t counting_count)
 {
@@ -227,6 +229,11 @@ static tm_status accept_event(tm_shard *shard, const tm_record *record, const tm
                               &applied);
     if (status != TM_OK)
         return status;
+    if (tm_reply_is(event->name)) {
+        status = tm_reply_apply(account, shard->heap, shard->pack, event, shard->now);
+        if (status != TM_OK)
+            return status;
+    }
     account->input = (uint8_t)record->input;
     account->input_offset = record->offset;
     shard->counts.applied++;

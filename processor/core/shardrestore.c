@@ -181,6 +181,8 @@ tm_status tm_shard_impose(tm_shard *shard, tm_slice key, tm_slice rule, tm_kind 
     if (!opens) {
         episode->cleared_at = time;
         episode->marks = 0;
+        if (episode->notes)
+            (void)tm_episode_set_acknowledged(episode, shard->heap, TM_TIME_NONE, (tm_slice){0});
     }
     if (opens && state == TM_SIGNAL_RAISED && index != UINT32_MAX) {
         const tm_rule *known = &shard->pack->rules[index];

@@ -247,6 +247,7 @@ static tm_status catch_signal(void *context, const tm_signal *signal)
                       [TM_TEST_QUEUE] = text_value(r, rule->route_queue),
                       [TM_TEST_RESPONSIBLE] = text_value(r, rule->route_responsible),
                       [TM_TEST_INFORMED] = text_value(r, rule->route_informed),
+                      [TM_TEST_ACKNOWLEDGED_BY] = text_value(r, signal->acknowledged_by),
                   }};
     return r->lost ? TM_FATAL : TM_OK;
 }

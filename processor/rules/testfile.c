@@ -22,9 +22,9 @@ typedef struct reader {
     tm_diagnostics_add((r)->diagnostics, &(r)->file->document, (node) ? (node)->start : 0, __VA_ARGS__)
 #define HINT(r, ...) tm_diagnostics_hint((r)->diagnostics, __VA_ARGS__)
 
-static const char *const field_names[] = {"kind",    "severity",    "value",   "threshold", "clear_threshold",
-                                          "summary", "reason",      "play",    "sequence",  "raised_at",
-                                          "queue",   "responsible", "informed"};
+static const char *const field_names[] = {"kind",    "severity",    "value",    "threshold",      "clear_threshold",
+                                          "summary", "reason",      "play",     "sequence",       "raised_at",
+                                          "queue",   "responsible", "informed", "acknowledged_by"};
 
 const char *tm_test_field_name(tm_test_field field)
 {
@@ -516,7 +516,8 @@ static void read_expected(reader *r, const tm_yaml_node *node, tm_test_expected 
     if (!need(r, node, TM_YAML_MAP, "an expected signal"))
         return;
     CHECK_KEYS(r, node, "account", "rule", "state", "at", "kind", "severity", "value", "threshold", "clear_threshold",
-               "summary", "reason", "play", "sequence", "raised_at", "queue", "responsible", "informed");
+               "summary", "reason", "play", "sequence", "raised_at", "queue", "responsible", "informed",
+               "acknowledged_by");
     const tm_yaml_node *account = needed(r, node, "account", "an expected signal");
     const tm_yaml_node *rule = needed(r, node, "rule", "an expected signal");
     const tm_yaml_node *state = needed(r, node, "state", "an expected signal");

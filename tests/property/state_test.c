@@ -40,6 +40,9 @@ static void assert_same_episodes(const tm_account *a, const tm_account *b)
                   x->raised_at == y->raised_at && x->signalled_at == y->signalled_at &&
                   x->cleared_at == y->cleared_at && x->sequence == y->sequence && x->marks == y->marks);
         cr_assert_eq(x->notes == NULL, y->notes == NULL);
+        cr_assert(!x->notes || (x->notes->snoozed_until == y->notes->snoozed_until &&
+                                x->notes->acknowledged_at == y->notes->acknowledged_at &&
+                                tm_slice_equal(x->notes->acknowledged_by, y->notes->acknowledged_by)));
         cr_assert(!x->notes || (x->notes->raise_count == y->notes->raise_count &&
                                 memcmp(x->notes->raises, y->notes->raises, sizeof x->notes->raises) == 0));
         cr_assert_eq(x->published_value, y->published_value);

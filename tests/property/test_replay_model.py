@@ -20,6 +20,7 @@ import harness  # noqa: E402
 import model  # noqa: E402
 import pack as packs  # noqa: E402
 import population  # noqa: E402
+import records  # noqa: E402
 import world as worlds  # noqa: E402
 import zone  # noqa: E402
 
@@ -63,10 +64,33 @@ class Case:
                          "history": rng.choice(("first-record", "first-record", "complete", self.day(rng.randrange(-3, days)))),
                          "dedup": {"window": rng.choice(("1h", "1h", "10m", "2d", "0s"))}}
         self.config = self.write("tidemark.yaml", json.dumps(self.settings).encode())
+        if rng.random() < 0.5:
+            self.answer()
         self.until = None
         if rng.random() < 0.3:
             at = self.instant()
             self.until = at - at % 60_000 if rng.random() < 0.5 else at
+
+    def answer(self):
+        """Adds what people say to the signals that come without it: later ones may be others then."""
+        w = worlds.World(packs.Pack(self.pack, ()), packs.Config(self.settings))
+        said = w.run(self.events, self.facts)
+        lines = [(records.instant(json.loads(x)["at"]) if x.startswith(b'{"') and b'"id":"e-' in x else 0, x)
+                 for x in pathlib.Path(self.events).read_bytes().splitlines()]
+        rng = self.rng
+        for n, s in enumerate(rng.sample(said, min(len(said), rng.randrange(1, 40)))):
+            at = zone.parse_time(s["time"]) + rng.choice((0, 1, 60_000, rng.randrange(3 * zone.DAY)))
+            key = rng.choice(("rule", "rule", "episode"))
+            to = {key: s[key]} if rng.random() < 0.95 else {key: "no_such"}
+            say = {"by": "ann"} if rng.random() < 0.7 else {"by": 5}
+            event = rng.choice(("signal_acknowledged", "signal_snoozed", "signal_snoozed"))
+            if event == "signal_snoozed":
+                say |= rng.choice(({"for": rng.choice(("0", "90m", "1d", "3d", "soon", ""))}, {"for": 5}, {},
+                                   {"until": zone.format_time(at + rng.randrange(-zone.DAY, 4 * zone.DAY))}, {"until": "9999-01-01T00:00:00Z"}))
+            i = next((i for i, (t, _) in enumerate(lines) if t > at), len(lines))  # where the running maximum comes to it
+            lines.insert(i, (at, json.dumps({"id": f"say-{n}", "account": s["account"], "event": event, "at": zone.format_time(at),
+                                             "user": "u", "properties": to | say}).encode()))
+        self.events = self.write("usage.ndjson", b"".join(x + b"\n" for _, x in lines))
 
     def day(self, after):
         return zone.day_text(zone.date_day(self.start) + after)

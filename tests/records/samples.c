@@ -61,7 +61,11 @@ static void print_endings(signal_fixture *f)
     f->signal.rule = &f->rule;
     f->signal.facts = f->facts;
     f->signal.state = TM_SIGNAL_UPDATED;
+    f->signal.acknowledged_at = f->signal.time - TM_HOUR;
     print_signal(f); /* revised */
+    f->signal.acknowledged_by = TM_SLICE_LITERAL("ann");
+    print_signal(f);
+    f->signal.acknowledged_at = TM_TIME_NONE;
     f->signal.state = TM_SIGNAL_RAISED;
     f->signal.reason = TM_REASON_FLAPPING;
     f->signal.sequence = 1;

@@ -75,6 +75,7 @@ static inline void signal_fixture_init(signal_fixture *f)
                             .summary = {tm_value_number(0.44)},
                             .tier = TM_SLICE_LITERAL("high"),
                             .rules_version = 7,
+                            .acknowledged_at = TM_TIME_NONE,
                             .zone = tm_zone_utc()};
     f->origin = (tm_signal_origin){.group = TM_SLICE_LITERAL("tidemark"),
                                    .partition = 3,

@@ -155,6 +155,11 @@ static inline void state_episodes(state_world *w, tm_account *account, tm_heap *
             episode->published_value = state_below(w, 2) ? 0.5 : 1.0 / 3;
         episode->marks = (uint8_t)state_below(w, TM_EPISODE_MARKS + 1);
         tm_episode_notes *notes = state_below(w, 3) ? NULL : tm_episode_notes_make(episode, heap);
+        if (notes && state_below(w, 2))
+            notes->snoozed_until = w->now.t + state_below(w, TM_DAY);
+        if (notes && state_below(w, 2))
+            (void)tm_episode_set_acknowledged(episode, heap, w->now.t,
+                                              state_below(w, 2) ? state_text(w) : (tm_slice){NULL, 0});
         for (int64_t k = notes ? state_below(w, TM_FLAPPING_MAX) : 0; k > 0; k--)
             notes->raises[notes->raise_count++] = w->now.t - k * state_below(w, TM_DAY);
         if (state_below(w, 2))

@@ -77,7 +77,7 @@ Test(testfile, everything)
          "  - {account: a, rule: r, state: raised, at: 4d, kind: churn_risk, severity: high, value: 0.5, threshold: "
          "3d,\n"
          "     clear_threshold: true, summary: '7', reason: ~, play: P, sequence: 1, raised_at: 4d, queue: q,\n"
-         "     responsible: csm, informed: sales}\n"
+         "     responsible: csm, informed: sales, acknowledged_by: ann}\n"
          "  values:\n"
          "  - account: a\n"
          "    at: 5d\n"

@@ -69,6 +69,9 @@ void tm_account_episode_drop(tm_account *account, tm_heap *heap, uint64_t rule_i
 tm_status tm_episode_set_name(tm_episode *episode, tm_heap *heap, tm_slice name);
 /* The episode's notes, empty ones when it had none. NULL without memory. */
 tm_episode_notes *tm_episode_notes_make(tm_episode *episode, tm_heap *heap);
+/* Notes by whom and when the open episode was acknowledged; TM_TIME_NONE: by nobody (any more). The episode has notes.
+   TM_OK or TM_FATAL. */
+tm_status tm_episode_set_acknowledged(tm_episode *episode, tm_heap *heap, tm_time at, tm_slice by);
 /* Notes that the rule's episode was raised at `t`, where the rule looks for flapping. TM_OK or TM_FATAL. */
 tm_status tm_episode_note_raise(tm_episode *episode, tm_heap *heap, const tm_rule *rule, tm_time t);
 

@@ -32,7 +32,10 @@ const char *tm_reason_name(tm_reason reason);            /* condition, rule_remo
 
 /* What few episodes have beside their state. */
 typedef struct tm_episode_notes {
-    uint8_t raise_count; /* instants at which the rule's last episodes were raised, oldest first */
+    tm_time snoozed_until;    /* TM_TIME_NONE: it is not */
+    tm_time acknowledged_at;  /* of the open episode; TM_TIME_NONE: it is not */
+    tm_slice acknowledged_by; /* owned; absent: nobody said who */
+    uint8_t raise_count;      /* instants at which the rule's last episodes were raised, oldest first */
     tm_time raises[TM_FLAPPING_MAX - 1];
 } tm_episode_notes;
 

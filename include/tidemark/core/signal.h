@@ -23,6 +23,8 @@ typedef struct tm_signal {
     tm_value summary[TM_SUMMARY_PARTS_MAX]; /* of rule->summary's nodes; null where a part has none */
     tm_slice tier;                          /* absent when null */
     tm_slice stage;                         /* the same */
+    tm_time acknowledged_at;                /* of the episode; TM_TIME_NONE: it was not */
+    tm_slice acknowledged_by;               /* absent: nobody said who */
     int64_t rules_version;
     const tm_zone *zone; /* for dates in the summary */
 } tm_signal;

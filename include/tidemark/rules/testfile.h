@@ -53,6 +53,7 @@ typedef enum tm_test_field {
     TM_TEST_QUEUE,
     TM_TEST_RESPONSIBLE,
     TM_TEST_INFORMED,
+    TM_TEST_ACKNOWLEDGED_BY,
     TM_TEST_FIELDS
 } tm_test_field;
 const char *tm_test_field_name(tm_test_field field);

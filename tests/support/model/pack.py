@@ -13,6 +13,7 @@ RANK = {s: i for i, s in enumerate(SEVERITIES)}
 DEFAULT_SCOPE = "coalesce(status, 'active') == 'active'"
 MAX_DAYS, MAX_DISTINCT_DAYS, MAX_HOUR_DAYS = 400, 62, 62
 FIRST_METRIC_BIT = 64
+REPLIES = ("signal_acknowledged", "signal_snoozed")
 
 
 class PackError(ValueError):
@@ -51,7 +52,7 @@ def matcher(patterns):
     prefixes = tuple(p[:-1] for p in patterns if p.endswith("*"))
     if any("*" in p for p in exact) or any("*" in p for p in prefixes):
         raise PackError(f"only a trailing * is a pattern: {patterns}")
-    return lambda name: name in exact or (bool(prefixes) and name.startswith(prefixes))
+    return lambda name: name in exact or (bool(prefixes) and name.startswith(prefixes) and name not in REPLIES)
 
 
 class Metric:

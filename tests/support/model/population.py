@@ -410,7 +410,7 @@ def rule_pack(seed, rules=12):
     if stages:
         pack["stages"], pack["first_value"] = stages, "key_actions"
     if rng.random() < 0.6:
-        pack["flapping"] = {"episodes": rng.choice((2, 2, 3, 3, 4, 8)), "within": rng.choice(("3h", "1d", "3d", "10d", "21d"))}
+        pack["flapping"] = {"episodes": rng.choice((2, 2, 2, 3, 4, 8)), "within": rng.choice(("3h", "1d", "10d", "21d", "21d"))}
     if rng.random() < 0.3:
         pack["scope"] = rng.choice(("true", "plan != 'starter'"))
     return pack

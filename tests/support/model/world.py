@@ -11,6 +11,7 @@ from collections import deque
 import expr
 import records
 import zone
+import pack as packs
 from pack import RANK
 
 INACTIVE, PENDING, RAISED, CLEARING = "inactive", "pending", "raised", "clearing"
@@ -103,7 +104,7 @@ class Series:
 class State:
     """One rule for one account."""
 
-    __slots__ = ("phase", "since", "raised_at", "seq", "severity", "value", "last", "cooled", "spent", "cleared_at", "due", "stale", "scoped", "raises", "flapping")
+    __slots__ = ("phase", "since", "raised_at", "seq", "severity", "value", "last", "cooled", "spent", "cleared_at", "due", "stale", "scoped", "raises", "flapping", "snoozed", "ack")
 
     def __init__(self):
         self.phase, self.since, self.raised_at, self.seq = INACTIVE, None, None, 0
@@ -111,6 +112,7 @@ class State:
         self.cooled, self.spent = 0, False  # the instant from which it may raise again; cooldown: once used up
         self.cleared_at = None
         self.stale, self.scoped = -1, "not asked"  # what changed since the scope was last asked, and its answer then
+        self.snoozed, self.ack = 0, None  # nothing but its end is heard until then; {"at", "by"}
         self.raises, self.flapping = [], False  # every instant raised; whether the open episode is one too many
         self.due = NEVER  # the next grid instant it must be judged at even if nothing else happens
 
@@ -203,6 +205,29 @@ class Account:
                     self.series[m.index].add(e["at"], day, m.member(e, day), windowless)
                     self.changed |= m.bit
         self.touch(ts)
+
+    def reply(self, e, ts):
+        """What people answer to signals, at effective time ts."""
+        p, pack = e["properties"], self.world.pack
+        texts = {k: p[k] for k in ("episode", "rule", "until", "for", "by") if type(p.get(k)) is str}
+        for r in pack.rules:
+            s = self.states[r.index]
+            is_open = s.phase in (RAISED, CLEARING)
+            if not (is_open and texts["episode"] == f"{self.name}/{r.name}/{s.raised_at}" if "episode" in texts else texts.get("rule") == r.name):
+                continue
+            if e["event"] == "signal_acknowledged":
+                if is_open:
+                    s.ack = {"at": zone.format_time(e["at"]), "by": texts.get("by")}
+                continue
+            if "until" in texts:
+                until = zone.parse_time(texts["until"])
+            else:
+                try:
+                    until = e["at"] + zone.parse_duration(texts["for"])
+                except (KeyError, ValueError):
+                    until = None
+            if until is not None:
+                s.snoozed, s.due = min(until, ts + 400 * zone.DAY), 0
 
     def apply_facts(self, facts, ts):
         self.facts = facts
@@ -303,7 +328,7 @@ class Account:
         """A rule on a change of stage: raised, and over."""
         if r.scope.fn(self) is not True or r.when.fn(self) is not True or s.spent:
             return
-        waits = [s.cooled]
+        waits = [s.cooled, s.snoozed]
         for i in r.inhibitors:
             o = self.states[i]
             if o.phase in (RAISED, CLEARING):
@@ -345,7 +370,7 @@ class Account:
                 s.phase, s.since = PENDING, t
             if s.spent:
                 return
-            waits = [s.since + r.hold, s.cooled]
+            waits = [s.since + r.hold, s.cooled, s.snoozed]
             held = False
             for i in r.inhibitors:
                 o = self.states[i]
@@ -384,7 +409,8 @@ class Account:
         if severity == s.severity and not moved(v, s.value, r.update_change):
             return
         free = max(s.last + UPDATE_HOLD, s.since + self.calm(s))
-        if RANK[severity] > RANK[s.severity] or t >= free:
+        free = max(s.snoozed, t if RANK[severity] > RANK[s.severity] else free)
+        if t >= free:
             s.seq += 1
             s.severity, s.value, s.last = severity, v, t
             self.publish(r, s, t, "updated", None)
@@ -399,7 +425,7 @@ class Account:
     def close(self, r, s, t, reason):
         s.seq += 1
         self.publish(r, s, t, "cleared", reason)
-        s.phase, s.since = INACTIVE, None
+        s.phase, s.since, s.ack = INACTIVE, None, None
         s.cooled, s.spent, s.cleared_at = t + r.cooldown, r.once, t
         self.wake(r, t)
 
@@ -427,6 +453,7 @@ class Account:
             "play": None,
         }
         if not bare:
+            out["acknowledged"] = s.ack
             for key in ("value", "threshold", "clear_threshold"):
                 x = getattr(r, key)
                 out[key] = plain(x.fn(self)) if x else None
@@ -536,6 +563,8 @@ class World:
                 a.advance(self.ceil(ts) - self.grid)  # every grid instant before ts
             if which == records.USAGE:
                 a.apply_event(item, ts)
+                if item["event"] in packs.REPLIES:
+                    a.reply(item, ts)
             elif item is None:
                 a.erase(ts)
                 del self.accounts[name]
