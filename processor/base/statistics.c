@@ -27,6 +27,17 @@ tm_estimate tm_estimate_proportion(uint64_t hits, uint64_t trials)
     return (tm_estimate){p, hits == 0 ? 0 : middle - half, hits == trials ? 1 : middle + half, trials};
 }
 
+tm_estimate tm_estimate_rate(uint64_t count, double exposure)
+{
+    if (!(exposure > 0))
+        return nothing();
+    double k = (double)count;
+    double below = count ? 1 - 1 / (9 * k) - Z / (3 * sqrt(k)) : 0;
+    double above = 1 - 1 / (9 * (k + 1)) + Z / (3 * sqrt(k + 1));
+    return (tm_estimate){k / exposure, below > 0 ? k * below * below * below / exposure : 0,
+                         (k + 1) * above * above * above / exposure, count};
+}
+
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a;
@@ -70,6 +81,34 @@ static int by_score(const void *a, const void *b)
     if (x->cluster != y->cluster)
         return x->cluster < y->cluster ? -1 : 1;
     return (x->came > y->came) - (x->came < y->came);
+}
+
+tm_estimate tm_estimate_area(tm_ranked *cases, size_t count)
+{
+    double came = 0;
+    for (size_t i = 0; i < count; i++)
+        came += cases[i].came;
+    double others = (double)count - came;
+    if (came == 0 || others == 0)
+        return (tm_estimate){NAN, NAN, NAN, count};
+    qsort(cases, count, sizeof *cases, by_score);
+    double area = 0;
+    double above = others; /* of those that did not come true */
+    for (size_t i = 0; i < count;) {
+        double tied[2] = {0, 0};
+        size_t next = i;
+        for (; next < count && cases[next].score == cases[i].score; next++)
+            tied[cases[next].came]++;
+        above -= tied[0];
+        area += tied[1] * (above + tied[0] / 2);
+        i = next;
+    }
+    area /= came * others;
+    double q1 = area / (2 - area);
+    double q2 = 2 * area * area / (1 + area);
+    double half = Z * sqrt((area * (1 - area) + (came - 1) * (q1 - area * area) + (others - 1) * (q2 - area * area)) /
+                           (came * others));
+    return (tm_estimate){area, fmax(0, area - half), fmin(1, area + half), count};
 }
 
 typedef struct measured {

@@ -1,13 +1,12 @@
 #include "tidemark/commands/backtestreport.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 
-#include "tidemark/commands/embedded.h"
+#include "tidemark/commands/page.h"
 
 enum { UNSEEN_SHOWN = 10 };
 
@@ -372,49 +371,6 @@ static tm_status print_part(const tm_report_options *options, const tm_report_pa
     return status;
 }
 
-/* The page with the figures in it: JSON inside a script element must not end it. */
-static bool put_page(tm_buffer *page, tm_slice json)
-{
-    static const char marker[] = "id=\"data\">null<";
-    const tm_embedded *file = NULL;
-    for (uint32_t i = 0; (file = tm_embedded_at(i)) != NULL; i++)
-        if (strcmp(file->name, "processor/pages/backtest.html") == 0)
-            break;
-    const char *at = file ? memmem(file->text.data, file->text.length, marker, sizeof marker - 1) : NULL;
-    if (!at)
-        return false;
-    size_t before = (size_t)(at - file->text.data) + sizeof "id=\"data\">" - 1;
-    tm_buffer_append(page, file->text.data, before);
-    for (size_t i = 0; i < json.length; i++)
-        if (json.data[i] == '<')
-            tm_buffer_append_text(page, "\\u003c");
-        else
-            tm_buffer_append_char(page, json.data[i]);
-    before += sizeof "null" - 1;
-    tm_buffer_append(page, file->text.data + before, file->text.length - before);
-    return !page->overflowed;
-}
-
-static int write_page(const tm_command *command, const char *path, tm_slice json)
-{
-    tm_buffer page;
-    tm_buffer_init(&page, SIZE_MAX / 4);
-    bool whole = put_page(&page, json);
-    FILE *file = whole ? fopen(path, "wb") : NULL;
-    int status = EX_OK;
-    if (!whole)
-        status = tm_cli_say(command, EX_OSERR, "out of memory");
-    else if (!file)
-        status = tm_cli_say(command, EX_CANTCREAT, "%s cannot be created: %s", path, strerror(errno));
-    if (file) {
-        bool written = fwrite(page.data, 1, page.length, file) == page.length;
-        if (fclose(file) != 0 || !written)
-            status = tm_cli_say(command, EX_IOERR, "%s cannot be written: %s", path, strerror(errno));
-    }
-    tm_buffer_done(&page);
-    return status;
-}
-
 int tm_report_backtest(const tm_command *command, const tm_report_options *options, const tm_report_part *parts,
                        uint32_t count)
 {
@@ -429,7 +385,7 @@ int tm_report_backtest(const tm_command *command, const tm_report_options *optio
         if (status == TM_OK && options->json)
             (void)fwrite(out.data, 1, out.length, stdout);
         if (status == TM_OK && options->page)
-            failed = write_page(command, options->page, tm_buffer_slice(&out));
+            failed = tm_page_write(command, options->page, "processor/pages/backtest.html", tm_buffer_slice(&out));
         tm_buffer_done(&out);
     }
     for (uint32_t i = 0; !options->json && status == TM_OK && i < count; i++)

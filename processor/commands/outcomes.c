@@ -55,7 +55,8 @@ static bool read_time(const char *text, const tm_zone *zone, tm_time *ret_time)
 }
 
 static tm_status read_row(const tm_lines *lines, const tm_line *line, const int columns[static COLUMNS],
-                          const tm_zone *zone, tm_backtest *backtest, tm_outcomes_read *read, tm_error *error)
+                          const tm_zone *zone, tm_outcome_take take, void *context, tm_outcomes_read *read,
+                          tm_error *error)
 {
     char cells[COLUMNS][TM_CSV_CELL_MAX] = {0};
     char cell[TM_CSV_CELL_MAX];
@@ -80,15 +81,14 @@ static tm_status read_row(const tm_lines *lines, const tm_line *line, const int 
         return at_fault(lines, line->number, error, "the row has no account");
     if (!read_time(cells[AT], zone, &t))
         return at_fault(lines, line->number, error, "`at` is no time such as 2026-01-31T08:00:00Z, and no day");
-    tm_status status =
-        tm_backtest_ended(backtest, tm_slice_of(cells[ACCOUNT]), words[word].ending, t, tm_slice_of(cells[REASON]));
+    tm_status status = take(context, tm_slice_of(cells[ACCOUNT]), words[word].ending, t, tm_slice_of(cells[REASON]));
     read->strange += status == TM_REJECT;
     read->taken += status == TM_OK;
     return status == TM_FATAL ? tm_fail(error, TM_FATAL, "out of memory") : TM_OK;
 }
 
-tm_status tm_outcomes_read_file(const char *path, const tm_zone *zone, tm_backtest *backtest,
-                                tm_outcomes_read *ret_read, tm_error *error)
+tm_status tm_outcomes_each(const char *path, const tm_zone *zone, tm_outcome_take take, void *context,
+                           tm_outcomes_read *ret_read, tm_error *error)
 {
     *ret_read = (tm_outcomes_read){0};
     tm_lines *lines;
@@ -108,8 +108,19 @@ tm_status tm_outcomes_read_file(const char *path, const tm_zone *zone, tm_backte
         if (status != TM_OK || end)
             break;
         if (line.text.length)
-            status = read_row(lines, &line, columns, zone, backtest, ret_read, error);
+            status = read_row(lines, &line, columns, zone, take, context, ret_read, error);
     }
     tm_lines_close(lines);
     return status;
+}
+
+static tm_status take_into(void *context, tm_slice account, tm_ending ending, tm_time t, tm_slice reason)
+{
+    return tm_backtest_ended(context, account, ending, t, reason);
+}
+
+tm_status tm_outcomes_read_file(const char *path, const tm_zone *zone, tm_backtest *backtest,
+                                tm_outcomes_read *ret_read, tm_error *error)
+{
+    return tm_outcomes_each(path, zone, take_into, backtest, ret_read, error);
 }

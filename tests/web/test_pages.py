@@ -106,6 +106,55 @@ class Pages(unittest.TestCase):
         self.assertEqual(shown.circles, drawn)
         self.assertGreater(drawn, 0)
 
+    def write_book(self):
+        """Three customers in two currencies: one grows, one leaves, one has a name that wants to be markup."""
+        records = [{"account": name, "at": T0 + day * DAY, "mrr": mrr, "currency": currency, "status": status, "seats": 3, "plan": plan,
+                    "renewal_at": f"2024-0{3 + day // 60}-01", "owners": {"csm": HOSTILE}, "attributes": {"channel": HOSTILE}}
+                   for name, day, mrr, currency, status, plan in (("a", 0, 100, "EUR", "active", "pro"), ("b", 1, 40, "EUR", "active", HOSTILE),
+                                                                  ("c", 2, 70, "USD", "active", "pro"), ("a", 70, 150, "EUR", "active", "pro"),
+                                                                  ("b", 80, 40, "EUR", "churned", HOSTILE))]
+        (self.dir / "accounts.ndjson").write_text("".join(json.dumps(r) + "\n" for r in records))
+        (self.dir / "outcomes.csv").write_text(f'account,outcome,at,reason\nb,churned,2024-03-21,"{HOSTILE}"\n')
+
+    def test_report(self):
+        self.write_archive()
+        self.write_book()
+        page = self.dir / "report.html"
+        said = self.tidemark.run("report", "--events", self.dir / "usage.ndjson", "--accounts", self.dir / "accounts.ndjson", "--outcomes", self.dir / "outcomes.csv",
+                                 "--rules", self.dir / "rules.yaml", "--from", "2024-02-01", "--at", "2024-04-20", "--by", "plan", "--json", "--html", page)
+        report = json.loads(said.stdout)
+        shown, console = self.show(page)
+        self.assertEqual(console, [])
+        self.assertNotIn("planted", shown.ids)
+        rows = [row for row in shown.rows if row[:3] == ["all", "–", "EUR"]]
+        self.assertIn(["150", "1,800", "140", "0", "0", "50", "0", "40", "0", "10"], [row[3:13] for row in rows])
+        self.assertTrue(any(row[:2] == ["plan", HOSTILE] for row in shown.rows))
+        self.assertTrue(any(row[:4] == ["all", "–", "EUR", HOSTILE] for row in shown.rows), "the reason")
+        for title in ("Recurring revenue", "From opening to closing MRR, EUR", "From opening to closing MRR, USD", "MRR by plan, EUR", "Customers kept", "Churn by reason"):
+            if title != "MRR by plan, EUR":  # one plan is left, and one bar says nothing
+                self.assertIn(title, shown.texts)
+        drawn = sum(row[key]["value"] is not None for section, key in (("customers", "retention"), ("renewals", "rate"), ("channels", "churn")) for row in report[section])
+        drawn += sum(row["by"] == "all" for row in report["churn_reasons"])
+        self.assertEqual(shown.circles, drawn)
+        self.assertGreater(drawn, 3)
+
+    def test_light_and_dark(self):
+        """Each page looks different in the dark: its own colours are used, and text stands out from paper in both."""
+        self.write_archive()
+        self.write_book()
+        pages = {"backtest": ["--outcomes", self.dir / "outcomes.csv", "--events", self.dir / "usage.ndjson"],
+                 "report": ["--accounts", self.dir / "accounts.ndjson"]}
+        for command, options in pages.items():
+            page, pictures = self.dir / f"{command}.html", []
+            self.tidemark.run(command, *options, "--rules", self.dir / "rules.yaml", "--html", page)
+            for scheme in ("light", "dark"):
+                picture = self.dir / f"{command}-{scheme}.png"
+                subprocess.run(["chromium", *QUIET, f"--user-data-dir={self.dir / 'profile'}", *(["--force-dark-mode"] if scheme == "dark" else []),
+                                f"--blink-settings=preferredColorScheme={0 if scheme == 'dark' else 1}", f"--screenshot={picture}", "--window-size=900,700",
+                                page.as_uri()], stdin=subprocess.DEVNULL, capture_output=True, timeout=180, check=True)
+                pictures.append(picture.read_bytes())
+            self.assertNotEqual(pictures[0], pictures[1], command)
+
     def test_pages_ask_nobody(self):
         for page in (ROOT / "processor" / "pages").glob("*.html"):
             text = page.read_text()

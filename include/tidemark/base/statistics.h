@@ -19,6 +19,10 @@ typedef struct tm_estimate {
    something sensible of 0 of 5. */
 tm_estimate tm_estimate_proportion(uint64_t hits, uint64_t trials);
 
+/* A rate: `count` events in `exposure` (of any unit), with Byar's approximation to the limits of a Poisson count (N. E.
+   Breslow and N. E. Day, Statistical Methods in Cancer Research II, 1987). NaN without exposure; `of` is the count. */
+tm_estimate tm_estimate_rate(uint64_t count, double exposure);
+
 /* The median (of an even number the mean of the middle two), with the order statistics nearest to
    n/2 ± 1.96 √n/2 as its ends (W. J. Conover, Practical Nonparametric Statistics): no distribution is supposed. With
    fewer than six values the ends cannot be told. Sorts `values`. */
@@ -41,6 +45,10 @@ typedef struct tm_ranking {
     uint64_t came;
     uint32_t resamples; /* clusters drawn anew that often for the intervals (bootstrap percentile, B. Efron 1979) */
 } tm_ranking;
+
+/* The area alone, for cases that are independent of each other: the chance that a case that came true has the lower
+   score, with the interval of J. A. Hanley and B. J. McNeil (1982), cut to 0 and 1. `of`: all cases. Sorts `cases`. */
+tm_estimate tm_estimate_area(tm_ranked *cases, size_t count);
 
 /* Sorts `cases` by score. `clusters`: how many there are, numbered from 0. `weights` has room for one a cluster.
    Deterministic: the same cases give the same intervals. Estimates are NaN when no case came true, or all did. */

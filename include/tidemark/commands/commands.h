@@ -14,6 +14,7 @@ extern const tm_command tm_command_explain;
 extern const tm_command tm_command_generate;
 extern const tm_command tm_command_init;
 extern const tm_command tm_command_replay;
+extern const tm_command tm_command_report;
 extern const tm_command tm_command_run;
 extern const tm_command tm_command_schema;
 extern const tm_command tm_command_shard;

@@ -12,6 +12,12 @@ typedef struct tm_outcomes_read {
     uint64_t other;   /* rows whose outcome is none of ours, such as active */
 } tm_outcomes_read;
 
+/* One row: TM_REJECT when it is of an account that the data do not have, TM_FATAL without memory, else TM_OK. */
+typedef tm_status (*tm_outcome_take)(void *context, tm_slice account, tm_ending ending, tm_time t, tm_slice reason);
+
+/* As the next, handing each outcome to `take`. */
+tm_status tm_outcomes_each(const char *path, const tm_zone *zone, tm_outcome_take take, void *context,
+                           tm_outcomes_read *ret_read, tm_error *error);
 /* Reads a file, "-" for standard input: a header with the columns `account`, `outcome` and `at` (or `date`), perhaps
    `reason` (or `churn_kind`); other columns are ignored. An outcome is churned, renewed, expanded (upsold, upgraded) or
    contracted (downsold, downgraded); other words are counted. `at` is RFC 3339, milliseconds, or a day YYYY-MM-DD,
