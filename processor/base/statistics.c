@@ -167,6 +167,21 @@ static void interval(tm_estimate *estimate, double *values, size_t count)
     estimate->high = tm_quantile(values, count, 0.975);
 }
 
+static uint32_t resamples_for(size_t steps)
+{
+    double affordable = STEPS / (double)steps;
+    return affordable > RESAMPLES_MAX   ? RESAMPLES_MAX
+           : affordable < RESAMPLES_MIN ? RESAMPLES_MIN
+                                        : (uint32_t)affordable;
+}
+
+static void resample(uint32_t clusters, uint32_t *weights, uint64_t *random)
+{
+    memset(weights, 0, clusters * sizeof *weights);
+    for (uint32_t c = 0; c < clusters; c++)
+        weights[draw(random) % clusters]++;
+}
+
 tm_ranking tm_estimate_ranking(tm_ranked *cases, size_t count, uint32_t clusters, uint32_t *weights)
 {
     tm_ranking ranking = {.area = nothing(), .lift = nothing()};
@@ -182,17 +197,12 @@ tm_ranking tm_estimate_ranking(tm_ranked *cases, size_t count, uint32_t clusters
     ranking.area.value = whole.area;
     ranking.lift.value = whole.lift;
     ranking.area.of = ranking.lift.of = count;
-    double affordable = STEPS / (double)(count + clusters);
-    uint32_t wanted = affordable > RESAMPLES_MAX   ? RESAMPLES_MAX
-                      : affordable < RESAMPLES_MIN ? RESAMPLES_MIN
-                                                   : (uint32_t)affordable;
+    uint32_t wanted = resamples_for(count + clusters);
     double areas[RESAMPLES_MAX];
     double lifts[RESAMPLES_MAX];
     uint64_t random = 1;
     for (uint32_t i = 0; i < wanted; i++) {
-        memset(weights, 0, clusters * sizeof *weights);
-        for (uint32_t c = 0; c < clusters; c++)
-            weights[draw(&random) % clusters]++;
+        resample(clusters, weights, &random);
         measured again = measure(cases, count, weights);
         if (!again.known)
             continue;
@@ -202,4 +212,42 @@ tm_ranking tm_estimate_ranking(tm_ranked *cases, size_t count, uint32_t clusters
     interval(&ranking.area, areas, ranking.resamples);
     interval(&ranking.lift, lifts, ranking.resamples);
     return ranking;
+}
+
+tm_gain tm_estimate_gain(tm_ranked *before, tm_ranked *after, size_t count, uint32_t clusters, uint32_t *weights)
+{
+    tm_gain gain = {nothing(), nothing(), nothing(), 0};
+    if (count) {
+        qsort(before, count, sizeof *before, by_score);
+        qsort(after, count, sizeof *after, by_score);
+    }
+    for (size_t i = 0; i < count; i++)
+        gain.came += before[i].came;
+    for (uint32_t c = 0; c < clusters; c++)
+        weights[c] = 1;
+    measured whole[2] = {measure(before, count, weights), measure(after, count, weights)};
+    if (!whole[0].known)
+        return gain;
+    gain.before.value = whole[0].area;
+    gain.after.value = whole[1].area;
+    gain.gain.value = whole[1].area - whole[0].area;
+    gain.before.of = gain.after.of = gain.gain.of = count;
+    uint32_t wanted = resamples_for(2 * count + clusters);
+    double areas[2][RESAMPLES_MAX];
+    double gains[RESAMPLES_MAX];
+    uint32_t done = 0;
+    uint64_t random = 1;
+    for (uint32_t i = 0; i < wanted; i++) {
+        resample(clusters, weights, &random);
+        measured again[2] = {measure(before, count, weights), measure(after, count, weights)};
+        if (!again[0].known)
+            continue;
+        areas[0][done] = again[0].area;
+        areas[1][done] = again[1].area;
+        gains[done++] = again[1].area - again[0].area;
+    }
+    interval(&gain.before, areas[0], done);
+    interval(&gain.after, areas[1], done);
+    interval(&gain.gain, gains, done);
+    return gain;
 }

@@ -6,9 +6,8 @@
 #include "tidemark/base/hash.h"
 #include "tidemark/commands/backtestreport.h"
 #include "tidemark/commands/commands.h"
-#include "tidemark/commands/feed.h"
 #include "tidemark/commands/outcomes.h"
-#include "tidemark/commands/setup.h"
+#include "tidemark/commands/weeks.h"
 
 enum { WEEKS_OF_USE = 4, EXPRESSIONS = 3 };
 
@@ -17,8 +16,6 @@ typedef struct trial {
     const tm_setup *setup;
     tm_backtest *backtest;
     tm_plays *plays;
-    tm_shard *shard;
-    tm_feed *feed;
     tm_error *error;
     tm_slice owner_role;
     uint32_t score, use, alike; /* nodes; TM_NODE_NONE: none */
@@ -54,9 +51,9 @@ static tm_status take_signal(void *context, const tm_signal *signal)
     return TM_OK;
 }
 
-static tm_value value_of(const trial *t, const tm_account *account, tm_time at, uint32_t node)
+static tm_value value_of(tm_shard *shard, const tm_account *account, tm_time at, uint32_t node)
 {
-    return node == TM_NODE_NONE ? tm_value_null() : tm_shard_evaluate(t->shard, account->key, at, node);
+    return node == TM_NODE_NONE ? tm_value_null() : tm_shard_evaluate(shard, account->key, at, node);
 }
 
 static double number_of(tm_value value)
@@ -75,23 +72,24 @@ static uint64_t hash_of(tm_value value)
 }
 
 /* Every account as it stands at `at`, which every record up to it has reached. */
-static tm_status snapshot(trial *t, tm_time at)
+static tm_status snapshot(void *context, tm_shard *shard, tm_time at)
 {
-    tm_status status = tm_shard_advance(t->shard, at);
+    trial *t = context;
+    tm_status status = TM_OK;
     static const tm_moment nowhen;
-    for (uint32_t i = 0; status == TM_OK && i < tm_shard_account_count(t->shard); i++) {
-        const tm_account *account = tm_shard_account_at(t->shard, i);
+    for (uint32_t i = 0; status == TM_OK && i < tm_shard_account_count(shard); i++) {
+        const tm_account *account = tm_shard_account_at(shard, i);
         uint32_t number = tm_backtest_account(t->backtest, account->key);
         if (number == UINT32_MAX)
             return out_of_memory(t);
-        double score = number_of(value_of(t, account, at, t->score));
+        double score = number_of(value_of(shard, account, at, t->score));
         tm_value mrr = tm_facts_value(account->facts, TM_FACT_MRR, (tm_slice){0}, &nowhen);
         status = tm_backtest_snapshot(t->backtest, number, at, score, number_of(mrr));
         if (status == TM_OK)
-            status = tm_plays_week(t->plays, number, at, score, number_of(value_of(t, account, at, t->use)),
-                                   hash_of(value_of(t, account, at, t->alike)));
+            status = tm_plays_week(t->plays, number, at, score, number_of(value_of(shard, account, at, t->use)),
+                                   hash_of(value_of(shard, account, at, t->alike)));
     }
-    return tm_feed_refused(t->shard, NULL, status, t->error);
+    return status == TM_OK ? TM_OK : out_of_memory(t);
 }
 
 /* The events play_started and play_done name their play in the property `play`. */
@@ -111,8 +109,9 @@ static tm_status note_play(const trial *t, uint32_t account, const tm_event *eve
     return TM_OK;
 }
 
-static tm_status meet(const trial *t, const tm_record *record)
+static tm_status meet(void *context, const tm_record *record)
 {
+    trial *t = context;
     tm_slice account = record->kind == TM_RECORD_EVENT   ? record->event->account
                        : record->kind == TM_RECORD_FACTS ? record->account
                                                          : (tm_slice){0};
@@ -125,64 +124,24 @@ static tm_status meet(const trial *t, const tm_record *record)
     return record->kind == TM_RECORD_EVENT ? note_play(t, number, record->event) : TM_OK;
 }
 
-static tm_status feed_all(trial *t, tm_time first, tm_time until)
-{
-    tm_time last = first;
-    /* Weeks begin with local days, so that day windows are compared at the same age. */
-    int32_t day = tm_zone_day(t->setup->zone, first) + 7;
-    for (;;) {
-        tm_record record;
-        bool end;
-        tm_status status = tm_feed_next(t->feed, &record, &end, t->error);
-        tm_time reached = end ? (until == TM_TIME_NEVER ? last : until) : record.timestamp;
-        for (; status == TM_OK; day += 7) {
-            tm_time week = tm_zone_day_start(t->setup->zone, day);
-            if (week > reached || (week == reached && !end)) /* records of that instant belong to it */
-                break;
-            status = snapshot(t, week);
-        }
-        if (status != TM_OK)
-            return status;
-        if (end) {
-            tm_backtest_seen_until(t->backtest, reached);
-            return tm_feed_refused(t->shard, NULL, tm_shard_advance(t->shard, reached), t->error);
-        }
-        last = record.timestamp;
-        status = meet(t, &record);
-        if (status == TM_OK)
-            status = tm_feed_apply(t->feed, t->shard, &record, "backtest, bytes", t->error);
-        if (status != TM_OK)
-            return status;
-    }
-}
-
 /* TM_REJECT: a file cannot be read. */
 static tm_status try_pack(trial *t, const tm_feed_options *files, const tm_backtest_settings *settings)
 {
     t->backtest = tm_backtest_new(settings);
     t->plays = tm_plays_new(&(tm_plays_settings){settings->within, WEEKS_OF_USE});
-    tm_status status = t->backtest && t->plays ? tm_feed_open(files, &t->feed, t->error) : out_of_memory(t);
-    if (status != TM_OK)
-        return status;
-    tm_time first = tm_feed_first(t->feed);
-    tm_time counting = tm_setup_counting_start(t->setup, tm_feed_first_usage(t->feed), TM_TIME_MAX);
-    t->shard = tm_shard_new(&t->setup->shard, t->setup->pack, counting, NULL, 0);
-    if (!t->shard)
-        status = out_of_memory(t);
-    if (status == TM_OK && first != TM_TIME_NONE && first <= files->until) {
-        tm_shard_set_sink(t->shard, take_signal, t);
-        tm_shard_begin(t->shard, TM_TIME_NEVER);
-        tm_shard_start(t->shard, first);
-        status = feed_all(t, first, files->until);
-    }
-    tm_cli_progress_end();
-    if (status == TM_OK && tm_feed_dead_all(t->feed))
-        fprintf(stderr, "tidemark backtest: %llu records could not be used\n",
-                (unsigned long long)tm_feed_dead_all(t->feed));
-    tm_shard_free(t->shard);
-    t->shard = NULL;
-    tm_status closed = tm_feed_close(t->feed, t->error);
-    return status == TM_OK ? closed : status;
+    if (!t->backtest || !t->plays)
+        return out_of_memory(t);
+    tm_weeks weeks = {.setup = t->setup,
+                      .files = files,
+                      .command = "backtest",
+                      .context = t,
+                      .signal = take_signal,
+                      .record = meet,
+                      .week = snapshot};
+    tm_time until;
+    tm_status status = tm_weeks_feed(&weeks, &until, t->error);
+    tm_backtest_seen_until(t->backtest, until);
+    return status;
 }
 
 typedef struct request {
@@ -232,6 +191,10 @@ static int run_trial(const tm_command *command, const request *asked, tm_setup_o
     for (int i = EXPRESSIONS; i-- > 0;)
         if (asked->expressions[i])
             nodes[i] = compiled[--count];
+    for (uint32_t i = 0; !asked->expressions[0] && i < setup->pack->score_count; i++)
+        if (tm_slice_equal_text(setup->pack->scores[i].name, "health"))
+            nodes[0] = setup->pack->scores[i].value;
+    part->ranked = nodes[0] != TM_NODE_NONE;
     setup->shard.max_skew = -1; /* files have no wall clock that an event could be ahead of */
     files->reading = tm_setup_reading(setup, true);
     trial t = {.setup = setup,
@@ -263,11 +226,12 @@ static int run(const tm_command *command, int argc, char **argv)
 {
     tm_setup_options options = {.offline = true};
     tm_feed_options files = {.until = TM_TIME_NEVER};
-    request asked = {.owner_role = "csm", .settings = {90 * TM_DAY, 30 * TM_DAY, 56 * TM_DAY}};
+    request asked = {.owner_role = "csm", .settings = {90 * TM_DAY, 30 * TM_DAY, 56 * TM_DAY, TM_TIME_NONE}};
     const char *within = NULL;
     const char *loss = NULL;
     const char *tenure = NULL;
     const char *until = NULL;
+    const char *since = NULL;
     const tm_option table[] = {
         {"events", "FILE", "usage events, a JSON object a line; '-' standard input, .gz and .zst by name",
          TM_OPTION_TEXT, &files.events},
@@ -278,7 +242,8 @@ static int run(const tm_command *command, int argc, char **argv)
         {"against", "FILE", "other rules, tried on the same data beside them", TM_OPTION_TEXT, &asked.against},
         {"config", "FILE", "tidemark.yaml: time zone, grid, mapping and limits; no server is used", TM_OPTION_TEXT,
          &options.configuration},
-        {"score", "EXPRESSION", "what ranks the accounts each week, the greater the safer", TM_OPTION_TEXT,
+        {"score", "EXPRESSION",
+         "what ranks the accounts each week, the greater the safer (health, where the rules have it)", TM_OPTION_TEXT,
          &asked.expressions[0]},
         {"use", "EXPRESSION", "how much an account uses, whose change four weeks after a play is shown", TM_OPTION_TEXT,
          &asked.expressions[1]},
@@ -289,6 +254,8 @@ static int run(const tm_command *command, int argc, char **argv)
         {"tenure", "DURATION", "accounts known for less are not ranked, their outcomes not asked for (56d)",
          TM_OPTION_TEXT, &tenure},
         {"owner-role", "ROLE", "whose signals are counted a week (csm)", TM_OPTION_TEXT, &asked.owner_role},
+        {"since", "TIME", "count no week, alarm and outcome before this; what came earlier is replayed only",
+         TM_OPTION_TEXT, &since},
         {"until", "TIME", "read no record later than this and end exactly there", TM_OPTION_TEXT, &until},
         {"history", "WHAT", "since when events are complete: first-record, complete or a date", TM_OPTION_TEXT,
          &options.history},
@@ -309,6 +276,8 @@ static int run(const tm_command *command, int argc, char **argv)
         return tm_cli_say(command, EX_USAGE, "with --against everything is read twice, and standard input cannot be");
     if (until && tm_setup_time(until, &files.until) != TM_OK)
         return tm_cli_say(command, EX_USAGE, "--until takes a time such as 2026-01-31T08:00:00Z, not '%s'", until);
+    if (since && tm_setup_time(since, &asked.settings.since) != TM_OK)
+        return tm_cli_say(command, EX_USAGE, "--since takes a time such as 2026-01-31T08:00:00Z, not '%s'", since);
     status = duration_of(command, "within", within, &asked.settings.within);
     if (status == EX_OK)
         status = duration_of(command, "loss", loss, &asked.settings.loss);
@@ -326,7 +295,9 @@ static int run(const tm_command *command, int argc, char **argv)
     }
     if (status == EX_OK) {
         tm_report_options shown = {.settings = asked.settings,
-                                   .score = tm_slice_of(asked.expressions[0]),
+                                   .score = asked.expressions[0]                 ? tm_slice_of(asked.expressions[0])
+                                            : parts[0].ranked || parts[1].ranked ? TM_SLICE_LITERAL("health")
+                                                                                 : (tm_slice){0},
                                    .json = asked.json,
                                    .page = asked.page};
         status = tm_report_backtest(command, &shown, parts, count);

@@ -13,6 +13,7 @@ const tm_command *const tm_commands[] = {
     &tm_command_replay,
     &tm_command_backtest,
     &tm_command_report,
+    &tm_command_tune,
     &tm_command_eval,
     &tm_command_explain,
     &tm_command_generate,

@@ -291,7 +291,7 @@ static bool outcome_counts(const tm_backtest *b, const ended *outcome)
 {
     const customer *person = &b->people[outcome->account];
     return person->met != TM_TIME_NONE && outcome->t - person->met >= b->settings.tenure && outcome->t <= b->until &&
-           (outcome->ending == TM_ENDING_CHURNED || outcome->t <= person->over);
+           outcome->t >= b->settings.since && (outcome->ending == TM_ENDING_CHURNED || outcome->t <= person->over);
 }
 
 static tm_status chain(tm_backtest *b, tm_ending ending)
@@ -339,8 +339,9 @@ static double chance_of(const tm_backtest *b, const chain_index *chains)
     uint64_t all = 0;
     for (size_t i = 0; i < b->snapshot_count; i++) {
         const snapshot *s = &b->snapshots[i];
-        int word =
-            s->t < b->people[s->account].over ? came_within(b, chains, s->account, s->t, b->settings.within) : -1;
+        int word = s->t >= b->settings.since && s->t < b->people[s->account].over
+                       ? came_within(b, chains, s->account, s->t, b->settings.within)
+                       : -1;
         came += word == 1;
         all += word >= 0;
     }
@@ -418,7 +419,8 @@ static tm_status count_alarms(const tm_backtest *b, const tm_backtest_choice *ch
     uint64_t steady_misses = 0;
     for (size_t i = 0; i < b->alarm_count; i++) {
         const warning *alarm = &b->alarms[i];
-        if (!chosen(b, alarm, choice) || alarm->raised >= b->people[alarm->account].over)
+        if (!chosen(b, alarm, choice) || alarm->raised >= b->people[alarm->account].over ||
+            alarm->raised < b->settings.since)
             continue;
         figures->alarms++;
         figures->accounts += !warned[alarm->account];
@@ -434,7 +436,8 @@ static tm_status count_alarms(const tm_backtest *b, const tm_backtest_choice *ch
     for (uint32_t a = 0; a < accounts; a++)
         if (chains->firsts[a] == NONE && b->people[a].met != TM_TIME_NONE) {
             tm_time end = b->people[a].over < b->until ? b->people[a].over : b->until;
-            months += end > b->people[a].met ? (double)(end - b->people[a].met) / (30.0 * (double)TM_DAY) : 0;
+            tm_time begin = b->people[a].met > b->settings.since ? b->people[a].met : b->settings.since;
+            months += end > begin ? (double)(end - begin) / (30.0 * (double)TM_DAY) : 0;
         }
     figures->false_per_month = months > 0 ? (double)steady_misses / months : NAN;
     return TM_OK;
@@ -493,7 +496,8 @@ tm_status tm_backtest_figures_of(const tm_backtest *backtest, const tm_backtest_
     tm_ending ending = foretold(choice->rule == NONE ? choice->kind : backtest->kinds[choice->rule]);
     if (ending == TM_ENDINGS) {
         for (size_t i = 0; i < backtest->alarm_count; i++)
-            ret_figures->alarms += chosen(backtest, &backtest->alarms[i], choice);
+            ret_figures->alarms += chosen(backtest, &backtest->alarms[i], choice) &&
+                                   backtest->alarms[i].raised >= backtest->settings.since;
         return TM_OK;
     }
     const chain_index *chains = &backtest->chains[ending];
@@ -510,6 +514,7 @@ tm_status tm_backtest_load_of(const tm_backtest *backtest, tm_backtest_load *ret
     for (uint32_t a = 0; a < backtest->accounts.count; a++)
         if (backtest->people[a].met != TM_TIME_NONE && backtest->people[a].met < first)
             first = backtest->people[a].met;
+    first = first < backtest->settings.since ? backtest->settings.since : first;
     if (first == TM_TIME_NEVER || backtest->until - first < 7 * TM_DAY || backtest->owners.count == 0)
         return TM_OK;
     uint32_t weeks = (uint32_t)((backtest->until - first) / (7 * TM_DAY));
@@ -543,7 +548,8 @@ tm_status tm_backtest_ranking_of(const tm_backtest *backtest, tm_ranking *ret_ra
     for (size_t i = 0; cases && weights && i < backtest->snapshot_count; i++) {
         const snapshot *s = &backtest->snapshots[i];
         const customer *person = &backtest->people[s->account];
-        if (s->t >= person->over || person->met == TM_TIME_NONE || s->t - person->met < backtest->settings.tenure)
+        if (s->t >= person->over || person->met == TM_TIME_NONE || s->t - person->met < backtest->settings.tenure ||
+            s->t < backtest->settings.since || backtest->until - s->t < backtest->settings.loss)
             continue;
         int word = came_within(backtest, chains, s->account, s->t, backtest->settings.loss);
         if (word < 0)

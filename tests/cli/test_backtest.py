@@ -98,7 +98,7 @@ class Judge:
 
     def cases(self):
         for account, t, score in self.snapshots:
-            if t < self.over_at(account) and t - self.met[account] >= TENURE and score is not None:
+            if t < self.over_at(account) and t - self.met[account] >= TENURE and score is not None and self.until - t >= LOSS:
                 word = self.came(account, t, "churned", LOSS)
                 if word is not None:
                     yield score, word

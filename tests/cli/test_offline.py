@@ -15,7 +15,7 @@ import harness  # noqa: E402
 import population  # noqa: E402
 
 OK, USAGE, DATAERR, NOINPUT, UNAVAILABLE, CANTCREAT, CONFIG = 0, 64, 65, 66, 69, 73, 78
-COMMANDS = ("run", "demo", "init", "check", "accounts", "replay", "backtest", "report", "eval", "explain", "test", "generate", "schema", "version")
+COMMANDS = ("run", "demo", "init", "check", "accounts", "replay", "backtest", "report", "tune", "eval", "explain", "test", "generate", "schema", "version")
 RULES = """version: 3
 metrics:
   events: {count: "*"}

@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <string.h>
 
 static bool near(double a, double b)
 {
@@ -85,4 +86,31 @@ Test(statistics, cases_of_one_cluster_are_not_independent)
     cr_assert_gt(together.area.high - together.area.low, alone.area.high - alone.area.low);
     tm_ranking again = tm_estimate_ranking(cases, CASES, CLUSTERS, weights);
     cr_assert(again.area.low == together.area.low && again.lift.high == together.lift.high);
+}
+
+Test(statistics, gains_are_differences_of_the_same_cases)
+{
+    enum { CASES = 400, CLUSTERS = 40 };
+    tm_ranked before[CASES], after[CASES], both[2][CASES];
+    uint32_t weights[CLUSTERS];
+    for (uint32_t i = 0; i < CASES; i++) {
+        uint32_t cluster = i % CLUSTERS;
+        uint32_t came = cluster % 4 == 0;
+        before[i] = (tm_ranked){(double)(i * 7 % 31), cluster, came};
+        after[i] = (tm_ranked){(double)(i * 7 % 31) - 12.0 * came, cluster, came};
+    }
+    memcpy(both[0], before, sizeof before);
+    memcpy(both[1], after, sizeof after);
+    tm_gain gain = tm_estimate_gain(before, after, CASES, CLUSTERS, weights);
+    for (int k = 0; k < 2; k++) {
+        tm_estimate alone = tm_estimate_ranking(both[k], CASES, CLUSTERS, weights).area;
+        tm_estimate found = k ? gain.after : gain.before;
+        cr_assert(near(found.value, alone.value) && near(found.low, alone.low) && near(found.high, alone.high));
+    }
+    cr_assert(near(gain.gain.value, gain.after.value - gain.before.value));
+    cr_assert(gain.gain.low > 0 && gain.gain.low < gain.gain.value && gain.gain.value < gain.gain.high);
+    cr_assert_eq(gain.came, 100);
+    gain = tm_estimate_gain(both[0], both[0], CASES, CLUSTERS, weights);
+    cr_assert(gain.gain.value == 0 && gain.gain.low == 0 && gain.gain.high == 0, "a score against itself");
+    cr_assert(isnan(tm_estimate_gain(NULL, NULL, 0, 0, NULL).gain.value));
 }

@@ -54,4 +54,13 @@ tm_estimate tm_estimate_area(tm_ranked *cases, size_t count);
    Deterministic: the same cases give the same intervals. Estimates are NaN when no case came true, or all did. */
 tm_ranking tm_estimate_ranking(tm_ranked *cases, size_t count, uint32_t clusters, uint32_t *weights);
 
+/* By how much the AUC of `after` is greater than that of `before`, the same cases with two scores: both areas, and
+   their difference over the same resamples, since what two scores make of one case hangs together. Sorts both; the rest
+   as above. */
+typedef struct tm_gain {
+    tm_estimate before, after, gain;
+    uint64_t came;
+} tm_gain;
+tm_gain tm_estimate_gain(tm_ranked *before, tm_ranked *after, size_t count, uint32_t clusters, uint32_t *weights);
+
 #endif

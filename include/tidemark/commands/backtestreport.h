@@ -12,6 +12,7 @@ typedef struct tm_report_part {
     tm_plays *plays;
     const tm_pack *rules;
     tm_outcomes_read read;
+    bool ranked; /* it has what ranks accounts */
 } tm_report_part;
 
 typedef struct tm_report_options {

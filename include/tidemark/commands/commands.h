@@ -19,6 +19,7 @@ extern const tm_command tm_command_run;
 extern const tm_command tm_command_schema;
 extern const tm_command tm_command_shard;
 extern const tm_command tm_command_test;
+extern const tm_command tm_command_tune;
 extern const tm_command tm_command_version;
 
 #endif

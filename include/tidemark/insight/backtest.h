@@ -30,6 +30,7 @@ typedef struct tm_backtest_settings {
     int64_t within; /* ms after an alarm, and before an outcome, in which one belongs to the other */
     int64_t loss;   /* ms after a snapshot in which churn counts for the ranking */
     int64_t tenure; /* ms since an account's first record before which no snapshot and no outcome of it counts */
+    tm_time since;  /* snapshots, alarms and outcomes before it do not count; TM_TIME_NONE: all do */
 } tm_backtest_settings;
 
 typedef struct tm_backtest tm_backtest;
@@ -94,7 +95,8 @@ typedef struct tm_backtest_load {
 } tm_backtest_load;
 tm_status tm_backtest_load_of(const tm_backtest *backtest, tm_backtest_load *ret_load);
 
-/* How well the scores of the snapshots rank accounts by whether they churned within `loss`. */
+/* How well the scores of the snapshots rank accounts by whether they churned within `loss`; snapshots for which that is
+   not over by the end are left out, since of those only the losses could be known. */
 tm_status tm_backtest_ranking_of(const tm_backtest *backtest, tm_ranking *ret_ranking, uint64_t *ret_without_score);
 
 /* Outcomes of a kind, in order of time, and whether any alarm of that kind foresaw them. */
