@@ -1,4 +1,4 @@
-#include "tidemark/codec/state.h"
+#include "stateroom.h"
 
 #include <string.h>
 
@@ -124,9 +124,6 @@ static void put_date(tm_buffer *out, const tm_contract_date *date)
         tm_buffer_put_slice(out, date->text);
 }
 
-/* Days of the years 0 to 9999, and the instants in them. */
-enum { DAY_MIN = -719528, DAY_MAX = 2932896 };
-
 /* `plain` is where a text that was not kept is written again. */
 static void get_date(tm_reader *in, tm_contract_date *date, char plain[static TM_TIME_TEXT])
 {
@@ -160,16 +157,9 @@ static void put_entries(tm_buffer *out, const tm_fact_entry *entries, uint32_t c
     }
 }
 
-static uint32_t get_count(tm_reader *in, uint32_t most)
-{
-    uint64_t count = tm_reader_varint(in);
-    in->failed = in->failed || count > most;
-    return in->failed ? 0 : (uint32_t)count;
-}
-
 static uint32_t get_entries(tm_reader *in, tm_fact_entry *entries)
 {
-    uint32_t count = get_count(in, TM_FACT_LIST_MAX);
+    uint32_t count = tm_stateroom_get_count(in, TM_FACT_LIST_MAX);
     for (uint32_t i = 0; i < count && !in->failed; i++) {
         entries[i].name = tm_reader_slice(in, TEXT_MAX);
         entries[i].value = get_value(in);
@@ -225,13 +215,13 @@ static tm_status get_facts(tm_heap *heap, tm_reader *in, tm_facts **ret_facts)
     draft.owner_count = get_entries(in, draft.owners);
     draft.goal_count = get_entries(in, draft.goals);
     draft.attribute_count = get_entries(in, draft.attributes);
-    draft.product_count = get_count(in, TM_FACT_LIST_MAX);
+    draft.product_count = tm_stateroom_get_count(in, TM_FACT_LIST_MAX);
     for (uint32_t i = 0; i < draft.product_count && !in->failed; i++) {
         draft.products[i].name = tm_reader_slice(in, TEXT_MAX);
         draft.products[i].seats = tm_fixed_get(in);
         draft.products[i].mrr = tm_fixed_get(in);
     }
-    draft.champion_count = get_count(in, TM_CHAMPIONS_MAX);
+    draft.champion_count = tm_stateroom_get_count(in, TM_CHAMPIONS_MAX);
     for (uint32_t i = 0; i < draft.champion_count && !in->failed; i++)
         draft.champions[i] = tm_reader_u64(in);
     if (in->failed)
@@ -364,24 +354,12 @@ static uint64_t short_identity(uint64_t identity)
     return identity & ((UINT64_C(1) << 40) - 1);
 }
 
-static void put_identity(tm_buffer *out, uint64_t identity)
-{
-    tm_buffer_put_u32(out, (uint32_t)identity);
-    tm_buffer_put_u8(out, (uint8_t)(identity >> 32));
-}
-
-static uint64_t get_identity(tm_reader *in)
-{
-    uint64_t low = tm_reader_u32(in);
-    return low | (uint64_t)tm_reader_u8(in) << 32;
-}
-
 static void put_stages(tm_buffer *out, const tm_stage_path *path)
 {
     tm_time before = 0;
     tm_buffer_put_varint(out, path->count);
     for (uint32_t i = 0; i < path->count; i++) {
-        put_identity(out, path->changes[i].stage);
+        tm_stateroom_put_identity(out, path->changes[i].stage);
         tm_buffer_put_signed(out, path->changes[i].at - before);
         before = path->changes[i].at;
     }
@@ -389,12 +367,12 @@ static void put_stages(tm_buffer *out, const tm_stage_path *path)
 
 static tm_status get_stages(tm_stage_path *path, tm_heap *heap, tm_reader *in)
 {
-    uint32_t count = get_count(in, TM_STAGE_CHANGES_MAX);
+    uint32_t count = tm_stateroom_get_count(in, TM_STAGE_CHANGES_MAX);
     tm_time at = 0;
     if (in->failed || count == 0)
         return TM_REJECT;
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t stage = get_identity(in);
+        uint64_t stage = tm_stateroom_get_identity(in);
         int64_t step = tm_reader_signed(in);
         if (in->failed || step < (i > 0) || step > TM_TIME_MAX - at)
             return TM_REJECT;
@@ -402,42 +380,6 @@ static tm_status get_stages(tm_stage_path *path, tm_heap *heap, tm_reader *in)
         tm_status status = tm_stage_path_add(path, heap, stage, at);
         if (status != TM_OK)
             return status;
-    }
-    return TM_OK;
-}
-
-static void put_scores(tm_buffer *out, const tm_tracks *tracks)
-{
-    tm_buffer_put_varint(out, tracks->count);
-    for (uint32_t i = 0; i < tracks->count; i++) {
-        const tm_track *track = &tracks->list[i];
-        put_identity(out, track->score);
-        tm_buffer_put_u8(out, track->band);
-        tm_buffer_put_varint(out, track->version);
-        if (track->version)
-            put_identity(out, track->card);
-    }
-}
-
-static tm_status get_scores(tm_tracks *tracks, tm_heap *heap, tm_reader *in)
-{
-    uint32_t count = get_count(in, TM_CARDS_MAX);
-    if (in->failed || count == 0)
-        return TM_REJECT;
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t score = get_identity(in);
-        uint8_t band = tm_reader_u8(in);
-        uint64_t version = tm_reader_varint(in);
-        uint64_t card = version ? get_identity(in) : 0;
-        if (in->failed || band >= TM_BANDS || version > UINT32_MAX || (version == 0 && band) ||
-            tm_tracks_find(tracks, score))
-            return TM_REJECT;
-        tm_track *track = tm_tracks_make(tracks, heap, score);
-        if (!track)
-            return TM_FATAL;
-        track->card = card;
-        track->version = (uint32_t)version;
-        track->band = band;
     }
     return TM_OK;
 }
@@ -460,7 +402,7 @@ void tm_state_encode(const tm_account *account, const tm_pack *pack, const tm_mo
     for (uint32_t i = 0; i < account->series_count; i++) {
         if (!account->series[i])
             continue;
-        put_identity(out, pack->metrics[i].identity);
+        tm_stateroom_put_identity(out, pack->metrics[i].identity);
         /* The length goes before the bytes, which are written first and moved: mostly its varint has one byte or
            two. */
         size_t at = out->length;
@@ -483,7 +425,7 @@ void tm_state_encode(const tm_account *account, const tm_pack *pack, const tm_mo
     if (account->stages.count)
         put_stages(out, &account->stages);
     if (account->tracks.count)
-        put_scores(out, &account->tracks);
+        tm_stateroom_put_scores(out, &account->tracks);
     if (!out->overflowed)
         tm_buffer_put_u32(out, tm_checksum((tm_slice){out->data + start, out->length - start}));
 }
@@ -505,7 +447,7 @@ static tm_status get_all_series(tm_account *account, tm_heap *heap, const tm_pac
     uint64_t count = tm_reader_varint(in);
     uint32_t guess = 0;
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t identity = get_identity(in), length = tm_reader_varint(in);
+        uint64_t identity = tm_stateroom_get_identity(in), length = tm_reader_varint(in);
         tm_slice bytes = tm_reader_bytes(in, length);
         if (in->failed)
             return TM_REJECT;
@@ -541,7 +483,7 @@ static tm_status get_account(tm_account *account, tm_heap *heap, const tm_pack *
     if (status == TM_OK && flags & FLAG_STAGES)
         status = get_stages(&account->stages, heap, in);
     if (status == TM_OK && flags & FLAG_SCORES)
-        status = get_scores(&account->tracks, heap, in);
+        status = tm_stateroom_get_scores(&account->tracks, heap, form, in);
     if (status == TM_OK && !tm_reader_at_end(in))
         return TM_REJECT;
     return status;

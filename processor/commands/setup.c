@@ -535,7 +535,8 @@ static void look_into(const tm_pack *pack, uint32_t index, uint8_t *seen, look_b
     /* Which stage an account is in can be said when its conditions can. */
     for (uint32_t i = 0; i < pack->stage_count && tm_pack_of_stage((tm_op)node->op); i++)
         look_into(pack, pack->stages[i].enter, seen, back);
-    if (node->op == TM_OP_BAND) /* and in which band, when its score can */
+    /* And what is kept of a score, when the score can. */
+    if (node->op == TM_OP_BAND || tm_pack_of_days((tm_op)node->op))
         look_into(pack, pack->scores[node->metric].value, seen, back);
 }
 

@@ -213,6 +213,20 @@ static tm_value band_value(const tm_evaluator *evaluator, const tm_node *node)
     return name ? tm_value_string(tm_slice_of(name)) : tm_value_null();
 }
 
+static tm_value days_value(tm_evaluator *evaluator, const tm_node *node)
+{
+    const tm_moment *now = evaluator->environment->now;
+    const tm_account *account = evaluator->account;
+    uint64_t identity = evaluator->environment->pack->scores[node->metric].identity;
+    const tm_track *track = account ? tm_tracks_find(&account->tracks, identity) : NULL;
+    bool moves = false;
+    tm_value value = track ? tm_track_value(track, node, now->day, &moves) : tm_value_null();
+    if (moves) {
+        charge(evaluator, now->next_midnight);
+    }
+    return value;
+}
+
 /* How old the contract was when the metric's first event came. Both only a record can change. */
 static tm_value first_value(tm_evaluator *evaluator, const tm_node *node)
 {
@@ -490,6 +504,11 @@ static tm_value compute(tm_evaluator *evaluator, const tm_node *node)
         return stage_value(evaluator, (tm_op)node->op);
     case TM_OP_BAND:
         return band_value(evaluator, node);
+    case TM_OP_SCORE_AGO:
+    case TM_OP_SCORE_LEAST:
+    case TM_OP_SCORE_GREATEST:
+    case TM_OP_SCORE_MEAN:
+        return days_value(evaluator, node);
     case TM_OP_FIRST_VALUE:
         return first_value(evaluator, node);
     case TM_OP_FACT:

@@ -179,11 +179,16 @@ static tm_status step_stage(tm_judge *judge, tm_account *account, tm_time now, t
 }
 
 /* Finds what is kept of the account's scores and the rules that a change of it is one for. */
-static tm_status step_scores(tm_judge *judge, tm_account *account, uint64_t *stirred)
+static tm_status step_scores(tm_judge *judge, const tm_moment *now, tm_account *account, tm_time *due,
+                             uint64_t *stirred)
 {
     bool changed;
-    tm_status status = tm_tracks_step(&account->tracks, judge->heap, judge->pack, judge->evaluator, stirred, &changed);
+    tm_time moves;
+    const tm_stage_change *stage = tm_stage_present(&account->stages);
+    tm_status status = tm_tracks_step(&account->tracks, judge->heap, judge->pack, stage ? stage->stage : 0, now,
+                                      judge->evaluator, stirred, &moves, &changed);
     account->changed = account->changed || changed;
+    *due = moves < *due ? moves : *due;
     return status;
 }
 
@@ -222,7 +227,7 @@ tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, t
             return status;
     }
     if (scored || stage_moved) {
-        tm_status status = step_scores(judge, account, &stirred);
+        tm_status status = step_scores(judge, environment->now, account, &due, &stirred);
         if (status != TM_OK)
             return status;
     }

@@ -232,6 +232,11 @@ bool tm_pack_of_stage(tm_op op)
     return op >= TM_OP_STAGE && op <= TM_OP_PREVIOUS_STAGE_TIME;
 }
 
+bool tm_pack_of_days(tm_op op)
+{
+    return op >= TM_OP_SCORE_AGO && op <= TM_OP_SCORE_MEAN;
+}
+
 /* What the nodes marked are computed from, put down to the stages or the scores of an account. */
 static void note_aspects(tm_pack *pack, bool *marked, bool scores)
 {
@@ -268,9 +273,15 @@ static void note_scores(tm_pack *pack)
         const tm_node *node = &pack->program.nodes[n];
         if (node->op == TM_OP_BAND)
             pack->scores[node->metric].tracked = true;
+        if (!tm_pack_of_days((tm_op)node->op))
+            continue;
+        tm_score *score = &pack->scores[node->metric];
+        score->days_read = true;
+        score->reach_days = node->window.length > score->reach_days ? node->window.length : score->reach_days;
     }
     for (uint32_t i = 0; i < pack->score_count; i++) {
-        const tm_score *score = &pack->scores[i];
+        tm_score *score = &pack->scores[i];
+        score->tracked = score->tracked || score->reach_days > 0;
         for (uint32_t c = 0; c < score->card_count && score->tracked; c++)
             marked[score->cards[c].when] = marked[score->cards[c].score] = true;
     }
@@ -299,6 +310,9 @@ static void note_stirs(tm_pack *pack, uint32_t index)
         }
         if (marked[n] && node->op == TM_OP_BAND) {
             pack->scores[node->metric].stirs |= bit;
+        }
+        if (marked[n] && tm_pack_of_days((tm_op)node->op)) {
+            pack->scores[node->metric].day_stirs |= bit;
         }
         if (!aspects) {
             continue;

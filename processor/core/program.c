@@ -79,6 +79,11 @@ static bool same_node(const tm_program *program, const tm_node *a, const tm_node
     case TM_OP_FIRST_VALUE:
     case TM_OP_BAND:
         return a->metric == b->metric;
+    case TM_OP_SCORE_AGO:
+    case TM_OP_SCORE_LEAST:
+    case TM_OP_SCORE_GREATEST:
+    case TM_OP_SCORE_MEAN:
+        return a->metric == b->metric && a->window.length == b->window.length;
     case TM_OP_FACT:
         return a->field == b->field && same_slice(a->name, b->name);
     case TM_OP_EVENT_PROPERTY:

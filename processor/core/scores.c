@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "tidemark/base/check.h"
+
 const tm_track *tm_tracks_find(const tm_tracks *tracks, uint64_t score)
 {
     for (uint32_t i = 0; i < tracks->count; i++) {
@@ -39,15 +41,222 @@ tm_track *tm_tracks_make(tm_tracks *tracks, tm_heap *heap, uint64_t score)
     return track;
 }
 
+static void forget_days(tm_track *track, tm_heap *heap)
+{
+    tm_heap_give(heap, track->runs, track->run_capacity * sizeof *track->runs);
+    track->runs = NULL;
+    track->run_count = track->run_capacity = 0;
+}
+
+static void forget(tm_track *track, tm_heap *heap)
+{
+    forget_days(track, heap);
+    tm_heap_give(heap, track->tenures, track->tenure_capacity * sizeof *track->tenures);
+}
+
 void tm_tracks_free(tm_tracks *tracks, tm_heap *heap)
 {
+    for (uint32_t i = 0; i < tracks->count; i++)
+        forget(&tracks->list[i], heap);
     (void)resize(tracks, heap, 0);
 }
 
 size_t tm_tracks_memory(const tm_tracks *tracks)
 {
-    return tracks->count * sizeof *tracks->list;
+    size_t size = tracks->count * sizeof *tracks->list;
+    for (uint32_t i = 0; i < tracks->count; i++)
+        size +=
+            tracks->list[i].run_capacity * sizeof(tm_score_run) + tracks->list[i].tenure_capacity * sizeof(tm_tenure);
+    return size;
 }
+
+/* --- tenures --- */
+
+static bool same_tenure(const tm_tenure *a, const tm_tenure *b)
+{
+    return a->card == b->card && a->stage == b->stage && a->version == b->version;
+}
+
+static void drop_tenures(tm_track *track, uint32_t count)
+{
+    if (count == 0)
+        return;
+    track->tenure_count = (uint8_t)(track->tenure_count - count);
+    memmove(track->tenures, track->tenures + count, track->tenure_count * sizeof *track->tenures);
+}
+
+tm_status tm_track_tenure(tm_track *track, tm_heap *heap, const tm_tenure *tenure, bool *ret_changed)
+{
+    const tm_tenure *last = track->tenure_count ? &track->tenures[track->tenure_count - 1] : NULL;
+    if (last && same_tenure(last, tenure))
+        return TM_OK;
+    *ret_changed = true;
+    tm_tenure next = *tenure;
+    next.day = last && last->day > next.day ? last->day : next.day;
+    /* What gave the score in the course of a day is nothing to remember of it: its last instant counts. Nor is anything
+       of the past where no days are kept. */
+    if (last && (track->reach == 0 || last->day == next.day))
+        track->tenure_count--;
+    if (track->tenure_count == TM_TENURES_MAX)
+        drop_tenures(track, 1);
+    if (track->tenure_count == track->tenure_capacity) {
+        uint32_t capacity = track->tenure_capacity * 2U + 1U;
+        tm_tenure *tenures =
+            tm_heap_resize(heap, track->tenures, track->tenure_capacity * sizeof *tenures, capacity * sizeof *tenures);
+        if (!tenures)
+            return TM_FATAL;
+        track->tenures = tenures;
+        track->tenure_capacity = (uint8_t)capacity;
+    }
+    track->tenures[track->tenure_count++] = next;
+    return TM_OK;
+}
+
+/* --- days --- */
+
+static int32_t day_of(const tm_track *track, int32_t run)
+{
+    return track->origin + track->runs[run].after;
+}
+
+int32_t tm_track_at(const tm_track *track, int32_t day)
+{
+    int32_t low = 0, high = track->run_count;
+    while (low < high) {
+        int32_t half = (low + high) / 2;
+        if (day_of(track, half) <= day)
+            low = half + 1;
+        else
+            high = half;
+    }
+    return low - 1;
+}
+
+int32_t tm_track_since(const tm_track *track)
+{
+    if (!track->run_count || !track->tenure_count)
+        return INT32_MAX;
+    int32_t tenure = track->tenures[track->tenure_count - 1].day;
+    return tenure > day_of(track, 0) ? tenure : day_of(track, 0);
+}
+
+/* Forgets what lies before day − reach. What this leaves depends on the greatest such day alone, not on how often it
+   was asked for. */
+static void trim(tm_track *track, int32_t day)
+{
+    int32_t oldest = day - track->reach;
+    int32_t first = tm_track_at(track, oldest);
+    if (first < 0 || (first == 0 && day_of(track, 0) == oldest))
+        return;
+    track->run_count = (uint16_t)(track->run_count - first);
+    memmove(track->runs, track->runs + first, track->run_count * sizeof *track->runs);
+    int32_t moved = oldest - track->origin;
+    track->origin = oldest;
+    track->runs[0].after = 0;
+    for (uint32_t i = 1; i < track->run_count; i++)
+        track->runs[i].after = (uint16_t)(track->runs[i].after - moved);
+    uint32_t gone = 0;
+    while (gone + 1U < track->tenure_count && track->tenures[gone + 1].day <= oldest)
+        gone++;
+    drop_tenures(track, gone);
+}
+
+static tm_status make_room(tm_track *track, tm_heap *heap)
+{
+    if (track->run_count < track->run_capacity)
+        return TM_OK;
+    uint32_t capacity = track->run_capacity + track->run_capacity / 8U + 2U;
+    tm_score_run *runs = tm_heap_resize(heap, track->runs, track->run_capacity * sizeof *runs, capacity * sizeof *runs);
+    if (!runs)
+        return TM_FATAL;
+    track->runs = runs;
+    track->run_capacity = (uint16_t)capacity;
+    return TM_OK;
+}
+
+tm_status tm_track_put(tm_track *track, tm_heap *heap, int32_t day, int16_t tenths, bool *ret_changed)
+{
+    TM_CHECK(heap, track->run_count <= track->run_capacity, "score_runs");
+    tm_score_run *last = track->run_count ? &track->runs[track->run_count - 1] : NULL;
+    if (last && last->tenths == tenths)
+        return TM_OK;
+    *ret_changed = true;
+    int32_t latest = last ? day_of(track, track->run_count - 1) : day;
+    day = latest > day ? latest : day;
+    if (last && latest == day) {
+        last->tenths = tenths;
+        if (track->run_count > 1 && last[-1].tenths == tenths)
+            track->run_count--;
+        return TM_OK;
+    }
+    if (last)
+        trim(track, day);
+    else
+        track->origin = day;
+    tm_status status = make_room(track, heap);
+    if (status != TM_OK)
+        return status;
+    track->runs[track->run_count++] = (tm_score_run){(uint16_t)(day - track->origin), tenths};
+    return TM_OK;
+}
+
+static tm_value tenths_value(int16_t tenths)
+{
+    return tenths == TM_SCORE_NULL ? tm_value_null() : tm_value_number((double)tenths / 10);
+}
+
+/* Least, greatest or mean of the days from `first` to `today`; `run` holds on the first. */
+static tm_value over_days(const tm_track *track, tm_op op, int32_t run, int32_t first, int32_t today)
+{
+    int16_t least = INT16_MAX, greatest = TM_SCORE_NULL;
+    int64_t sum = 0, count = 0;
+    for (; run < track->run_count; run++) {
+        int32_t begins = day_of(track, run);
+        int32_t ends = run + 1 < track->run_count ? day_of(track, run + 1) : today + 1;
+        int32_t days = (ends > today ? today + 1 : ends) - (begins < first ? first : begins);
+        int16_t tenths = track->runs[run].tenths;
+        if (tenths == TM_SCORE_NULL || days <= 0)
+            continue;
+        least = tenths < least ? tenths : least;
+        greatest = tenths > greatest ? tenths : greatest;
+        sum += (int64_t)tenths * days;
+        count += days;
+    }
+    if (count == 0)
+        return tm_value_null();
+    if (op == TM_OP_SCORE_MEAN)
+        return tm_value_number((double)sum / (10 * (double)count));
+    return tenths_value(op == TM_OP_SCORE_LEAST ? least : greatest);
+}
+
+tm_value tm_track_value(const tm_track *track, const tm_node *node, int32_t today, bool *ret_moves)
+{
+    bool ago = node->op == TM_OP_SCORE_AGO;
+    int32_t since = tm_track_since(track);
+    int32_t first = ago ? today - node->window.length : today - node->window.length + 1;
+    *ret_moves = since != INT32_MAX && first < since;
+    if (first < since)
+        return tm_value_null();
+    int32_t run = tm_track_at(track, first);
+    *ret_moves = run + 1 < track->run_count;
+    return ago ? tenths_value(track->runs[run].tenths) : over_days(track, (tm_op)node->op, run, first, today);
+}
+
+/* Another pack may keep more days, or fewer: of those that were to be forgotten under the former nothing is left. */
+static void fit(tm_track *track, tm_heap *heap, const tm_score *score, int32_t day)
+{
+    if (track->reach == score->reach_days)
+        return;
+    if (track->run_count)
+        trim(track, day);
+    track->reach = (uint16_t)score->reach_days;
+    if (!track->reach)
+        forget_days(track, heap);
+    if (!track->reach && track->tenure_count > 1)
+        drop_tenures(track, track->tenure_count - 1U);
+}
+
+/* --- bands --- */
 
 tm_band tm_band_next(const tm_card *card, tm_band former, int32_t tenths)
 {
@@ -57,6 +266,8 @@ tm_band tm_band_next(const tm_card *card, tm_band former, int32_t tenths)
         return former;
     return tenths >= card->green ? TM_BAND_GREEN : tenths >= card->yellow ? TM_BAND_YELLOW : TM_BAND_RED;
 }
+
+/* --- all of it --- */
 
 static const tm_score *score_of(const tm_pack *pack, uint64_t identity)
 {
@@ -72,12 +283,19 @@ static tm_status drop_others(tm_tracks *tracks, tm_heap *heap, const tm_pack *pa
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < tracks->count; i++) {
-        if (score_of(pack, tracks->list[i].score))
-            tracks->list[kept++] = tracks->list[i];
+        if (score_of(pack, tracks->list[i].score)) {
+            tm_track track = tracks->list[i];
+            tracks->list[i] = tracks->list[kept];
+            tracks->list[kept++] = track;
+        }
     }
     if (kept == tracks->count)
         return TM_OK;
     *changed = true;
+    for (uint32_t i = kept; i < tracks->count; i++) {
+        forget(&tracks->list[i], heap);
+        memset(&tracks->list[i], 0, sizeof *tracks->list);
+    }
     return resize(tracks, heap, kept);
 }
 
@@ -90,40 +308,74 @@ static const tm_card *card_of(const tm_score *score, tm_evaluator *evaluator)
     return NULL;
 }
 
-/* One score at this instant. */
-static void step(tm_track *track, const tm_score *score, tm_evaluator *evaluator, uint64_t *stirred, bool *changed)
+/* Who gives the score at this instant: before any score is found, since a card may look at the days of another. */
+static tm_status step_tenure(tm_track *track, tm_heap *heap, const tm_score *score, uint64_t stage, int32_t day,
+                             tm_evaluator *evaluator, uint64_t *stirred, bool *changed)
+{
+    const tm_card *card = card_of(score, evaluator);
+    const tm_tenure *last = track->tenure_count ? &track->tenures[track->tenure_count - 1] : NULL;
+    tm_tenure next = {card ? card->identity : 0, stage, card ? card->version : 0, day};
+    bool other_card = last && (last->card != next.card || last->version != next.version);
+    bool other = false;
+    fit(track, heap, score, day);
+    tm_status status = tm_track_tenure(track, heap, &next, &other);
+    if (status == TM_OK && other) {
+        *stirred |= score->day_stirs;
+        *changed = true;
+    }
+    if (other_card && track->band) {
+        track->band = TM_BAND_NONE;
+        *stirred |= score->stirs;
+    }
+    return status;
+}
+
+static tm_status step_score(tm_track *track, tm_heap *heap, const tm_score *score, int32_t day, tm_evaluator *evaluator,
+                            uint64_t *stirred, bool *ret_moved, bool *changed)
 {
     const tm_card *card = card_of(score, evaluator);
     tm_value value = card ? tm_evaluator_value(evaluator, card->score) : tm_value_null();
-    uint64_t identity = card ? card->identity : 0;
-    uint32_t version = card ? card->version : 0;
-    bool same_card = track->card == identity && track->version == version;
-    tm_band band = TM_BAND_NONE;
-    if (card && !tm_value_is_null(value))
-        band = tm_band_next(card, same_card ? (tm_band)track->band : TM_BAND_NONE, (int32_t)rint(value.as.number * 10));
-    if (same_card && track->band == band)
-        return;
-    if (track->band != band)
+    int16_t tenths = tm_value_is_null(value) ? TM_SCORE_NULL : (int16_t)rint(value.as.number * 10);
+    tm_band band = card && tenths != TM_SCORE_NULL ? tm_band_next(card, (tm_band)track->band, tenths) : TM_BAND_NONE;
+    if (band != track->band) {
+        track->band = (uint8_t)band;
         *stirred |= score->stirs;
-    track->card = identity;
-    track->version = version;
-    track->band = (uint8_t)band;
-    *changed = true;
+        *changed = true;
+    }
+    if (!track->reach)
+        return TM_OK;
+    tm_status status = tm_track_put(track, heap, day, tenths, ret_moved);
+    if (*ret_moved) {
+        *stirred |= score->day_stirs;
+        *changed = true;
+    }
+    return status;
 }
 
-tm_status tm_tracks_step(tm_tracks *tracks, tm_heap *heap, const tm_pack *pack, tm_evaluator *evaluator,
-                         uint64_t *stirred, bool *ret_changed)
+tm_status tm_tracks_step(tm_tracks *tracks, tm_heap *heap, const tm_pack *pack, uint64_t stage, const tm_moment *now,
+                         tm_evaluator *evaluator, uint64_t *stirred, tm_time *ret_due, bool *ret_changed)
 {
     *ret_changed = false;
+    *ret_due = TM_TIME_NEVER;
     if (tracks->count && drop_others(tracks, heap, pack, ret_changed) != TM_OK)
         return TM_FATAL;
-    for (uint32_t i = 0; i < pack->score_count; i++) {
-        if (!pack->scores[i].tracked)
-            continue;
-        tm_track *track = tm_tracks_make(tracks, heap, pack->scores[i].identity);
-        if (!track)
-            return TM_FATAL;
-        step(track, &pack->scores[i], evaluator, stirred, ret_changed);
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t i = 0; i < pack->score_count; i++) {
+            const tm_score *score = &pack->scores[i];
+            tm_track *track = score->tracked ? tm_tracks_make(tracks, heap, score->identity) : NULL;
+            bool moved = false;
+            if (!score->tracked)
+                continue;
+            if (!track)
+                return TM_FATAL;
+            tm_status status = pass == 0
+                                   ? step_tenure(track, heap, score, stage, now->day, evaluator, stirred, ret_changed)
+                                   : step_score(track, heap, score, now->day, evaluator, stirred, &moved, ret_changed);
+            if (status != TM_OK)
+                return status;
+            if (moved && score->days_read)
+                *ret_due = now->next_midnight;
+        }
     }
     return TM_OK;
 }

@@ -628,6 +628,104 @@ static bool parse_band(parser *p, const tm_token *name, const tm_score *score, o
     return true;
 }
 
+/* The days of `[14d ago]` or `[90d]`, after the opening bracket of it. */
+static bool parse_days(parser *p, const tm_token *name, const tm_score *score, tm_node *node, operand *out)
+{
+    static const struct {
+        tm_op op;
+        const char *before, *behind;
+    } forms[] = {{TM_OP_SCORE_AGO, "", " ago]"},
+                 {TM_OP_SCORE_LEAST, "min(", "])"},
+                 {TM_OP_SCORE_GREATEST, "max(", "])"},
+                 {TM_OP_SCORE_MEAN, "mean(", "])"}};
+    tm_token span = p->token;
+    tm_window days = {0};
+    bool ago = node->op == TM_OP_SCORE_AGO;
+    if (!(ago && p->scope->place == TM_PLACE_FACTOR) && !may_read_scores(p, name)) {
+        return false;
+    }
+    if (!parse_span(p, 1, &days.unit, &days.length)) {
+        return false;
+    }
+    if (days.unit != TM_WINDOW_DAYS || days.length > TM_REACH_DAYS_MAX) {
+        fail(p, span.start, span.end, "'%.*s' is no number of days up to %d", shown(span.text), span.text.data,
+             TM_REACH_DAYS_MAX);
+        return hint(p, "scores are kept by local days: %.*s[14d ago]", shown(score->name), score->name.data);
+    }
+    if (ago) {
+        advance(p); /* it is `ago` */
+    }
+    if (!expect_sign(p, "]", "']'") || (!ago && !expect_sign(p, ")", "')'"))) {
+        return false;
+    }
+    out->end = p->last_end;
+    node->window = days;
+    node->type = TM_TYPE_NUMBER;
+    node->metric = (uint32_t)(score - p->scope->scores);
+    tm_buffer_reset(&p->text);
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        if (forms[i].op == (tm_op)node->op) {
+            tm_buffer_append_format(&p->text, "%s%.*s[%dd%s", forms[i].before, shown(score->name), score->name.data,
+                                    (int)days.length, forms[i].behind);
+        }
+    }
+    if (!emit_leaf(p, node, out)) {
+        return false;
+    }
+    note_term(p, out);
+    return true;
+}
+
+/* `health[14d ago]`, at its bracket. */
+static bool parse_ago(parser *p, const tm_token *name, const tm_score *score, operand *out)
+{
+    tm_lexer before = p->lexer;
+    tm_token span = tm_lexer_next(&p->lexer);
+    tm_token word = tm_lexer_next(&p->lexer);
+    p->lexer = before;
+    if (span.kind == TM_TOKEN_DURATION && !(word.kind == TM_TOKEN_NAME && tm_slice_equal_text(word.text, "ago"))) {
+        fail(p, name->start, span.end, "a score over days needs min(), max() or mean()");
+        return hint(p, "min(%.*s[90d]); the score of one day is %.*s[90d ago]", shown(score->name), score->name.data,
+                    shown(score->name), score->name.data);
+    }
+    advance(p);
+    tm_node node = {.op = TM_OP_SCORE_AGO};
+    return parse_days(p, name, score, &node, out);
+}
+
+/* Whether `score[90d]` stands here, so that a function is one of days; then it is taken up to the span. */
+static const tm_score *take_score_window(parser *p)
+{
+    const tm_score *score = p->token.kind == TM_TOKEN_NAME ? find_score(p, p->token.text) : NULL;
+    tm_lexer before = p->lexer;
+    tm_token bracket = tm_lexer_next(&p->lexer);
+    tm_token span = tm_lexer_next(&p->lexer);
+    tm_token close = tm_lexer_next(&p->lexer);
+    p->lexer = before;
+    if (!score || bracket.kind != TM_TOKEN_SIGN || !tm_slice_equal_text(bracket.text, "[") ||
+        span.kind != TM_TOKEN_DURATION || close.kind != TM_TOKEN_SIGN || !tm_slice_equal_text(close.text, "]")) {
+        return NULL;
+    }
+    advance(p);
+    advance(p);
+    return score;
+}
+
+/* min, max and mean of a score's days, after the opening bracket; *ret_taken false: it is something else. */
+static bool parse_over_days(parser *p, const tm_token *function, operand *out, bool *ret_taken)
+{
+    tm_token name = p->token;
+    bool mean = tm_slice_equal_text(function->text, "mean");
+    bool least = tm_slice_equal_text(function->text, "min");
+    const tm_score *score = take_score_window(p);
+    *ret_taken = mean || score;
+    if (!score) {
+        return mean && fail(p, name.start, name.end, "mean takes the days of a score, such as mean(health[28d])");
+    }
+    tm_node node = {.op = mean ? TM_OP_SCORE_MEAN : least ? TM_OP_SCORE_LEAST : TM_OP_SCORE_GREATEST};
+    return parse_days(p, &name, score, &node, out);
+}
+
 /* band(s), coverage(s) and card(s), after the opening bracket. */
 static bool parse_of_score(parser *p, const tm_token *function, operand *out)
 {
@@ -663,10 +761,18 @@ static bool parse_call(parser *p, const tm_token *name, operand *out)
         return parse_of_score(p, name, out);
     }
     const tm_function_word *function = tm_function_word_find(name->text);
-    if (!function) {
+    bool mean = tm_slice_equal_text(name->text, "mean");
+    if (!function && !mean) {
         return unknown_function(p, name);
     }
     advance(p);
+    if (mean || function->op == TM_OP_MINIMUM || function->op == TM_OP_MAXIMUM) {
+        bool taken;
+        bool fine = parse_over_days(p, name, out, &taken);
+        if (taken) {
+            return fine;
+        }
+    }
     if (function->op == TM_OP_AGE || function->op == TM_OP_FIRST) {
         return parse_age(p, function, out);
     }
@@ -820,7 +926,7 @@ static bool parse_name(parser *p, operand *out)
     }
     const tm_score *score = find_score(p, name.text);
     if (score) {
-        return parse_score(p, &name, score->value, out);
+        return at_sign(p, "[") ? parse_ago(p, &name, score, out) : parse_score(p, &name, score->value, out);
     }
     if (tm_slice_equal_text(name.text, "band")) {
         score = find_score(p, TM_SLICE_LITERAL("health"));

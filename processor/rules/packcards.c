@@ -149,7 +149,9 @@ static void read_factor(tm_pack_reader *r, const tm_yaml_node *node, tm_factor *
             return;
         }
     }
+    r->scope.place = TM_PLACE_FACTOR;
     factor->value = tm_packroom_compile(r, parts[0], false, TM_TYPE_ANY, NULL);
+    r->scope.place = TM_PLACE_CARD;
     if (factor->value != TM_NODE_NONE) {
         tm_type type = (tm_type)r->pack->program.nodes[factor->value].type;
         if (type != TM_TYPE_NUMBER && type != TM_TYPE_DURATION && type != TM_TYPE_ANY) {
@@ -211,10 +213,25 @@ static void read_version(tm_pack_reader *r, const tm_yaml_node *node, tm_card *c
     card->version = (uint32_t)version;
 }
 
-/* `card:` inside a card: its settings. */
-static void read_settings(tm_pack_reader *r, const tm_yaml_node *node, tm_card *card, tm_slice *ret_score)
+/* `keep:`: how many days of the score are kept at least. */
+static void read_keep(tm_pack_reader *r, const tm_yaml_node *node, int32_t *ret_keep)
 {
-    static const char *const keys[] = {"score", "version", "bands", "when", "stages", "tiers"};
+    int64_t ms = 0;
+    if (!tm_packroom_read_duration(r, node, &ms)) {
+        return;
+    }
+    if (ms % TM_DAY != 0 || ms < TM_DAY || ms / TM_DAY > TM_REACH_DAYS_MAX) {
+        ERROR_AT(r, node, "'keep' of a score is whole days, from 1d to %dd", TM_REACH_DAYS_MAX);
+        return;
+    }
+    *ret_keep = (int32_t)(ms / TM_DAY);
+}
+
+/* `card:` inside a card: its settings. */
+static void read_settings(tm_pack_reader *r, const tm_yaml_node *node, tm_card *card, tm_slice *ret_score,
+                          int32_t *ret_keep)
+{
+    static const char *const keys[] = {"score", "version", "bands", "keep", "when", "stages", "tiers"};
     const tm_yaml_node *when = NULL, *stages = NULL, *tiers = NULL;
     if (node && tm_packroom_need_map(r, node, "'card'")) {
         tm_packroom_check_keys(r, node, keys, sizeof keys / sizeof *keys);
@@ -225,6 +242,9 @@ static void read_settings(tm_pack_reader *r, const tm_yaml_node *node, tm_card *
         }
         if (bands) {
             read_bands(r, bands, card);
+        }
+        if (tm_yaml_get(node, "keep")) {
+            read_keep(r, tm_yaml_get(node, "keep"), ret_keep);
         }
         when = tm_yaml_get(node, "when");
         stages = tm_yaml_get(node, "stages");
@@ -262,7 +282,8 @@ static tm_slice named(char text[static 2 * TM_NAME_MAX], const char *function, t
     return (tm_slice){text, (size_t)length};
 }
 
-static void read_card(tm_pack_reader *r, const tm_yaml_node *node, tm_card *card, tm_slice *ret_score)
+static void read_card(tm_pack_reader *r, const tm_yaml_node *node, tm_card *card, tm_slice *ret_score,
+                      int32_t *ret_keep)
 {
     const tm_yaml_node *settings = tm_yaml_get(node, "card");
     uint32_t arguments[FACTOR_NODES];
@@ -279,7 +300,7 @@ static void read_card(tm_pack_reader *r, const tm_yaml_node *node, tm_card *card
         ERROR_AT(r, node->key, "a scorecard's name is lower-case letters, digits and '_', a letter first, at most %d",
                  TM_NAME_MAX);
     }
-    read_settings(r, settings, card, ret_score);
+    read_settings(r, settings, card, ret_score, ret_keep);
     if (room == 0 || room > TM_FACTORS_MAX) {
         ERROR_AT(r, node, "a scorecard takes 1 to %d factors, this has %u", TM_FACTORS_MAX, room);
         return;
@@ -344,6 +365,22 @@ static tm_score *score_named(tm_pack *pack, tm_slice name, uint32_t cards, tm_pa
     return score->cards ? score : NULL;
 }
 
+/* Finds the names of all scores, since a card may look at the days of any. */
+static void name_scores(tm_pack_reader *r, const tm_yaml_node *node)
+{
+    for (const tm_yaml_node *entry = node->first; entry; entry = entry->next) {
+        const tm_yaml_node *card = entry->kind == TM_YAML_MAP ? tm_yaml_get(entry, "card") : NULL;
+        const tm_yaml_node *score = card && card->kind == TM_YAML_MAP ? tm_yaml_get(card, "score") : NULL;
+        bool named = score && score->kind == TM_YAML_SCALAR && tm_packroom_is_key(score->text);
+        if (score && !named) {
+            continue; /* read_settings says what is wrong with it */
+        }
+        (void)score_named(r->pack, named ? score->text : TM_SLICE_LITERAL("health"), node->count, r);
+    }
+    r->scope.scores = r->pack->scores;
+    r->scope.score_count = r->pack->score_count;
+}
+
 void tm_packroom_read_cards(tm_pack_reader *r, const tm_yaml_node *node)
 {
     tm_pack *pack = r->pack;
@@ -354,20 +391,24 @@ void tm_packroom_read_cards(tm_pack_reader *r, const tm_yaml_node *node)
         ERROR_AT(r, node, "%u scorecards, at most %d are taken", node->count, TM_CARDS_MAX);
         return;
     }
-    if (node->count > 0 && !(pack->scores = tm_packroom_take(r, node->count * sizeof *pack->scores))) {
+    /* One more than cards: where a score's name is refused, its card passes for one of health. */
+    if (node->count > 0 && !(pack->scores = tm_packroom_take(r, (node->count + 1) * sizeof *pack->scores))) {
         return;
     }
     uint32_t errors = r->diagnostics->count;
+    name_scores(r, node);
     r->scope.place = TM_PLACE_CARD;
     for (const tm_yaml_node *entry = node->first; entry; entry = entry->next) {
         tm_slice name = TM_SLICE_LITERAL("health");
         tm_card card;
+        int32_t keep = 0;
         if (!tm_packroom_need_map(r, entry, "a scorecard")) {
             continue;
         }
-        read_card(r, entry, &card, &name);
+        read_card(r, entry, &card, &name, &keep);
         tm_score *score = score_named(pack, name, node->count, r);
         if (score) {
+            score->reach_days = keep > score->reach_days ? keep : score->reach_days;
             score->cards[score->card_count++] = card;
         }
     }
@@ -377,12 +418,10 @@ void tm_packroom_read_cards(tm_pack_reader *r, const tm_yaml_node *node)
     }
     /* Wrong cards have no nodes: their score is no name then. */
     if (r->out_of_memory || r->diagnostics->count > errors) {
-        pack->score_count = 0;
+        pack->score_count = r->scope.score_count = 0;
         return;
     }
     for (uint32_t i = 0; i < pack->score_count; i++) {
         join_cards(r, node, &pack->scores[i]);
     }
-    r->scope.scores = pack->scores;
-    r->scope.score_count = pack->score_count;
 }

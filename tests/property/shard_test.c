@@ -147,7 +147,10 @@ static const char band_rules[] =
     "  - {name: red, kind: churn_risk, when: band == 'red', value: health, clear: band == 'green'}\n"
     "  - {name: up, kind: expansion, when: \"band(approach) == 'green'\", clear_for: 40m}\n"
     "  - {name: unlike, kind: advisory, when: band != band(approach), for: 20m}\n"
-    "  - {name: warm, kind: advisory, when: \"band in ['yellow', 'green']\", inhibited_by: [up], inhibit_tail: 1h}\n";
+    "  - {name: warm, kind: advisory, when: \"band in ['yellow', 'green']\", inhibited_by: [up], inhibit_tail: 1h}\n"
+    "  - {name: fell, kind: churn_risk, when: 'health - health[1d ago] <= -5', clear: 'health >= health[1d ago]', for: "
+    "30m}\n"
+    "  - {name: low, kind: churn_risk, when: 'min(health[2d]) < 40 or mean(approach[3d]) > 50'}\n";
 
 Test(shard, bands_skip_nothing)
 {

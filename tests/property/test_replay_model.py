@@ -141,7 +141,9 @@ def instant_expressions(rng, stages, cards):
             f"abs(1 - human[{window(5)}] * 0.1)", f"max(age({name}), 3h) > 2d", f"age({name}) / 1h"]
     for score in ("health", "approach"):
         if score in (cards or ()) or score == "health" and cards:
-            out += [score, f"coverage({score})", f"card({score})", f"band({score})", f"{score} <= 50", f"100 - {score}"]
+            out += [score, f"coverage({score})", f"card({score})", f"band({score})", f"{score} <= 50",
+                    *(f"{score}[{rng.choice((1, 1, 2, 3, 7, 20))}d ago]" for _ in range(2)),
+                    *(f"{fn}({score}[{rng.choice((1, 2, 3, 8))}d])" for fn in ("min", "max", "mean")), f"100 - {score}"]
     if stages:
         out += ["stage", "stage_age", "previous_stage", "previous_stage_time", "time_to_first_value", "stage == 'onboarding'",
                 f"stage_age > {rng.randrange(1, 90)}h", "max(stage_age, 3h)", f"previous_stage_time >= time_to_first_value"]

@@ -194,9 +194,21 @@ static inline tm_account *state_account(state_world *w, tm_heap *heap)
         tm_track *track = tm_tracks_make(&account->tracks, heap, i << 32 | i);
         if (!track)
             break;
-        track->version = (uint32_t)state_below(w, 3);
-        track->card = track->version ? state_random(w) & 0xffffffffff : 0;
-        track->band = track->version ? (uint8_t)state_below(w, TM_BANDS) : TM_BAND_NONE;
+        bool changed;
+        track->reach = state_below(w, 3) ? 400 : 0;
+        track->band = (uint8_t)state_below(w, TM_BANDS);
+        int32_t day = w->now.day - (int32_t)state_below(w, 900);
+        for (int64_t k = 0; k < (track->reach ? 300 : 1); k++) {
+            day += (int32_t)(state_below(w, 3) ? 1 : state_below(w, 20));
+            tm_tenure tenure = {
+                .stage = state_random(w) & 0xffffffffff, .version = (uint32_t)state_below(w, 3), .day = day};
+            tenure.card = tenure.version ? state_random(w) & 0xffffffffff : 0;
+            if ((k == 0 || state_below(w, 20) == 0) && tm_track_tenure(track, heap, &tenure, &changed) != TM_OK)
+                break;
+            int16_t tenths = (int16_t)(state_below(w, 9) ? 500 + state_below(w, 90) : state_below(w, 1002) - 1);
+            if (track->reach && tm_track_put(track, heap, day, tenths, &changed) != TM_OK)
+                break;
+        }
     }
     if (account && state_below(w, 2)) {
         account->input = TM_INPUT_ACCOUNTS;

@@ -1,3 +1,4 @@
+/* Long because: a table of every wrong file and what is said of it. */
 #include "tidemark/rules/packfile.h"
 
 #include <criterion/criterion.h>
@@ -299,7 +300,8 @@ Test(packfile, reads_scorecards)
           "rules:\n"
           " - {name: a, kind: advisory, when: health <= 50 and coverage(health) >= 0.6}\n"
           " - {name: b, kind: advisory, when: approach > health and card(approach) == 'other'}\n"
-          " - {name: c, kind: advisory, when: band == 'red' or band(health) == band(approach)}\n");
+          " - {name: c, kind: advisory, when: band == 'red' or band(health) == band(approach)}\n"
+          " - {name: d, kind: advisory, when: 'health[2w ago] > max(health[90d]) and max(health[3d ago], 5) > 3'}\n");
     cr_assert_eq(pack->score_count, 2);
     const tm_score *health = &pack->scores[0];
     cr_assert(tm_slice_equal_text(health->name, "health") && health->card_count == 2);
@@ -316,6 +318,9 @@ Test(packfile, reads_scorecards)
     cr_assert_eq(r[0].evidence_count, 2);
     cr_assert_str_eq(text_of(r[1].when), "approach > health and card(approach) == 'other'");
     cr_assert_str_eq(text_of(r[2].when), "band(health) == 'red' or band(health) == band(approach)");
+    cr_assert_str_eq(text_of(r[3].when), "health[14d ago] > max(health[90d]) and max(health[3d ago], 5) > 3");
+    cr_assert(health->reach_days == 90 && health->days_read && health->day_stirs == 8);
+    cr_assert(pack->scores[1].reach_days == 0 && !pack->scores[1].days_read);
     cr_assert(health->tracked && pack->scores[1].tracked && health->stirs == 4);
     cr_assert(health->cards[0].green == 750 && health->cards[0].yellow == 500 && health->cards[0].margin == 30);
     const tm_card *other = &pack->scores[1].cards[0];
@@ -365,6 +370,11 @@ Test(packfile, points_at_what_is_wrong_in_scorecards)
         {"{a: {card: {bands: {margin: 51}}, " FACTOR "}}", 41, "no margin from 0 to 50", ""},
         {"{a: {card: {bands: {green: 50}}, " FACTOR "}}", 33, "'yellow' must begin below 'green'",
          "without a key it is green: 75, yellow: 50, margin: 3"},
+        {"{a: {card: {keep: 36h}, " FACTOR "}}", 31, "'keep' of a score is whole days, from 1d to 400d", ""},
+        {"{a: {card: {keep: 401d}, " FACTOR "}}", 31, "'keep' of a score is whole days", ""},
+        {"{a: {card: {when: 'health[1d ago] > 3'}, " FACTOR "}}", 32, "'health' is a score, and cannot be read in", ""},
+        {"{a: {f: {value: 'min(health[3d])', map: [[0, 0], [1, 10]], weight: 1}}}", 34,
+         "'health' is a score, and cannot be read in", ""},
         {"{a: {card: {score: band}, " FACTOR "}}", 32, "'band' is a word of the expression language", ""},
     };
     char text[512];
@@ -385,6 +395,17 @@ Test(packfile, points_at_what_is_wrong_in_scorecards)
           "'band' is a score, and cannot be read in a stage or a scorecard", "");
     wrong("version: 1\nscorecards: {a: {" FACTOR "}}\nmetrics: {m: {count: x, where: \"band == 'red'\"}}\n", 3, 33,
           "'band' is a score, and cannot be read in 'where'", "");
+    wrong("version: 1\nscorecards: {a: {" FACTOR "}}\nscope: health[3d] > 1\n", 3, 8,
+          "a score over days needs min(), max() or mean()",
+          "min(health[90d]); the score of one day is health[90d ago]");
+    wrong("version: 1\nscorecards: {a: {" FACTOR "}}\nscope: health[3h ago] > 1\n", 3, 15,
+          "'3h' is no number of days up to 400", "scores are kept by local days: health[14d ago]");
+    wrong("version: 1\nscorecards: {a: {" FACTOR "}}\nscope: max(health[401d]) > 1\n", 3, 19,
+          "'401d' is no number of days", "scores are kept by local days: health[14d ago]");
+    wrong("version: 1\nscorecards: {a: {" FACTOR "}}\nscope: mean(health) > 1\n", 3, 13,
+          "mean takes the days of a score, such as mean(health[28d])", "");
+    wrong("version: 1\nscorecards: {a: {" FACTOR "}}\nscope: min(health[9d], 3) > 1\n", 3, 22,
+          "stands where ')' should", "");
     wrong("version: 1\nscorecards: {a: {" FACTOR "}}\nscope: helth > 1\n", 3, 8, "unknown name 'helth'",
           "did you mean 'health'?");
 }

@@ -80,6 +80,64 @@ Test(scorecards, come_to)
     tm_pack_free(pack);
 }
 
+static void put(tm_track *track, tm_heap *heap, int32_t day, int tenths, bool expected)
+{
+    bool changed = false;
+    cr_assert_eq(tm_track_put(track, heap, day, (int16_t)tenths, &changed), TM_OK);
+    cr_assert_eq(changed, expected, "day %d: %d", day, tenths);
+}
+
+static int on(const tm_track *track, int32_t day)
+{
+    int32_t run = tm_track_at(track, day);
+    return run < 0 ? -2 : track->runs[run].tenths;
+}
+
+/* Days are runs of equal scores; a day is what its last instant was; what is out of reach is forgotten, but for the run
+   that holds on the oldest day. */
+Test(scorecards, days_are_kept)
+{
+    tm_heap *heap = tm_heap_new(0);
+    tm_tracks tracks = {0};
+    tm_track *track = tm_tracks_make(&tracks, heap, 7);
+    bool changed;
+    track->reach = 10;
+    put(track, heap, 100, 500, true);
+    put(track, heap, 100, 510, true);
+    put(track, heap, 101, 510, false);
+    put(track, heap, 103, 520, true);
+    put(track, heap, 103, 510, true);
+    cr_assert_eq(track->run_count, 1, "back at what it was: the day goes on with the run");
+    put(track, heap, 104, TM_SCORE_NULL, true);
+    put(track, heap, 102, 530, true); /* days do not go back */
+    put(track, heap, 109, 0, true);
+    cr_assert(on(track, 99) == -2 && on(track, 100) == 510 && on(track, 103) == 510);
+    cr_assert(on(track, 104) == 530 && on(track, 108) == 530 && on(track, 109) == 0 && on(track, 4000) == 0);
+    put(track, heap, 112, 1000, true);
+    cr_assert(on(track, 101) == -2 && on(track, 102) == 510 && on(track, 112) == 1000 && on(track, 111) == 0);
+    put(track, heap, 90000, 3, true);
+    cr_assert_eq(track->run_count, 2);
+    cr_assert(on(track, 89989) == -2 && on(track, 89990) == 1000 && on(track, 90000) == 3);
+
+    tm_tenure tenure = {.card = 1, .version = 1, .day = 50};
+    cr_assert_eq(tm_track_since(track), INT32_MAX, "nobody gave it");
+    for (int i = 0; i < 100; i++, tenure.day++, tenure.version++)
+        cr_assert_eq(tm_track_tenure(track, heap, &tenure, &changed), TM_OK);
+    cr_assert_eq(track->tenure_count, TM_TENURES_MAX);
+    cr_assert_eq(tm_track_since(track), 89990, "from where days are known");
+    tenure.day = 89995;
+    changed = false;
+    cr_assert_eq(tm_track_tenure(track, heap, &tenure, &changed), TM_OK);
+    cr_assert(changed && tm_track_since(track) == 89995);
+    changed = false;
+    tenure.day++;
+    cr_assert_eq(tm_track_tenure(track, heap, &tenure, &changed), TM_OK);
+    cr_assert(!changed && tm_track_since(track) == 89995);
+    tm_tracks_free(&tracks, heap);
+    cr_assert_eq(tm_heap_used(heap), 0);
+    tm_heap_free_all(heap);
+}
+
 /* A band is left only beyond its margin, and then for that of the score. */
 Test(scorecards, bands_hold)
 {

@@ -27,6 +27,7 @@ enum {
     TM_MAP_POINTS_MAX = 32,    /* of a factor's map */
     TM_STAGES_MAX = 32,        /* a pack */
     TM_STAGE_CHANGES_MAX = 16, /* remembered of an account */
+    TM_TENURES_MAX = 32,       /* changes of card, version or stage remembered of an account's score */
     TM_PATTERNS_MAX = 64,      /* event patterns of a metric */
     TM_INHIBITORS_MAX = 16,    /* a rule */
     TM_FLAPPING_MAX = 8,       /* the episode that counts as flapping: at most the eighth */

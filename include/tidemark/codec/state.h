@@ -7,18 +7,23 @@
 /* A blob:
 
      u8       form, TM_STATE_FORM
-     u8       flags: 1 facts follow, 2 the last input is one of `accounts`, 4 stages follow, 8 scores follow (from form
-   2) signed   offset of the last applied record, -1 for none varint   series; each: 40 bits of the metric's identity,
-   varint length, so many bytes of tm_series_save varint   episodes, ascending by rule; each: u64 rule, then its fields
+     u8       flags: 1 facts follow, 2 the last input is one of `accounts`, 4 stages follow, 8 scores follow
+     signed   offset of the last applied record, -1 for none
+     varint   series; each: 40 bits of the metric's identity, varint length, so many bytes of tm_series_save
+     varint   episodes, ascending by rule; each: u64 rule, then its fields
      facts    when flagged: the fields in the order of tm_facts_draft
      stages   when flagged: varint entries, each: 40 bits of the stage's identity, signed instant less the one before
-     scores   when flagged: varint scores, each: 40 bits of its identity, u8 band, varint version of its card (0: none),
-              then 40 bits of the card's identity
+     scores   when flagged: varint scores, each: 40 bits of its identity, u8 band, varint days kept;
+              varint tenures, each: signed day less the one before, 40 bits of the stage, varint version of the card
+              (0: none), then 40 bits of the card's identity;
+              varint runs, from the first run's signed day on each: varint of twice the zigzag difference in tenths to
+              the one before (0 at first), plus one where more than a day lies between, then varint days less two
      u32      tm_checksum of everything before
 
    Numbers are the varints of bytes.h. The key is not in it: it is the key under which the blob is stored. Encoding what
-   was decoded, at the same moment, gives the same bytes. */
-enum { TM_STATE_FORM = 2, TM_STATE_FORM_FIRST = 1 /* the oldest that is read */ };
+   was decoded, at the same moment, gives the same bytes. Form 1 had no scores; form 2 had of each identity, band,
+   version and card, which are found anew. */
+enum { TM_STATE_FORM = 3, TM_STATE_FORM_FIRST = 1 /* the oldest that is read */ };
 
 /* Appends the account's blob to `out`, without the buckets that are out of reach at `now`. `pack` is the one whose
    metrics account->series follows. The caller looks at out->overflowed. */

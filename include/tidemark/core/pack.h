@@ -80,9 +80,12 @@ typedef struct tm_score {
     tm_slice name;
     uint64_t identity; /* hash of the name, never 0 */
     uint32_t value, coverage, card;
-    bool tracked;   /* something reads more of it than its value of the moment: it is looked at whenever it may move */
-    uint64_t stirs; /* rules that a change of its band is one for, as in tm_metric */
-    tm_card *cards; /* in the file's order */
+    bool tracked;       /* more of it is kept than is found anew: it is looked at whenever it may move */
+    bool days_read;     /* an expression reads what it was on other days */
+    int32_t reach_days; /* days before today that are kept: as far as expressions look, or `keep`. 0: none */
+    uint64_t stirs;     /* rules that a change of its band is one for, as in tm_metric */
+    uint64_t day_stirs; /* rules that a change of today's score or of what gives it is one for */
+    tm_card *cards;     /* in the file's order */
     uint32_t card_count;
 } tm_score;
 
@@ -151,6 +154,8 @@ void tm_pack_free(tm_pack *pack);
 
 /* Whether an operation reads the account's stage or what it was in before. */
 bool tm_pack_of_stage(tm_op op);
+/* Whether an operation reads what a score was on other days. */
+bool tm_pack_of_days(tm_op op);
 
 /* Index of a metric or rule by name, or UINT32_MAX. */
 uint32_t tm_pack_metric(const tm_pack *pack, tm_slice name);

@@ -34,6 +34,10 @@ typedef enum tm_op {
     TM_OP_PREVIOUS_STAGE_TIME, /* how long the account was in that, a duration */
     TM_OP_FIRST_VALUE,         /* metric: contract_age as of the day of its first event */
     TM_OP_BAND,                /* metric: index of a score: name of the band it is in */
+    TM_OP_SCORE_AGO,           /* the same, window.length days ago */
+    TM_OP_SCORE_LEAST,         /* over the last window.length days, today with them: */
+    TM_OP_SCORE_GREATEST,
+    TM_OP_SCORE_MEAN,
     /* of the event a `where` looks at */
     TM_OP_EVENT_NAME,
     TM_OP_EVENT_USER,

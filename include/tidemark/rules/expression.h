@@ -8,9 +8,10 @@
 
 /* Where an expression stands, since not everything is known everywhere. */
 typedef enum tm_expression_place {
-    TM_PLACE_RULE, /* a rule, or what is asked of an account */
-    TM_PLACE_CARD, /* a scorecard: no scores */
-    TM_PLACE_ENTER /* the condition of a stage: nothing that follows from stages */
+    TM_PLACE_RULE,   /* a rule, or what is asked of an account */
+    TM_PLACE_CARD,   /* for whom a scorecard is: no scores */
+    TM_PLACE_FACTOR, /* what it measures: scores of earlier days alone */
+    TM_PLACE_ENTER   /* the condition of a stage: nothing that follows from stages */
 } tm_expression_place;
 
 /* What names mean where the expression stands. */

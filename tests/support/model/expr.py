@@ -7,6 +7,8 @@ A compiled expression is called with a context that offers
     whole(i)                 metric i (last, max, first) without a window
     age(i), since_first(i)   durations or None
     begun(i)                 the local day of metric i's first event, or None
+    score_ago(name, k)       the score k days ago, or None
+    score_over(f, name, n)   min, max or mean of the last n days' scores, or None
     band(name)               the band that the score was found in, or None
     event                    (in `where` only) the event: dict with event, user, value, source, properties
 """
@@ -199,6 +201,9 @@ class Parser:
         if self.accept("["):
             n = self.span()
             k = ("0", n[1])
+            if self.accept("ago"):
+                self.expect("]")
+                return Node("ago", (text, int(n[0])), a, self.end())
             if self.accept("offset"):
                 k = self.span()
             self.expect("]")
@@ -403,13 +408,14 @@ DERIVED = {"contract_age": contract_age, "days_to_renewal": days_to_renewal, "fi
 class Env:
     """What names mean. metrics: name -> object with .index, .kind and the flags need_d, need_h, need_w that this sets."""
 
-    FACTS, HOUR, DAY, STAGE, BAND = 1, 2, 4, 8, 16
+    FACTS, HOUR, DAY, STAGE, BAND, TRACK = 1, 2, 4, 8, 16, 32
 
     def __init__(self, metrics, where=False, stages=(), first_value=None):
         self.metrics = metrics
         self.where = where
         self.stages = stages  # names; what follows from stages is known only where there are any
         self.first_value = first_value  # the metric whose first event is the first value
+        self.kept = set()  # names of scores of which more is asked than what they are now
         self.scores = {}  # name -> what answers .value(c), .coverage(c), .card(c) and has .deps
 
     def metric(self, name):
@@ -421,10 +427,10 @@ class Env:
 
 
 class Compiled:
-    __slots__ = ("node", "text", "fn", "deps")
+    __slots__ = ("node", "text", "fn", "deps", "days")
 
     def __init__(self, node, text, env):
-        self.node, self.text, self.deps = node, text, 0
+        self.node, self.text, self.deps, self.days = node, text, 0, False
         self.fn = self._compile(node, env)
 
     def source(self, node=None):
@@ -498,6 +504,12 @@ class Compiled:
             self.deps |= m.bit | (env.DAY if unit == "d" else env.HOUR)
             i = m.index
             return lambda c: c.window(i, cnt, off, unit)
+        if k == "ago":
+            name, back = g
+            env.kept.add(name)
+            self.days = True
+            self.deps |= env.DAY | env.TRACK
+            return lambda c: c.score_ago(name, back)
         if k == "base":
             fn, name, length, off, count, param = g
             m = env.metric(name)
@@ -567,7 +579,7 @@ class Compiled:
     def _band(self, name, env):
         if name not in env.scores:
             raise ExprError(f"no score {name!r}: {self.text!r}")
-        env.scores[name].tracked = True
+        env.kept.add(name)
         self.deps |= env.BAND
         return lambda c: c.band(name)
 
@@ -597,11 +609,20 @@ class Compiled:
         if name in DERIVED or name == "tier":
             arity(0, 0)
             return self._name((name,), env)
+        if name in ("min", "max", "mean") and len(args) == 1 and args[0].kind == "window" and args[0].args[0] in env.scores:
+            of, days, off, unit = args[0].args
+            if unit != "d" or off:
+                raise ExprError(f"a score has days: {self.text!r}")
+            env.kept.add(of)
+            self.deps |= env.DAY | env.TRACK
+            return lambda c: c.score_over(name, of, days)
         fs = [self._compile(x, env) for x in args]
         if name == "ratio":
             arity(2, 2)
             a, b = fs
             return lambda c: arith("/", a(c), b(c))
+        if name == "mean":
+            raise ExprError(f"mean takes the days of a score: {self.text!r}")
         if name in ("min", "max"):
             arity(1)
             pick = min if name == "min" else max

@@ -12,7 +12,7 @@ SEVERITIES = ("info", "warn", "high", "critical")
 RANK = {s: i for i, s in enumerate(SEVERITIES)}
 DEFAULT_SCOPE = "coalesce(status, 'active') == 'active'"
 MAX_DAYS, MAX_DISTINCT_DAYS, MAX_HOUR_DAYS = 400, 62, 62
-FIRST_METRIC_BIT = 64
+FIRST_METRIC_BIT = 128
 REPLIES = ("signal_acknowledged", "signal_snoozed")
 
 
@@ -178,6 +178,7 @@ class Card:
         settings = spec.get("card") or {}
         self.score = settings.get("score", "health")
         self.version = int(settings.get("version", 1))
+        self.keep = settings.get("keep")
         bands = settings.get("bands") or {}
         self.green, self.yellow, self.margin = (tenths(bands.get(key, usual)) for key, usual in
                                                 (("green", 75), ("yellow", 50), ("margin", 3)))
@@ -230,6 +231,8 @@ class Score:
         for card in cards:
             for x in [card.when] + [f[0] for f in card.factors]:
                 self.deps |= x.deps
+                if x.days:
+                    self.deps |= -1  # another score's tenure may end with anything
 
     def of(self, c):
         return next((card for card in self.cards if card.when.fn(c) is True), None)
@@ -312,7 +315,7 @@ class Rule:
         self.parts = [
             (self.when.source(n), expr.Compiled(n, self.when.text, env))
             for n in expr.walk(self.when.node)
-            if n.kind in ("window", "call", "name", "base") and n.args != ("champions",) and not _metric_argument(self.when.node, n)
+            if n.kind in ("window", "call", "name", "base", "ago") and not _score_days(n, env) and n.args != ("champions",) and not _metric_argument(self.when.node, n)
         ]
 
     def severity_now(self, c):
@@ -327,6 +330,11 @@ class Rule:
 
     def play_now(self, c):
         return self.play.get(c.facts.get("tier")) if isinstance(self.play, dict) else self.play
+
+
+def _score_days(node, env):
+    """True for `health[28d]` inside min, max and mean, which has no value of its own."""
+    return node.kind == "window" and node.args[0] in env.scores
 
 
 def _metric_argument(root, node):
@@ -362,6 +370,9 @@ class Pack:
             self.flapping = f and (int(f["episodes"]), zone.parse_duration(f["within"]))
             self.rules = [Rule(i, spec, self) for i, spec in enumerate(doc.get("rules") or [])]
             self.extra = [(text, expr.compile_text(text, self.env)) for text in extra]
+            self.env.kept |= {card.score for card in cards if card.keep}
+            for name in self.env.kept:
+                self.env.scores[name].tracked = True
         except (expr.ExprError, KeyError, TypeError, AttributeError) as e:
             raise PackError(f"{type(e).__name__}: {e}") from e
         self._order()

@@ -257,6 +257,7 @@ def scorecards(rng, stages):
         "sync": ("sync[1d] - 3", [[-3, 0], [-1.5, 33.3], [5, 100]]),
         "score": ("attributes.score", [[1, 10], [3, 100]]),
         "contract": ("contract_age", [["0", 0], ["200d", 100]]),
+        "before": (f"health[{rng.choice((1, 2, 5))}d ago]", [[0, 100], [100, 0]]),
         "hours": (f"{m}[6h]", [[0, 0], [10, 100]]),
     }
     if stages:
@@ -280,6 +281,8 @@ def scorecards(rng, stages):
         settings = spec.setdefault("card", {})
         settings.update({"bands": rng.choice(({}, {"margin": rng.choice((0, 1.5, 10, 40))}, {"green": 60, "yellow": 20.5, "margin": 0.1})),
                          "version": rng.choice((1, 7))})
+        if rng.random() < 0.2:
+            settings["keep"] = "3d"
     return cards
 
 
@@ -289,8 +292,11 @@ def score_conditions(rng, cards, a):
     k = rng.choice((20, 45, 50, 75))
     out = ((f"health <= {k} and coverage(health) >= 0.5", f"health > {k + 5}"), (f"health >= {k}", None), ("health == null", "health != null"),
            (f"card(health) == 'all' and events[{a}d] > 3", None), (f"coverage(health) < 0.{rng.randrange(1, 9)}", None),
-           ("band == 'red'", "band == 'green'"), ("band != 'green' and health >= 75", None), ("band != null and band in ['yellow', 'green']", "band == null"))
-    return out + (("approach > health or approach == null", None), ("band(approach) != band", "band(approach) == null"), (f"approach * 2 > {k}", None)) if "approach" in cards else out
+           ("band == 'red'", "band == 'green'"), ("band != 'green' and health >= 75", None), (f"health - health[{rng.choice((1, 2, 3, 7))}d ago] <= -{rng.choice((0.1, 5, 15))}", f"health >= health[{rng.choice((1, 3))}d ago]"),
+           (f"{rng.choice(('min', 'max', 'mean'))}(health[{rng.choice((1, 2, 4, 9))}d]) < {k}", None), (f"health[{a}d ago] == null", None),
+           ("band != null and band in ['yellow', 'green']", "band == null"))
+    return out + (("approach > health or approach == null", None), ("band(approach) != band", "band(approach) == null"),
+                  (f"approach[{a}d ago] > health or mean(approach[2d]) < 30", None), (f"approach * 2 > {k}", None)) if "approach" in cards else out
 
 
 def standing_conditions(rng, stages, h, a):

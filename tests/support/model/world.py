@@ -133,6 +133,8 @@ class Account:
         self.dirty = NEVER
         self.path = []  # (stage, instant entered), all of them
         self.stage_due = NEVER
+        self.tenures = {}  # score -> [(day, (stage, card, version)), ...], each other than the one before
+        self.daily = {}  # score -> [(day, value at its last judgement), ...]: days between are as the one before
         self.tracks = {}  # score -> ((card, version) or None, band or None), as the last look at it found
         self.remembered = {}  # baselines.py: what full days said
 
@@ -152,6 +154,28 @@ class Account:
 
     def band(self, score):
         return self.tracks[score][1] if score in self.tracks else None
+
+    def since(self, score):
+        """The day from which on the score was given as it is now."""
+        return max((day for day, _ in self.tenures[score]), default=None) if score in self.tenures else None
+
+    def score_on(self, score, day):
+        return next(v for d, v in reversed(self.daily[score]) if d <= day)
+
+    def score_ago(self, score, days):
+        since = self.since(score)
+        if since is None or not self.daily.get(score) or self.day - days < since:
+            return None
+        return self.score_on(score, self.day - days)
+
+    def score_over(self, fn, score, days):
+        since, first = self.since(score), self.day - days + 1
+        if since is None or not self.daily.get(score) or first < since:
+            return None
+        found = [v for v in (self.score_on(score, day) for day in range(first, self.day + 1)) if v is not None]
+        if not found:
+            return None
+        return sum(round(v * 10) for v in found) / (10 * len(found)) if fn == "mean" else min(found) if fn == "min" else max(found)
 
     def time_to_first_value(self, i):
         keys, start = self.series[i].wk, self.facts.get("_start_day")
@@ -280,9 +304,12 @@ class Account:
         moved_stage = False
         if every or self.judged is None or self.changed & self.world.pack.stage_deps or self.stage_due <= t:
             moved_stage = self.step_stage(t)
-        for name, score in self.world.pack.env.scores.items():
-            if score.tracked and (every or self.judged is None or self.changed & score.deps):
-                self.step_score(name, score)
+        kept = [(name, score) for name, score in self.world.pack.env.scores.items() if score.tracked]
+        kept = [x for x in kept if every or self.judged is None or self.changed & (x[1].deps | expr.Env.STAGE)]
+        for name, score in kept:
+            self.step_tenure(name, score)
+        for name, score in kept:
+            self.step_score(name, score)
         changed = self.changed
         for r in self.world.pack.order:
             s = self.states[r.index]
@@ -314,6 +341,14 @@ class Account:
         self.changed |= expr.Env.STAGE
         return True
 
+    def step_tenure(self, name, score):
+        card = score.of(self)
+        by = (self.stage(), (card.name, card.version) if card else None)
+        known = self.tenures.setdefault(name, [])
+        if not known or known[-1][1] != by:
+            known.append((self.day, by))
+            self.changed |= expr.Env.TRACK
+
     def step_score(self, name, score):
         card = score.of(self)
         value = score.value(self) if card else None
@@ -323,6 +358,12 @@ class Account:
         if band != former:
             self.changed |= expr.Env.BAND
         self.tracks[name] = (by, band)
+        daily = self.daily.setdefault(name, [])
+        if not daily or daily[-1][1] != value:
+            if daily and daily[-1][0] == self.day:
+                daily.pop()
+            daily.append((self.day, value))
+            self.changed |= expr.Env.TRACK
 
     def moment(self, r, s, t):
         """A rule on a change of stage: raised, and over."""
