@@ -13,7 +13,7 @@ static const char *const order_names[ORDERS] = {"risk", "mrr", "renewal", "healt
 
 /* An account as it stands; NaN and absent slices for what is not known. */
 typedef struct row {
-    tm_slice account, name, tier, stage, owner, currency, open, open_json;
+    tm_slice account, name, tier, stage, owner, currency, band, open, open_json;
     double health, mrr, days_to_renewal;
     double weight; /* of the gravest open churn_risk: info 1, warn 2, high 3, critical 4; none 0 */
     tm_time last;  /* the UTC hour of its last event that a metric counts */
@@ -24,8 +24,8 @@ typedef struct roster {
     const char *tier, *stage, *owner, *currency, *owner_role;
     bool every; /* those too that are no customers now */
     order sort;
-    tm_time at;      /* TM_TIME_NEVER: where each shard stands */
-    uint32_t health; /* node; TM_NODE_NONE: the rules have no score */
+    tm_time at;             /* TM_TIME_NEVER: where each shard stands */
+    const tm_score *health; /* NULL: the rules have no score */
     tm_arena *texts;
     row *rows;
     size_t count, capacity;
@@ -140,8 +140,11 @@ static tm_status take(roster *r, tm_shard *shard, const tm_account *account, con
                   .last = TM_TIME_NONE};
     if (failed || !list_open(r, account, made))
         return TM_FATAL;
-    if (r->health != TM_NODE_NONE)
-        made->health = number_of(tm_shard_evaluate(shard, account->key, now->t, r->health));
+    if (r->health) {
+        const tm_track *track = tm_tracks_find(&account->tracks, r->health->identity);
+        made->health = number_of(tm_shard_evaluate(shard, account->key, now->t, r->health->value));
+        made->band = tm_slice_of(track ? tm_band_name((tm_band)track->band) : NULL);
+    }
     for (uint32_t i = 0; i < account->series_count; i++) {
         tm_time last = account->series[i] ? tm_series_last_at(account->series[i]) : TM_TIME_NONE;
         made->last = last > made->last ? last : made->last;
@@ -217,17 +220,12 @@ static int compare(const void *a, const void *b, void *context)
 }
 
 static const tm_sheet_column columns[] = {
-    {"account", "account", TM_SHEET_TEXT},
-    {"name", "name", TM_SHEET_TEXT},
-    {"tier", "tier", TM_SHEET_TEXT},
-    {"stage", "stage", TM_SHEET_TEXT},
-    {"owner", "owner", TM_SHEET_TEXT},
-    {"health", "health", TM_SHEET_NUMBER},
-    {"mrr", "MRR", TM_SHEET_AMOUNT},
-    {"currency", "", TM_SHEET_TEXT},
-    {"days_to_renewal", "renewal, days", TM_SHEET_COUNT},
-    {"risk", "risk", TM_SHEET_AMOUNT},
-    {"last_event", "last event", TM_SHEET_TEXT},
+    {"account", "account", TM_SHEET_TEXT},   {"name", "name", TM_SHEET_TEXT},
+    {"tier", "tier", TM_SHEET_TEXT},         {"stage", "stage", TM_SHEET_TEXT},
+    {"owner", "owner", TM_SHEET_TEXT},       {"health", "health", TM_SHEET_NUMBER},
+    {"band", "band", TM_SHEET_TEXT},         {"mrr", "MRR", TM_SHEET_AMOUNT},
+    {"currency", "", TM_SHEET_TEXT},         {"days_to_renewal", "renewal, days", TM_SHEET_COUNT},
+    {"risk", "risk", TM_SHEET_AMOUNT},       {"last_event", "last event", TM_SHEET_TEXT},
     {"open", "open signals", TM_SHEET_TEXT},
 };
 
@@ -244,6 +242,7 @@ static bool fill(const roster *r, size_t limit, tm_sheet *sheet)
         tm_sheet_text(sheet, x->stage);
         tm_sheet_text(sheet, x->owner);
         tm_sheet_number(sheet, x->health);
+        tm_sheet_text(sheet, x->band);
         tm_sheet_number(sheet, x->mrr);
         tm_sheet_text(sheet, x->currency);
         tm_sheet_number(sheet, x->days_to_renewal);
@@ -342,13 +341,11 @@ static int show(const tm_command *command, roster *r, tm_feed_options *files, si
     tm_error error;
     tm_error_clear(&error);
     r->error = &error;
-    r->health = TM_NODE_NONE;
     const tm_pack *pack = r->setup->pack;
-    for (uint32_t i = pack->score_count; i-- > 0;)
-        if (i == 0 || tm_slice_equal_text(pack->scores[i].name, "health")) {
-            r->health = pack->scores[i].value;
-            break;
-        }
+    r->health = pack->score_count ? &pack->scores[0] : NULL;
+    for (uint32_t i = 0; i < pack->score_count; i++)
+        if (tm_slice_equal_text(pack->scores[i].name, "health"))
+            r->health = &pack->scores[i];
     r->texts = tm_arena_new(0);
     tm_status status = r->texts ? TM_OK : tm_fail(&error, TM_FATAL, "out of memory");
     if (status == TM_OK)
@@ -362,6 +359,7 @@ static int show(const tm_command *command, roster *r, tm_feed_options *files, si
         failed = EX_UNAVAILABLE;
     free(r->rows);
     tm_arena_free_all(r->texts);
+    r->error = NULL;
     return failed;
 }
 

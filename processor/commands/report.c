@@ -136,7 +136,7 @@ static int run(const tm_command *command, int argc, char **argv)
         if (*end || !(report.margin > 0 && report.margin <= 1))
             return tm_cli_say(command, EX_USAGE, "--margin takes a number above 0, at most 1, not '%s'", margin);
     }
-    tm_setup setup;
+    tm_setup setup = {0};
     status = load(command, options, &setup, &asked.value_node);
     if (status)
         return status;

@@ -315,11 +315,14 @@ static tm_status label(collecting *c, tm_report_dimension *d, uint32_t number, c
         tm_buffer_append_json_number(&text, value.as.number);
     else if (value.type == TM_TYPE_BOOLEAN)
         tm_buffer_append_text(&text, value.as.boolean ? "true" : "false");
-    bool null = tm_value_is_null(value);
+    const bool null = tm_value_is_null(value);
     tm_slice shown = null ? (tm_slice){0} : (tm_slice){tm_buffer_text(&text), text.length};
-    d->group_of[number] = text.overflowed ? TM_NAMES_NONE : tm_names_number(&d->labels, shown);
+    uint32_t group = text.overflowed || !d->group_of ? TM_NAMES_NONE : tm_names_number(&d->labels, shown);
     tm_buffer_done(&text);
-    return d->group_of[number] == TM_NAMES_NONE ? out_of_memory(c) : TM_OK;
+    if (group == TM_NAMES_NONE)
+        return out_of_memory(c);
+    d->group_of[number] = group;
+    return TM_OK;
 }
 
 static tm_status note_value(collecting *c, tm_report_seen *seen, const tm_account *account, tm_facts_draft *draft)
@@ -392,10 +395,11 @@ static tm_status label_all(collecting *c)
     for (uint32_t i = 0; status == TM_OK && i < shown; i++) {
         const tm_account *account = tm_shard_account_at(c->shard, i);
         uint32_t number = tm_book_find(r->book, account->key);
+        tm_report_seen *seen = seen_of(c, number);
         for (uint32_t d = 0; status == TM_OK && d < r->dimension_count; d++)
             status = r->dimensions[d].product ? TM_OK : label(c, &r->dimensions[d], number, account);
         if (status == TM_OK)
-            status = note_value(c, &r->seen[number], account, draft);
+            status = seen ? note_value(c, seen, account, draft) : out_of_memory(c);
     }
     for (uint32_t d = 0; status == TM_OK && d < r->dimension_count; d++)
         status = order_labels(c, &r->dimensions[d]);

@@ -276,23 +276,22 @@ static void decide(life *l, fate became, tm_time t)
 static bool run_term(life *l, const entry *e)
 {
     tm_book *b = l->book;
-    term *running = l->term == SIZE_MAX ? NULL : &b->terms[l->term];
     tm_time due = e->renewal == TM_BOOK_NO_DAY ? TM_TIME_NEVER : tm_zone_day_start(b->settings.zone, e->renewal);
-    if (running && due > running->due && due != TM_TIME_NEVER) {
-        decide(l, WAS_RENEWED, e->t);
-        running = NULL;
-    }
-    if (!running && due == TM_TIME_NEVER) {
+    if (l->term != SIZE_MAX && b->terms[l->term].fate == VOID)
         l->term = SIZE_MAX;
-        return true;
+    if (l->term != SIZE_MAX && due > b->terms[l->term].due && due != TM_TIME_NEVER) {
+        decide(l, WAS_RENEWED, e->t);
+        l->term = SIZE_MAX;
     }
-    if (!running) {
+    if (l->term == SIZE_MAX && due == TM_TIME_NEVER)
+        return true;
+    if (l->term == SIZE_MAX) {
         if (!grow(b->heap, &b->terms, b->term_count, &b->term_room, sizeof *b->terms))
             return false;
         l->term = b->term_count++;
-        running = &b->terms[l->term];
-        *running = (term){.account = l->account};
+        b->terms[l->term] = (term){.account = l->account};
     }
+    term *running = &b->terms[l->term];
     if (running->fate != OPEN)
         return true;
     running->due = due; /* an end that was corrected */

@@ -20,7 +20,7 @@ RULES = {"version": 1, "metrics": dict(population.METRICS, any={"count": "*"}),
          "rules": [
              {"name": "few", "kind": "churn_risk", "severity": "warn", "when": "events[3d] < 40", "for": "1h"},
              {"name": "lost", "kind": "churn_risk", "severity": "critical", "when": "age(any) > 20h"},
-             {"name": "busy", "kind": "expansion", "severity": "high", "when": "ratio(events[1d], events[7d]) > 0.2"}]}
+             {"name": "busy", "kind": "expansion", "severity": "high", "when": "ratio(events[1d], events[7d]) > 0.2 and band != 'red'"}]}
 WEIGHTS = {"info": 1, "warn": 2, "high": 3, "critical": 4}
 
 
@@ -43,7 +43,7 @@ class Accounts(unittest.TestCase):
         points = self.dir / "points.csv"
         with points.open("w", newline="") as out:
             csv.writer(out).writerows([["account", "at"], *[[row["account"], at] for row in everyone]])
-        asked = ("mrr", "tier", "status", "owners.csm", "currency", "days_to_renewal", "health", "stage", "name")
+        asked = ("mrr", "tier", "status", "owners.csm", "currency", "days_to_renewal", "health", "band", "stage", "name")
         done = self.tidemark.run("eval", *self.files, "--points", points, "--json", *asked)
         values = {line["account"]: line["values"] for line in map(json.loads, done.stdout.splitlines())}
         still = {}
@@ -64,7 +64,7 @@ class Accounts(unittest.TestCase):
             for row in everyone:
                 v = values[row["account"]]
                 for column, asked in (("mrr", "mrr"), ("tier", "tier"), ("owner", "owners.csm"), ("currency", "currency"), ("name", "name"),
-                                      ("days_to_renewal", "days_to_renewal"), ("health", "health"), ("stage", "stage")):
+                                      ("days_to_renewal", "days_to_renewal"), ("health", "health"), ("band", "band"), ("stage", "stage")):
                     self.assertEqual(row[column], v[asked], (row["account"], column, at))
                 mine = [{k: s[k] for k in ("rule", "kind", "severity", "raised_at")} for s in still.values() if s["account"] == row["account"]]
                 self.assertCountEqual(row["open"], mine, row["account"])

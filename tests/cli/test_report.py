@@ -56,7 +56,7 @@ def iso(t):
     return dt.datetime.fromtimestamp(t / 1000, dt.timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def population(seed, accounts=90, days=400):
+def population(seed, accounts=140, days=400):
     """Account records, events and outcomes with all that can happen to a contract."""
     r = random.Random(seed)
     records, events, outcomes = [], [], []
@@ -79,7 +79,7 @@ def population(seed, accounts=90, days=400):
             term_end = ms(facts["renewal_at"])
             for _ in range(r.choice([0, 0, 1, 2])):  # changes within the term
                 t2 = r.randrange(t + 1, term_end)
-                change = r.choice(["mrr", "currency", "products", "seats", "renewal_at"])
+                change = r.choice(["mrr", "currency", "products", "seats", "renewal_at", "no end"])
                 facts = dict(facts, at=t2)
                 if change == "mrr" and "mrr" in facts:
                     facts["mrr"] = r.choice([10.5, 50, 300, 0.3])
@@ -87,6 +87,8 @@ def population(seed, accounts=90, days=400):
                     facts["currency"] = r.choice(["EUR", "USD"])
                 elif change == "products":
                     facts["products"] = [{"name": r.choice(["core", "chat", "mail"]), "mrr": r.choice([1, 2.25, 7])}]
+                elif change == "no end":
+                    facts.pop("renewal_at", None)
                 elif change == "renewal_at":
                     facts["renewal_at"] = day(term_end - r.choice([0, 1, 3]) * DAY)
                 else:
@@ -225,6 +227,11 @@ class Account:
                     running.update(fate="lost", decided=t)
                 running = None
                 continue
+            if "renewal_at" not in state:  # an end taken back: no such term
+                if running and running["fate"] is None:
+                    found.remove(running)
+                    running = None
+                continue
             due = ms(state["renewal_at"])
             if running and due > running["due"]:
                 if running["fate"] is None:
@@ -243,6 +250,8 @@ class Account:
 
 
 def first_term(state):
+    if "renewal_at" not in state:
+        return False
     start = dt.date.fromisoformat(state["contract_start"])
     m = start.month - 1 + state["term_months"]
     year, month = start.year + m // 12, m % 12 + 1

@@ -33,6 +33,28 @@ Test(statistics, proportions_are_wilsons)
     cr_assert(e.value == 1 && e.high == 1 && e.low > 0.5 && e.low < 0.6);
 }
 
+/* Ten events: by the exact Poisson limits 4.795 to 18.39, which Byar's come near; none at all: 0 to 3.7 or so. */
+Test(statistics, rates_are_byars)
+{
+    tm_estimate e = tm_estimate_rate(10, 2);
+    cr_assert(near(e.value, 5) && e.of == 10);
+    cr_assert(fabs(2 * e.low - 4.795) < 0.02 && fabs(2 * e.high - 18.39) < 0.01, "%g %g", e.low, e.high);
+    e = tm_estimate_rate(0, 1);
+    cr_assert(e.value == 0 && e.low == 0 && fabs(e.high - 3.689) < 0.05, "%g", e.high);
+    cr_assert(isnan(tm_estimate_rate(3, 0).value));
+}
+
+/* By hand: q1 = 7/9, q2 = 0.81667, so a standard error of 0.20771. */
+Test(statistics, areas_are_hanleys_and_mcneils)
+{
+    tm_ranked cases[] = {{2, 0, 1}, {1, 1, 1}, {3, 2, 0}, {2, 3, 0}};
+    tm_estimate e = tm_estimate_area(cases, 4);
+    cr_assert(near(e.value, 3.5 / 4) && e.of == 4 && e.high == 1);
+    cr_assert(fabs(e.low - 0.467901) < 1e-4, "%g", e.low);
+    cr_assert(isnan(tm_estimate_area(cases, 2).value)); /* both came true */
+    cr_assert(isnan(tm_estimate_area(NULL, 0).value));
+}
+
 Test(statistics, medians_and_what_they_lie_between)
 {
     double five[] = {5, 1, 4, 2, 3};
