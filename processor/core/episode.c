@@ -85,7 +85,8 @@ static void close_episode(const judgement *j, tm_reason reason, tm_value value)
     publish(j, TM_SIGNAL_CLEARED, reason, value);
     j->episode->state = TM_EPISODE_INACTIVE;
     j->episode->marks = 0;
-    j->episode->cleared_at = j->now;
+    if (reason != TM_REASON_REVISED) /* else as if it had not been raised: no cooldown, no tail */
+        j->episode->cleared_at = j->now;
 }
 
 bool tm_episode_comes_and_goes(const tm_episode *episode, const tm_rule *rule, tm_time t)
@@ -149,20 +150,38 @@ static void judge_pending(const judgement *j)
     j->step->due = j->now + 1;
 }
 
+/* Whether what would be published now differs enough from what was. */
+static bool has_moved(const judgement *j, tm_severity *ret_severity, tm_value *ret_value)
+{
+    const tm_episode *e = j->episode;
+    /* "null keeps the former": what was published. A change that is held leaves no trace until it is judged again. */
+    *ret_severity = severity_now(j, (tm_severity)e->published_severity);
+    *ret_value = ask(j, j->rule->value);
+    bool moved = *ret_severity != (tm_severity)e->published_severity;
+    if (is_figure(ret_value->type) && ret_value->type == e->published_type &&
+        ret_value->as.number != e->published_value) {
+        double from = e->published_value;
+        double distance = ret_value->as.number > from ? ret_value->as.number - from : from - ret_value->as.number;
+        moved = moved || distance >= j->rule->update_change * (from < 0 ? -from : from);
+    }
+    return moved;
+}
+
+static void unmark(const judgement *j, uint8_t mark)
+{
+    j->step->changed = j->step->changed || j->episode->marks & mark;
+    j->episode->marks &= (uint8_t)~mark;
+}
+
 static void judge_raised(const judgement *j)
 {
     tm_episode *e = j->episode;
-    /* "null keeps the former": what was published. A change that is held leaves no trace until it is judged again. */
-    tm_severity severity = severity_now(j, (tm_severity)e->published_severity);
-    tm_value value = ask(j, j->rule->value);
-    bool moved = false;
-    if (is_figure(value.type) && value.type == e->published_type && value.as.number != e->published_value) {
-        double from = e->published_value;
-        double distance = value.as.number > from ? value.as.number - from : from - value.as.number;
-        moved = distance >= j->rule->update_change * (from < 0 ? -from : from);
-    }
-    if (severity == (tm_severity)e->published_severity && !moved)
+    tm_severity severity;
+    tm_value value;
+    if (!has_moved(j, &severity, &value)) {
+        unmark(j, TM_EPISODE_REVISED_VALUE);
         return;
+    }
     tm_time free = after(e->signalled_at, UPDATE_HOLD), calmed = after(e->since, calm(j));
     free = calmed > free ? calmed : free;
     if (severity > (tm_severity)e->published_severity)
@@ -170,7 +189,8 @@ static void judge_raised(const judgement *j)
     free = silent_until(e) > free ? silent_until(e) : free;
     if (j->now >= free) {
         e->severity = (uint8_t)severity;
-        publish(j, TM_SIGNAL_UPDATED, TM_REASON_NONE, value);
+        publish(j, TM_SIGNAL_UPDATED, e->marks & TM_EPISODE_REVISED_VALUE ? TM_REASON_REVISED : TM_REASON_NONE, value);
+        unmark(j, TM_EPISODE_REVISED_VALUE);
         j->step->due = j->now + 1;
     } else {
         j->step->due = free;
@@ -197,6 +217,14 @@ void tm_episode_step(tm_episode *episode, const tm_rule *rule, tm_time now, cons
         }
         return;
     }
+    if (episode->marks & TM_EPISODE_REVISED_RAISE) {
+        if (!tm_value_is_true(ask(&j, rule->when))) {
+            close_episode(&j, TM_REASON_REVISED, ask(&j, rule->value));
+            ret_step->due = now + 1;
+            return;
+        }
+        unmark(&j, TM_EPISODE_REVISED_RAISE);
+    }
     switch ((tm_episode_state)episode->state) {
     case TM_EPISODE_INACTIVE:
         if (!tm_value_is_true(ask(&j, rule->when)))
@@ -219,6 +247,7 @@ void tm_episode_step(tm_episode *episode, const tm_rule *rule, tm_time now, cons
             judge_raised(&j);
             return;
         }
+        unmark(&j, TM_EPISODE_REVISED_VALUE);
         episode->state = TM_EPISODE_CLEARING;
         episode->since = now;
         ret_step->changed = true;
@@ -240,6 +269,26 @@ void tm_episode_step(tm_episode *episode, const tm_rule *rule, tm_time now, cons
     } else {
         ret_step->due = cleared;
     }
+}
+
+unsigned tm_episode_verdict(const tm_episode *episode, const tm_rule *rule, const tm_questions *questions)
+{
+    tm_episode copy = *episode;
+    judgement j = {.episode = &copy, .rule = rule, .questions = questions};
+    tm_severity severity;
+    tm_value value;
+    return (tm_value_is_true(ask(&j, rule->when)) ? TM_VERDICT_HOLDS : 0U) |
+           (has_moved(&j, &severity, &value) ? TM_VERDICT_MOVED : 0U);
+}
+
+bool tm_episode_revise(tm_episode *episode, tm_time at, unsigned before, unsigned after)
+{
+    uint8_t marks = episode->marks;
+    if (at < episode->raised_at && before & TM_VERDICT_HOLDS && !(after & TM_VERDICT_HOLDS))
+        episode->marks |= TM_EPISODE_REVISED_RAISE;
+    if (at < episode->signalled_at && after & TM_VERDICT_MOVED && !(before & TM_VERDICT_MOVED))
+        episode->marks |= TM_EPISODE_REVISED_VALUE;
+    return episode->marks != marks;
 }
 
 void tm_episode_moment(tm_episode *episode, const tm_rule *rule, tm_time now, const tm_questions *questions,

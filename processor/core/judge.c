@@ -132,8 +132,8 @@ static tm_status keep(tm_judge *judge, tm_account *account, const tm_rule *rule,
                       bool raised)
 {
     account->changed = true;
-    bool snoozed = stepped->notes && stepped->notes->snoozed_until != TM_TIME_NONE;
-    if (stepped->state == TM_EPISODE_INACTIVE && stepped->cleared_at == TM_TIME_NONE && !snoozed) {
+    bool noted = stepped->notes && (stepped->notes->snoozed_until != TM_TIME_NONE || stepped->notes->raise_count > 0);
+    if (stepped->state == TM_EPISODE_INACTIVE && stepped->cleared_at == TM_TIME_NONE && !noted) {
         if (was_there)
             tm_account_episode_drop(account, judge->heap, rule->identity);
         return TM_OK;
@@ -273,6 +273,48 @@ tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, t
     *ret_due = account->stands_until = on_grid(due, now, grid);
     TM_CHECK(judge->heap, *ret_due > now, "judged_due");
     return TM_OK;
+}
+
+bool tm_judge_concerned(const tm_account *account, tm_time at)
+{
+    for (uint32_t i = 0; i < account->episode_count; i++) {
+        const tm_episode *episode = &account->episodes[i];
+        if (tm_episode_open(episode) && at < episode->signalled_at)
+            return true;
+    }
+    return false;
+}
+
+void tm_judge_verdicts(tm_judge *judge, const tm_environment *environment, tm_account *account, tm_time at,
+                       uint8_t verdicts[static TM_RULES_MAX])
+{
+    questions_context q = {judge, environment, account};
+    tm_questions questions = {&q, answer_value, answer_held_until, answer_tier};
+    tm_evaluator_begin(judge->evaluator, environment, account, NULL);
+    for (uint32_t i = 0; i < judge->pack->rule_count; i++) {
+        const tm_rule *rule = &judge->pack->rules[i];
+        const tm_episode *episode = tm_account_episode(account, rule->identity);
+        verdicts[i] = 0;
+        if (episode && tm_episode_open(episode) && at < episode->signalled_at && !rule->on_stage)
+            verdicts[i] = (uint8_t)tm_episode_verdict(episode, rule, &questions);
+    }
+    tm_account_forget_derived(account); /* at this instant more records may come */
+}
+
+void tm_judge_revise(tm_judge *judge, const tm_environment *environment, tm_account *account, tm_time at,
+                     const uint8_t before[static TM_RULES_MAX])
+{
+    uint8_t after[TM_RULES_MAX];
+    tm_judge_verdicts(judge, environment, account, at, after);
+    for (uint32_t i = 0; i < judge->pack->rule_count; i++) {
+        if (before[i] == after[i])
+            continue;
+        tm_episode *episode = tm_account_episode(account, judge->pack->rules[i].identity);
+        if (tm_episode_revise(episode, at, before[i], after[i])) {
+            account->changed = true;
+            account->stands_until = TM_TIME_NONE;
+        }
+    }
 }
 
 tm_status tm_judge_erase(tm_judge *judge, const tm_environment *environment, tm_account *account)

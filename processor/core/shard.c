@@ -223,12 +223,18 @@ static tm_status accept_event(tm_shard *shard, const tm_record *record, const tm
     shard->accepted[shard->accepted_count++] = (accepted_event){fingerprint, shard->now};
     shard->counts.shed += shed;
 
+    uint8_t verdicts[TM_RULES_MAX];
+    bool late = !shard->muted && tm_judge_concerned(account, event->at);
+    if (late)
+        tm_judge_verdicts(&shard->judge, environment, account, event->at, verdicts);
     tm_applied applied = {0};
     int32_t day = tm_zone_day_cached(shard->settings.zone, event->at, &shard->at_span);
     status = tm_account_apply(account, shard->heap, event, day, environment, shard->selector, shard->judge.evaluator,
                               &applied);
     if (status != TM_OK)
         return status;
+    if (late)
+        tm_judge_revise(&shard->judge, environment, account, event->at, verdicts);
     if (tm_reply_is(event->name)) {
         status = tm_reply_apply(account, shard->heap, shard->pack, event, shard->now);
         if (status != TM_OK)

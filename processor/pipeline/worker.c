@@ -47,8 +47,8 @@ static held *find(worker *w, int32_t partition)
 
 static void free_shard(held *h)
 {
+    tm_holding_free(h->holding); /* first: while it is rebuilt its shard may stand under a pack of the journal's */
     tm_rebuild_free(h->rebuild);
-    tm_holding_free(h->holding);
     free(h);
 }
 

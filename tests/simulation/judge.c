@@ -402,7 +402,7 @@ static tm_time time_after(tm_slice json, const char *name)
 static bool read_signal(const sim *s, tm_slice json, model_signal *ret_signal)
 {
     static const char *const states[] = {"none", "raised", "updated", "cleared"};
-    static const char *const reasons[] = {"none", "condition", "out_of_scope", "erased", "rule_removed"};
+    static const char *const reasons[] = {"none", "condition", "out_of_scope", "erased", "rule_removed", "revised"};
     static const char *const severities[] = {"info", "warn", "high", "critical"};
     static const char *const topics[] = {"usage", "accounts"};
     model_signal *g = ret_signal;
@@ -425,7 +425,7 @@ static bool read_signal(const sim *s, tm_slice json, model_signal *ret_signal)
     g->state = number_of(text_after(json, "\"state\":\""), states, 4);
     g->severity = number_of(text_after(json, "\"severity\":\""), severities, 4);
     tm_slice reason = text_after(json, "\"reason\":\"");
-    g->reason = reason.data ? number_of(reason, reasons, 5) : MODEL_NONE;
+    g->reason = reason.data ? number_of(reason, reasons, 6) : MODEL_NONE;
     g->raised_at = time_after(json, "\"raised_at\":\"");
     if (!sim_read_number(&at, end, "\"sequence\":", &value))
         return false;

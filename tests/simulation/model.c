@@ -52,7 +52,9 @@ static void clear_episode(const judging *j, int reason, model_value value)
 {
     say(j, MODEL_CLEARED, reason, value);
     j->e->state = INACTIVE;
-    j->e->cleared_at = j->t;
+    j->e->revised_raise = j->e->revised_value = false;
+    if (reason != MODEL_REVISED)
+        j->e->cleared_at = j->t;
 }
 
 static int severity_now(const judging *j, int former)
@@ -88,22 +90,31 @@ static void pending(const judging *j)
     say(j, MODEL_RAISED, MODEL_NONE, rule->value(j->account, j->t));
 }
 
-static void raised(const judging *j)
+static bool differs(const judging *j, int severity, model_value value)
 {
-    model_episode *e = j->e;
-    int severity = severity_now(j, e->severity);
-    model_value value = j->rule->value(j->account, j->t);
+    const model_episode *e = j->e;
     bool moved = false;
     if (!value.null && e->has_value && value.v != e->value) {
         double distance = value.v > e->value ? value.v - e->value : e->value - value.v;
         double change = j->rule->update_change > 0 ? j->rule->update_change : 0.2;
         moved = distance >= change * (e->value < 0 ? -e->value : e->value);
     }
-    if (severity == e->severity && !moved)
+    return severity != e->severity || moved;
+}
+
+static void raised(const judging *j)
+{
+    model_episode *e = j->e;
+    int severity = severity_now(j, e->severity);
+    model_value value = j->rule->value(j->account, j->t);
+    if (!differs(j, severity, value)) {
+        e->revised_value = false;
         return;
+    }
     if (severity > e->severity || j->t - e->signalled_at >= TM_DAY) {
         e->severity = severity;
-        say(j, MODEL_UPDATED, MODEL_NONE, value);
+        say(j, MODEL_UPDATED, e->revised_value ? MODEL_REVISED : MODEL_NONE, value);
+        e->revised_value = false;
     }
 }
 
@@ -118,6 +129,11 @@ static void judge_rule(const judging *j)
         return;
     }
     int when = rule->when(j->account, j->t);
+    if (e->revised_raise && when != 1) {
+        clear_episode(j, MODEL_REVISED, rule->value(j->account, j->t));
+        return;
+    }
+    e->revised_raise = false;
     int clear = rule->clear ? rule->clear(j->account, j->t) : when < 0 ? -1 : !when;
     switch (e->state) {
     case INACTIVE:
@@ -139,6 +155,7 @@ static void judge_rule(const judging *j)
             return;
         }
         e->state = CLEARING;
+        e->revised_value = false;
         e->since = j->t;
         break;
     default:
@@ -170,7 +187,7 @@ void model_init(model *m, sim *s)
         begin_account(&m->accounts[i]);
 }
 
-void model_accept(model *m, const sim_record *record, tm_time at)
+static void keep(model *m, const sim_record *record, tm_time at)
 {
     model_account *account = &m->accounts[record->account];
     if (account->count == account->capacity) {
@@ -185,6 +202,37 @@ void model_accept(model *m, const sim_record *record, tm_time at)
     account->seen[account->count++] = (model_seen){record, at};
     account->input = record->input;
     account->offset = record->offset;
+}
+
+/* Of an open episode that spoke after `record` happened: whether its condition holds, and whether it has moved. */
+static void look(model *m, const sim_record *record, tm_time at, bool holds[SIM_REACH], bool moved[SIM_REACH])
+{
+    model_account *account = &m->accounts[record->account];
+    for (int i = 0; i < m->rules->count; i++) {
+        model_episode *e = &account->episodes[i];
+        judging j = {m, record->account, account, &m->rules->rules[i], i, e, at};
+        bool open = e->state == RAISED || e->state == CLEARING;
+        holds[i] = moved[i] = false;
+        if (!open || record->kind != SIM_EVENT || record->at >= e->signalled_at || j.rule->absent)
+            continue;
+        holds[i] = j.rule->when(account, at) == 1;
+        moved[i] = differs(&j, severity_now(&j, e->severity), j.rule->value(account, at));
+    }
+}
+
+void model_accept(model *m, const sim_record *record, tm_time at)
+{
+    bool held[SIM_REACH], had_moved[SIM_REACH], holds[SIM_REACH], moved[SIM_REACH];
+    look(m, record, at, held, had_moved);
+    keep(m, record, at);
+    look(m, record, at, holds, moved);
+    for (int i = 0; i < m->rules->count; i++) {
+        model_episode *e = &m->accounts[record->account].episodes[i];
+        if (held[i] && !holds[i] && record->at < e->raised_at)
+            e->revised_raise = true;
+        if (moved[i] && !had_moved[i])
+            e->revised_value = true;
+    }
 }
 
 void model_erase(model *m, const sim_record *record, tm_time at)

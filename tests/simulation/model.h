@@ -11,7 +11,8 @@ typedef enum model_reason {
     MODEL_CONDITION,
     MODEL_OUT_OF_SCOPE,
     MODEL_ERASED,
-    MODEL_RULE_REMOVED
+    MODEL_RULE_REMOVED,
+    MODEL_REVISED
 } model_reason;
 
 enum { INFO, WARN, HIGH, CRITICAL };
@@ -34,7 +35,8 @@ typedef struct model_episode {
     uint32_t sequence;
     int severity; /* last published */
     bool has_value;
-    double value; /* last published */
+    double value;                      /* last published */
+    bool revised_raise, revised_value; /* what late data overturned */
 } model_episode;
 
 /* A record as it was taken. */

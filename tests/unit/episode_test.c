@@ -159,6 +159,83 @@ Test(episode, flapping_is_the_one_too_many_and_held_until_calm)
     tm_heap_free_all(heap);
 }
 
+static unsigned verdict(void)
+{
+    tm_questions questions = {NULL, answer, answer_held, answer_tier};
+    return tm_episode_verdict(&e, &rule, &questions);
+}
+
+Test(episode, late_data_overturns_the_raise_and_no_cooldown_begins)
+{
+    rule.cooldown_ms = 1000;
+    rule.clear_for_ms = 500;
+    raise_at(100);
+    cr_assert_eq(verdict(), TM_VERDICT_HOLDS);
+    answers[WHEN] = tm_value_boolean(false);
+    cr_assert_eq(verdict(), 0);
+    cr_assert_not(tm_episode_revise(&e, 100, TM_VERDICT_HOLDS, 0), "an event of the raise's own instant");
+    cr_assert_not(tm_episode_revise(&e, 99, 0, 0));
+    cr_assert_not(tm_episode_revise(&e, 99, 0, TM_VERDICT_HOLDS));
+    cr_assert(tm_episode_revise(&e, 99, TM_VERDICT_HOLDS, 0));
+    answers[WHEN] = tm_value_boolean(true);
+    at(110); /* true again: nothing comes of it */
+    expect(TM_EPISODE_RAISED, TM_SIGNAL_NONE, TM_TIME_NEVER);
+    cr_assert(step.changed && e.marks == 0);
+    cr_assert(tm_episode_revise(&e, 99, TM_VERDICT_HOLDS, 0));
+    answers[WHEN] = tm_value_null();
+    at(120);
+    expect(TM_EPISODE_INACTIVE, TM_SIGNAL_CLEARED, 121);
+    cr_assert(step.reason == TM_REASON_REVISED && e.marks == 0 && e.cleared_at == TM_TIME_NONE);
+    answers[WHEN] = tm_value_boolean(true);
+    raise_at(121);
+}
+
+Test(episode, late_data_makes_an_update_due)
+{
+    raise_at(100);
+    answers[VALUE] = tm_value_number(13);
+    cr_assert_eq(verdict(), TM_VERDICT_HOLDS | TM_VERDICT_MOVED);
+    cr_assert_not(tm_episode_revise(&e, 100, TM_VERDICT_HOLDS, TM_VERDICT_HOLDS | TM_VERDICT_MOVED));
+    cr_assert(tm_episode_revise(&e, 99, TM_VERDICT_HOLDS, TM_VERDICT_HOLDS | TM_VERDICT_MOVED));
+    at(110);
+    expect(TM_EPISODE_RAISED, TM_SIGNAL_NONE, 100 + TM_DAY);
+    at(100 + TM_DAY);
+    expect(TM_EPISODE_RAISED, TM_SIGNAL_UPDATED, 101 + TM_DAY);
+    cr_assert(step.reason == TM_REASON_REVISED && e.marks == 0);
+    cr_assert(tm_episode_revise(&e, 99, 0, TM_VERDICT_MOVED));
+    at(110 + TM_DAY); /* back where it was */
+    cr_assert(step.changed && e.marks == 0);
+    answers[VALUE] = tm_value_number(20);
+    at(100 + 2 * TM_DAY);
+    cr_assert(step.signal == TM_SIGNAL_UPDATED && step.reason == TM_REASON_NONE);
+}
+
+Test(episode, snoozed_nothing_is_told_but_the_end)
+{
+    tm_heap *heap = tm_heap_new(0);
+    tm_episode_notes *notes = tm_episode_notes_make(&e, heap);
+    notes->snoozed_until = 200;
+    at(100);
+    expect(TM_EPISODE_PENDING, TM_SIGNAL_NONE, 200);
+    raise_at(200);
+    cr_assert_eq(notes->snoozed_until, TM_TIME_NONE);
+    notes->snoozed_until = 3 * TM_DAY;
+    rule.severity = TM_SEVERITY_CRITICAL;
+    at(201);
+    expect(TM_EPISODE_RAISED, TM_SIGNAL_NONE, 3 * TM_DAY);
+    rule.severity = TM_SEVERITY_WARN;
+    at(2 * TM_DAY);
+    expect(TM_EPISODE_RAISED, TM_SIGNAL_NONE, 3 * TM_DAY);
+    at(3 * TM_DAY);
+    expect(TM_EPISODE_RAISED, TM_SIGNAL_UPDATED, 3 * TM_DAY + 1);
+    notes->snoozed_until = 9 * TM_DAY;
+    answers[CLEAR] = tm_value_boolean(true);
+    at(4 * TM_DAY);
+    expect(TM_EPISODE_INACTIVE, TM_SIGNAL_CLEARED, 4 * TM_DAY + 1);
+    cr_assert_eq(notes->snoozed_until, 9 * TM_DAY, "it outlives the episode");
+    tm_heap_free_all(heap);
+}
+
 Test(episode, without_flapping_nothing_is_noted)
 {
     tm_heap *heap = tm_heap_new(0);

@@ -39,7 +39,8 @@ typedef struct tm_episode_notes {
     tm_time raises[TM_FLAPPING_MAX - 1];
 } tm_episode_notes;
 
-enum { TM_EPISODE_FLAPPING = 1, TM_EPISODE_MARKS = 1 }; /* tm_episode.marks, and all of them */
+/* tm_episode.marks, and all of them. Late data: made `when` untrue; made an update due. */
+enum { TM_EPISODE_FLAPPING = 1, TM_EPISODE_REVISED_RAISE = 2, TM_EPISODE_REVISED_VALUE = 4, TM_EPISODE_MARKS = 7 };
 
 typedef struct tm_episode {
     uint64_t rule;              /* tm_rule.identity */
@@ -91,6 +92,12 @@ typedef struct tm_step {
 /* One judgement of `rule` at `now`. The caller makes the signal (and stores rule_name when it opened). */
 void tm_episode_step(tm_episode *episode, const tm_rule *rule, tm_time now, const tm_questions *questions,
                      tm_step *ret_step);
+
+/* What late data can overturn of an open episode of `rule`, as things stand: a set of these. */
+enum { TM_VERDICT_HOLDS = 1, TM_VERDICT_MOVED = 2 };
+unsigned tm_episode_verdict(const tm_episode *episode, const tm_rule *rule, const tm_questions *questions);
+/* Notes what an event of `at`, applied between two verdicts, overturned. Returns whether it did. */
+bool tm_episode_revise(tm_episode *episode, tm_time at, unsigned before, unsigned after);
 
 /* A rule that waits for nothing (tm_rule.on_stage), at an instant at which what it is on has happened: where scope,
    `when`, inhibitors and cooldown let it, it is raised, and its episode is over at once, without a signal that says so.

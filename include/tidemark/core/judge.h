@@ -24,6 +24,15 @@ typedef struct tm_judge {
 tm_status tm_judge_account(tm_judge *judge, const tm_environment *environment, tm_account *account, int64_t grid,
                            tm_time *ret_due);
 
+/* Late data can overturn a verdict: whether an event of `at` comes after a signal of an open episode that it is dated
+   before; if so, the verdicts to be compared before it is applied and after. `verdicts`: one a rule of the pack. */
+bool tm_judge_concerned(const tm_account *account, tm_time at);
+void tm_judge_verdicts(tm_judge *judge, const tm_environment *environment, tm_account *account, tm_time at,
+                       uint8_t verdicts[static TM_RULES_MAX]);
+/* Notes what was overturned; the account is then judged as a whole. */
+void tm_judge_revise(tm_judge *judge, const tm_environment *environment, tm_account *account, tm_time at,
+                     const uint8_t before[static TM_RULES_MAX]);
+
 /* Ends every open episode (reason erased) at `now`, without facts. */
 tm_status tm_judge_erase(tm_judge *judge, const tm_environment *environment, tm_account *account);
 

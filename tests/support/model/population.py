@@ -157,6 +157,8 @@ def generate(seed, accounts=20, days=20, start="2024-03-20", rate=8.0, dirt=Fals
         if rng.random() < erased:
             at = rng.randrange(begin, end)
             facts.append((at, lambda at, a=a: {"account": a.name, "at": stamp(at), "erase": True}))
+        # Now and then what happened is held up on its way and comes all at once: late data that overturn verdicts.
+        held = [(at, at + rng.randrange(HOUR, 4 * DAY)) for at in (rng.randrange(begin, end) for _ in range(rng.choice((0, 0, 2, 4))))]
         for at, e in account_events(rng, a, rate * rng.choice((0.3, 1, 1, 2.5))):
             n += 1
             e["id"] = f"e-{n}"
@@ -166,6 +168,7 @@ def generate(seed, accounts=20, days=20, start="2024-03-20", rate=8.0, dirt=Fals
                 late = int(rng.expovariate(1 / (20 * MINUTE)))
             elif r < 0.07:
                 late = rng.randrange(days * DAY // 2)
+            late = max([late] + [until - at for since, until in held if since <= at < until])
             arrivals.append((at + late, len(arrivals), e))
             if rng.random() < 0.02:
                 again = rng.choice((0, 1000, HOUR - 1, HOUR, HOUR + 1, 3 * HOUR))

@@ -104,7 +104,7 @@ class Series:
 class State:
     """One rule for one account."""
 
-    __slots__ = ("phase", "since", "raised_at", "seq", "severity", "value", "last", "cooled", "spent", "cleared_at", "due", "stale", "scoped", "raises", "flapping", "snoozed", "ack")
+    __slots__ = ("phase", "since", "raised_at", "seq", "severity", "value", "last", "cooled", "spent", "cleared_at", "due", "stale", "scoped", "raises", "flapping", "snoozed", "ack", "revised_raise", "revised_value")
 
     def __init__(self):
         self.phase, self.since, self.raised_at, self.seq = INACTIVE, None, None, 0
@@ -112,6 +112,7 @@ class State:
         self.cooled, self.spent = 0, False  # the instant from which it may raise again; cooldown: once used up
         self.cleared_at = None
         self.stale, self.scoped = -1, "not asked"  # what changed since the scope was last asked, and its answer then
+        self.revised_raise = self.revised_value = False  # what late data overturned
         self.snoozed, self.ack = 0, None  # nothing but its end is heard until then; {"at", "by"}
         self.raises, self.flapping = [], False  # every instant raised; whether the open episode is one too many
         self.due = NEVER  # the next grid instant it must be judged at even if nothing else happens
@@ -219,6 +220,9 @@ class Account:
         """An accepted event, at effective time ts."""
         w = self.world
         interested = w.pack.metrics_of(e["event"])
+        late = [r for r in w.pack.rules if not r.on and self.states[r.index].phase in (RAISED, CLEARING) and e["at"] < self.states[r.index].last]
+        self.look(ts)
+        before = [self.verdict(r) for r in late]
         if interested:
             self.look(ts)
             self.event = e
@@ -228,7 +232,19 @@ class Account:
                 if m.where is None or m.where.fn(self) is True:
                     self.series[m.index].add(e["at"], day, m.member(e, day), windowless)
                     self.changed |= m.bit
+        for r, (held, had_moved) in zip(late, before):
+            s, (holds, has_moved) = self.states[r.index], self.verdict(r)
+            if held and not holds and e["at"] < s.raised_at:
+                s.revised_raise, s.due = True, 0
+            if has_moved and not had_moved:
+                s.revised_value, s.due = True, 0
         self.touch(ts)
+
+    def verdict(self, r):
+        """Of an open episode: whether its condition is true, and whether an update would be due, were none held."""
+        s = self.states[r.index]
+        v = r.value.fn(self) if r.value else None
+        return r.when.fn(self) is True, (r.severity_now(self) or s.severity) != s.severity or moved(v, s.value, r.update_change)
 
     def reply(self, e, ts):
         """What people answer to signals, at effective time ts."""
@@ -432,9 +448,15 @@ class Account:
             s.due = t + w.grid
             self.wake(r, t)
             return
+        if s.revised_raise:
+            s.revised_raise = False
+            if r.when.fn(self) is not True:
+                self.close(r, s, t, "revised")
+                s.due = t + w.grid
+                return
         clear = r.clear.fn(self) if r.clear else expr.tv_not(r.when.fn(self))
         if s.phase == RAISED and clear is True:
-            s.phase, s.since = CLEARING, t
+            s.phase, s.since, s.revised_value = CLEARING, t, False
         if s.phase == CLEARING:
             if clear is not True:
                 s.phase, s.since = RAISED, t
@@ -448,13 +470,15 @@ class Account:
         severity = r.severity_now(self) or s.severity
         v = r.value.fn(self) if r.value else None
         if severity == s.severity and not moved(v, s.value, r.update_change):
+            s.revised_value = False
             return
         free = max(s.last + UPDATE_HOLD, s.since + self.calm(s))
         free = max(s.snoozed, t if RANK[severity] > RANK[s.severity] else free)
         if t >= free:
             s.seq += 1
             s.severity, s.value, s.last = severity, v, t
-            self.publish(r, s, t, "updated", None)
+            self.publish(r, s, t, "updated", "revised" if s.revised_value else None)
+            s.revised_value = False
         else:
             s.due = w.ceil(free)
 
@@ -467,7 +491,9 @@ class Account:
         s.seq += 1
         self.publish(r, s, t, "cleared", reason)
         s.phase, s.since, s.ack = INACTIVE, None, None
-        s.cooled, s.spent, s.cleared_at = t + r.cooldown, r.once, t
+        s.revised_raise = s.revised_value = False
+        if reason != "revised":
+            s.cooled, s.spent, s.cleared_at = t + r.cooldown, r.once, t
         self.wake(r, t)
 
     def publish(self, r, s, t, state, reason, bare=False):
