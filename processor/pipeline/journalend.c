@@ -22,6 +22,7 @@ static tm_status read_on(const tm_journal_source *journal, tm_slice group, const
         const tm_journal_commit *commit = line->commit;
         if (commit && tm_slice_equal(commit->group, group)) {
             published->commit = commit->commit;
+            published->claim = commit->epoch;
             for (int i = 0; i < TM_INPUTS; i++)
                 published->next[i] = on[i] ? commit->to[i] : -1;
         }

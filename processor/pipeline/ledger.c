@@ -152,6 +152,7 @@ static tm_status seal(tm_holding *holding, tm_time clock_end, tm_time advance_to
     }
     TM_CRASH_POINT("seal_advanced");
     holding->next.commit = holding->stored.commit + 1;
+    holding->next.claim = holding->epoch;
     for (int i = 0; i < TM_INPUTS; i++)
         holding->next.next[i] = holding->intake.lanes[i].on ? holding->intake.lanes[i].next : holding->stored.next[i];
     bool configuration = !holding->configuration_told;
@@ -253,6 +254,9 @@ static tm_status write_commit(tm_ledger *ledger, tm_holding *holding, tm_error *
 
     tm_shard_meta meta;
     tm_holding_meta(holding, &meta);
+    meta.claim = holding->next.claim;
+    meta.published = holding->published.commit;
+    meta.published_claim = holding->published.claim;
     tm_buffer_reset(&ledger->meta);
     tm_meta_encode(&meta, &ledger->meta);
     if (!ledger->meta.overflowed && tm_proof_meta(holding, &meta, tm_buffer_slice(&ledger->meta)) != TM_OK)

@@ -1,6 +1,6 @@
 #include "tidemark/pipeline/meta.h"
 
-enum { META_FORM = 2, META_FORM_FIRST = 1 };
+enum { META_FORM = 3, META_FORM_SEMANTICS = 2, META_FORM_FIRST = 1 };
 
 void tm_meta_encode(const tm_shard_meta *meta, tm_buffer *out)
 {
@@ -24,6 +24,9 @@ void tm_meta_encode(const tm_shard_meta *meta, tm_buffer *out)
     tm_buffer_put_signed(out, meta->dedup_window);
     tm_buffer_put_signed(out, meta->dedup_entries);
     tm_buffer_put_u64(out, meta->reading_hash);
+    tm_buffer_put_signed(out, meta->claim);
+    tm_buffer_put_signed(out, meta->published);
+    tm_buffer_put_signed(out, meta->published_claim);
     tm_buffer_put_varint(out, meta->counting_count);
     for (uint32_t i = 0; i < meta->counting_count; i++) {
         tm_buffer_put_u64(out, meta->counting[i].identity);
@@ -59,12 +62,17 @@ tm_status tm_meta_decode(tm_slice bytes, tm_shard_meta *ret_meta, tm_error *erro
         ret_meta->marks[i].key_hash = tm_reader_u64(&in);
     }
     ret_meta->fingerprints_from = tm_reader_signed(&in);
-    if (form > META_FORM_FIRST) {
+    if (form >= META_FORM_SEMANTICS) {
         ret_meta->evaluate_every = tm_reader_signed(&in);
         ret_meta->max_skew = tm_reader_signed(&in);
         ret_meta->dedup_window = tm_reader_signed(&in);
         ret_meta->dedup_entries = tm_reader_signed(&in);
         ret_meta->reading_hash = tm_reader_u64(&in);
+    }
+    if (form > META_FORM_SEMANTICS) {
+        ret_meta->claim = tm_reader_signed(&in);
+        ret_meta->published = tm_reader_signed(&in);
+        ret_meta->published_claim = tm_reader_signed(&in);
     }
     uint64_t count = tm_reader_varint(&in);
     if (!in.failed && count <= TM_METRICS_MAX) {

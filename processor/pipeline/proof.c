@@ -82,7 +82,8 @@ tm_status tm_proof_meta(const tm_holding *holding, const tm_shard_meta *meta, tm
              status == TM_OK && read.time == meta->time && read.judged == meta->judged &&
                  read.partitions == meta->partitions && read.rules_version == meta->rules_version &&
                  read.pack_hash == meta->pack_hash && read.configuration_hash == meta->configuration_hash &&
-                 read.counting_count == meta->counting_count && read.fingerprints_from == meta->fingerprints_from,
+                 read.claim == meta->claim && read.counting_count == meta->counting_count &&
+                 read.fingerprints_from == meta->fingerprints_from,
              "meta_reads_back");
     for (int i = 0; i < TM_INPUTS; i++)
         TM_CHECK(heap,

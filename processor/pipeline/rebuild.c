@@ -243,13 +243,13 @@ static tm_status load_kept(tm_rebuild *r, tm_error *error)
     return status == TM_OK ? TM_OK : halt(r, TM_HALT_STATE_DAMAGED, error->what, error);
 }
 
-/* The line of R.n has to lead to the state that the store has. A store that was given up, and then comes back, may have
-   a commit that was never published, while another one was under the same number: what follows does not follow from it.
- */
+/* The line of R.n has to be that of the state that the store has. A store that was given up, and then comes back, may
+   have a commit that was never published, while another one was under the same number: what follows does not follow
+   from it. Where it is not known whose commit it is, it has to lead to the same place. */
 static tm_status same_history(tm_rebuild *r, const tm_journal_commit *line, tm_error *error)
 {
     const tm_holding *holding = r->holding;
-    bool same = line->t_after == r->meta.time;
+    bool same = r->meta.claim ? line->epoch == r->meta.claim : line->t_after == r->meta.time;
     for (int i = 0; i < TM_INPUTS; i++) {
         if (line->to[i] > 0 && holding->stored.next[i] >= 0) /* otherwise the input was switched off */
             same &= line->to[i] == holding->stored.next[i];
@@ -413,6 +413,7 @@ static tm_status finish_line(tm_rebuild *r, const tm_journal_commit *line, tm_er
     r->commit = line->commit;
     r->lacking = false;
     r->saved.commit = line->commit;
+    r->saved.claim = line->epoch;
     for (int i = 0; i < TM_INPUTS; i++) {
         if (holding->intake.lanes[i].on && holding->intake.lanes[i].next < line->to[i])
             holding->intake.lanes[i].next = line->to[i];

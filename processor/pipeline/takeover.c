@@ -212,6 +212,7 @@ static tm_status take_kept(tm_ledger *ledger, tm_holding *holding, tm_evidence *
         return halt(ledger, holding, TM_HALT_STATE_DAMAGED, &why);
     }
     evidence->meta = meta;
+    holding->stored.claim = meta->claim;
     tm_row row;
     if (judge(ledger, holding, evidence, &row))
         return TM_OK;

@@ -125,10 +125,29 @@ static bool judge_configuration(const tm_evidence *e, tm_verdict *ret)
     return ret->row == TM_ROW_HALT;
 }
 
+/* Whether the store has the commit that C names, or another of the same number: one that was never published, and came
+   back with a store that had been given up. What was published last when R was written tells it where R is ahead. */
+static bool same_history(const tm_evidence *e)
+{
+    const tm_shard_meta *meta = e->meta;
+    tm_position c = e->committed;
+    int64_t claim = !e->present || !meta || c.commit <= 0 ? 0
+                    : c.commit == e->stored.commit        ? meta->claim
+                    : c.commit == meta->published         ? meta->published_claim
+                                                          : 0;
+    return claim == 0 || c.claim == 0 || claim == c.claim;
+}
+
 static void judge_positions(const tm_evidence *e, tm_verdict *ret)
 {
     tm_position r = e->stored, c = e->committed;
-    if (!e->present) {
+    if (!same_history(e)) {
+        tm_fail(&ret->why, TM_REJECT,
+                "the store has another history than what was published: commit %lld of the group's offsets was made "
+                "while this store was away",
+                (long long)c.commit);
+        halt(ret, TM_HALT_STATE_FOREIGN);
+    } else if (!e->present) {
         ret->row = c.commit > 0 ? TM_ROW_STORE_EMPTY : TM_ROW_FIRST_START;
     } else if (c.commit > r.commit) {
         ret->row = TM_ROW_TAIL_LOST;

@@ -96,7 +96,7 @@ class Crash(jobs.TestCase):
                 gate.stop()
                 published = {p: 0 for p in range(PARTITIONS)}
                 for (_, partition), (_, metadata) in self.kafka.group_offsets(self.prefix).items():
-                    published[partition] = int(metadata or 0)
+                    published[partition] = int((metadata or "0").split()[0])
                 commits = self.commits()
                 self.assertTrue(any(commits[p] > published[p] for p in commits), f"{turn}: {commits}, {published}")
         self.once()

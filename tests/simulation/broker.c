@@ -240,7 +240,7 @@ void sim_transaction_abort(sim *s, sim_producer *producer)
 /* What the journal says of a partition has to go on where the group's offsets stood. */
 static void check_publication(sim *s, const sim_producer *producer, int32_t partition)
 {
-    int64_t n = s->known[partition].commit;
+    int64_t n = s->known[partition].commit, claim = s->known[partition].claim;
     tm_position next = n > 0 ? s->known[partition] : (tm_position){{0, 0}, 0};
     bool moved = producer->has_offsets[partition];
     for (uint32_t i = 0; i < producer->staged.count; i++) {
@@ -265,6 +265,7 @@ static void check_publication(sim *s, const sim_producer *producer, int32_t part
                  (long long)(line.t_after - s->base), line.judged ? ", judged" : "", (long long)line.rules,
                  line.signals);
         n = line.n;
+        claim = line.epoch;
         next = (tm_position){{line.to[0], line.to[1]}, n};
     }
     if (!moved)
@@ -273,6 +274,11 @@ static void check_publication(sim *s, const sim_producer *producer, int32_t part
     if (!tm_position_equal(c, next))
         sim_fail(s, "shard %d: the offsets move to commit %lld at [%lld, %lld], the journal to %lld", partition,
                  (long long)c.commit, (long long)c.next[0], (long long)c.next[1], (long long)n);
+    if (n > 0 && c.claim != claim)
+        sim_fail(s, "shard %d: the offsets say that commit %lld is of claim %lld, the journal of %lld", partition,
+                 (long long)n, (long long)c.claim, (long long)claim);
+    if (s->given_up && partition == s->given_up_shard && c.commit >= s->given_up_at.commit)
+        sim_at(s, s->now + sim_below(&s->schedule, 2000), SIM_HAPPENS_RETURN, 0, 0, NULL);
     const sim_shard *shard = &s->store.shards[partition];
     if (!s->store_lost && (!shard->present || c.commit > shard->position.commit))
         sim_fail(s, "shard %d: published up to commit %lld, the store has %lld", partition, (long long)c.commit,

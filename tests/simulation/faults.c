@@ -31,6 +31,7 @@ static const struct {
     [SIM_RELOAD] = {"reload", 5},
     [SIM_UPSTREAM] = {"upstream", 5},
     [SIM_NODE_DOWN] = {"node down", 5},
+    [SIM_FOREIGN] = {"foreign", 3},
 };
 
 static bool at_a_call(sim_fault_kind kind)
@@ -287,6 +288,9 @@ void sim_fault_happens(sim *s, sim_fault *f)
         s->settings.pack = s->packs[1];
         atomic_store(&s->reloaded, s->packs[1]);
         break;
+    case SIM_FOREIGN:
+        s->to_give_up = true;
+        break;
     case SIM_NODE_DOWN:
         s->node_down_until[f->partition] = end_of(s, f);
         break;
@@ -296,6 +300,30 @@ void sim_fault_happens(sim *s, sim_fault *f)
     default:
         break;
     }
+}
+
+/* The commit of this shard was written this moment. */
+void sim_give_up(sim *s, int32_t partition)
+{
+    s->to_give_up = false;
+    if (s->given_up || s->quiet)
+        return;
+    sim_note(s, "the store is given up, with commit %" PRId64 " of shard %d",
+             s->store.shards[partition].position.commit, partition);
+    s->given_up = sim_store_snapshot(s);
+    s->given_up_shard = partition;
+    s->given_up_at = s->store.shards[partition].position;
+    all_die(s);
+    sim_store_emptied(s);
+}
+
+void sim_return(sim *s)
+{
+    if (!s->given_up || s->quiet)
+        return;
+    sim_note(s, "the store that was given up comes back");
+    sim_store_restore(s, s->given_up);
+    s->given_up = NULL;
 }
 
 /* What docs/operations.md has an operator do about a shard halted by a foreign state: it is removed, and made again

@@ -30,6 +30,10 @@ bool sim_settled(sim *s)
                 return false;
             }
         }
+        if (shard->returned) {
+            snprintf(why, size, "shard %u came back with the store, and nobody noticed", p);
+            return false;
+        }
         if (!tm_position_equal(shard->position, s->known[p])) {
             snprintf(why, size, "shard %u is at commit %" PRId64 ", published is %" PRId64, p, shard->position.commit,
                      s->known[p].commit);

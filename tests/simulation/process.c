@@ -56,6 +56,8 @@ static void log_write(void *context, tm_log_level level, const char *event, cons
     }
     sim_note(s, "%s%s %.*s", event, more, (int)reason_length, reason);
     s->rebuilt += strcmp(event, "rebuilt") == 0;
+    if (strcmp(event, "membership_lost") == 0) /* all shards are to be claimed again: nothing of them is in hand */
+        memset(life->wrote, 0, sizeof life->wrote);
     if (strcmp(event, "rebuild_differs") == 0)
         sim_fail(s, "shard %lld: a replayed commit differs from the journal", (long long)partition);
     if (strcmp(event, "records_gone") == 0)

@@ -407,6 +407,9 @@ void sim_happen(sim *s, sim_event event)
     case SIM_HAPPENS_SNAPSHOT:
         s->snapshots[event.a] = sim_store_snapshot(s);
         break;
+    case SIM_HAPPENS_RETURN:
+        sim_return(s);
+        break;
     case SIM_HAPPENS_OPERATOR:
         sim_operator(s, (int32_t)event.a, event.with);
         break;
@@ -497,8 +500,10 @@ void sim_run(sim *s)
     }
     while (!s->failed && next(s)) {
         bury(s);
-        if (!s->quiet && s->now >= s->length)
+        if (!s->quiet && s->now >= s->length) {
             calm_down(s);
+            look_at = s->now + TM_MINUTE; /* what hung until now comes back first, and finds out what became of it */
+        }
         if (s->quiet && !s->stopping && s->now >= look_at) {
             look_at = s->now + 1000;
             if (sim_settled(s)) {
@@ -525,8 +530,7 @@ void sim_run(sim *s)
     for (uint32_t p = 0; p < s->process_count && !s->failed; p++) {
         for (int i = 0; i < SIM_EACH; i++) {
             const sim_life *life = s->processes[p].life[i];
-            /* One that hung may come back in the last moment and take the name that a later one had taken. */
-            if (life && !life->dead && s->processes[p].back >= 0 && life->status != TM_OK && !life->member.fenced)
+            if (life && !life->dead && s->processes[p].back >= 0 && life->status != TM_OK)
                 sim_fail(s, "a worker that was stopped in peace ends with %s: %s", tm_status_name(life->status),
                          life->error.what);
         }

@@ -88,6 +88,8 @@ typedef enum sim_fault_kind {
     SIM_RELOAD,      /* all processes get the second version of the rules */
     SIM_UPSTREAM,    /* a producer's transaction is open in an input for `length` ms */
     SIM_NODE_DOWN,   /* the store does not answer for one shard, as when its slot of a cluster moves */
+    SIM_FOREIGN,     /* a commit is written and not published, the store is emptied, and as soon as another commit is
+                        published under its number, the store as it was then comes back */
     SIM_FAULT_KINDS
 } sim_fault_kind;
 
@@ -212,6 +214,7 @@ typedef struct sim_kept_account {
 
 typedef struct sim_shard {
     bool claimed, present;
+    bool returned; /* with the whole store, and nobody has claimed it, or written to it, since */
     tm_position position;
     int64_t epoch, generation;
     uint64_t version;        /* changes whenever anything is written: what WATCH sees */
@@ -300,6 +303,7 @@ typedef enum sim_event_kind {
     SIM_HAPPENS_EXECUTE,   /* a late EXEC */
     SIM_HAPPENS_RELEASE,   /* the upstream transaction of input a, partition b ends */
     SIM_HAPPENS_SNAPSHOT,  /* of the store, for fault a */
+    SIM_HAPPENS_RETURN,    /* of the store that was given up */
     SIM_HAPPENS_OPERATOR,  /* somebody looks at halted shard a */
     SIM_HAPPENS_THAW       /* process a goes on */
 } sim_event_kind;
@@ -351,9 +355,13 @@ struct sim {
     /* faults */
     sim_fault faults[SIM_FAULTS];
     uint32_t fault_count;
-    uint64_t dropped; /* bits of faults that are left out (shrinking) */
-    bool store_lost;  /* the store lost something: C may be ahead */
-    uint32_t losses;  /* how often */
+    uint64_t dropped;        /* bits of faults that are left out (shrinking) */
+    bool store_lost;         /* the store lost something: C may be ahead */
+    uint32_t losses;         /* how often */
+    bool to_give_up;         /* after the next commit (SIM_FOREIGN) */
+    sim_store *given_up;     /* the store as it was then */
+    tm_position given_up_at; /* … and where its shard was: */
+    int32_t given_up_shard;
     sim_store *snapshots[SIM_FAULTS];
 
     /* deployment */
@@ -465,6 +473,8 @@ void sim_fault_happens(sim *s, sim_fault *fault);
 /* The fault that strikes this call; NULL: none. */
 sim_fault *sim_fault_at_call(sim *s, const sim_life *life, sim_op op, int64_t partition);
 void sim_operator(sim *s, int32_t partition, sim_life *life);
+void sim_give_up(sim *s, int32_t partition);
+void sim_return(sim *s);
 
 /* ---- feed.c ---- */
 void sim_feed(sim *s, sim_random *random);

@@ -185,6 +185,7 @@ static void apply(sim_life *life, const tm_store_commit *commit)
     forget_below(&shard->outbox, commit->outbox_published < INT64_MAX ? commit->outbox_published + 1 : INT64_MAX);
     shard->meta = sim_copy(s, commit->meta);
     shard->present = true;
+    shard->returned = false;
     shard->position = commit->position;
     shard->version = ++s->versions;
     s->commits++;
@@ -295,6 +296,8 @@ static tm_status store_commit(void *context, const tm_store_commit *commit, tm_e
         sim_at(s, s->now + later, SIM_HAPPENS_EXECUTE, 0, 0, keep_commit(life, commit, version));
     if (clean && (fate == SIM_FINE || fate == SIM_NO_ANSWER || fate == SIM_TWICE || fate == SIM_DIES))
         apply(life, commit);
+    if (s->to_give_up && clean && fate == SIM_FINE && life->judged)
+        sim_give_up(s, p);
     if (fate == SIM_DIES)
         sim_crash(s, life->process, 1000, false);
     if (fate == SIM_FINE && sim_pass(life, sim_below(&s->schedule, s->latency + 1)))
@@ -329,6 +332,7 @@ static tm_status store_claim(void *context, int32_t p, int64_t generation, int64
     else if (generation == TM_GENERATION_ANEW)
         shard->generation = -1;
     shard->claimed = true;
+    shard->returned = false;
     shard->claimer = life;
     shard->epoch += raise;
     shard->version = ++s->versions;
@@ -534,8 +538,10 @@ sim_store *sim_store_snapshot(sim *s)
 void sim_store_restore(sim *s, const sim_store *from)
 {
     s->store = *from;
-    for (int p = 0; p < SIM_SHARDS; p++)
+    for (int p = 0; p < SIM_SHARDS; p++) {
         s->store.shards[p].version = ++s->versions;
+        s->store.shards[p].returned = true;
+    }
     s->store_lost = true;
     s->losses++;
 }

@@ -108,7 +108,7 @@ Test(kafka_membership, finds_the_generation)
 Test(kafka_membership, writes_positions_as_offsets)
 {
     const int32_t partitions[] = {4, 5};
-    const tm_position positions[] = {{{10, 20}, 7}, {{-1, 3}, 1234567890123}};
+    const tm_position positions[] = {{{10, 20}, 7}, {{-1, 3}, 1234567890123, 98765432109}};
     tm_kafka_config config = plain(NULL, 0);
     rd_kafka_topic_partition_list_t *list = tm_kafka_offsets_of(&config, partitions, positions, 2);
     cr_assert_eq(list->cnt, 3);
@@ -119,8 +119,8 @@ Test(kafka_membership, writes_positions_as_offsets)
     cr_assert_eq(memcmp(list->elems[0].metadata, "7", 1), 0);
     cr_assert_str_eq(list->elems[2].topic, "accounts");
     cr_assert_eq(list->elems[2].offset, 3);
-    cr_assert_eq(list->elems[2].metadata_size, 13);
-    cr_assert_eq(memcmp(list->elems[2].metadata, "1234567890123", 13), 0);
+    cr_assert_eq(list->elems[2].metadata_size, 25);
+    cr_assert_eq(memcmp(list->elems[2].metadata, "1234567890123 98765432109", 25), 0);
     rd_kafka_topic_partition_list_destroy(list);
     config.inputs[TM_INPUT_ACCOUNTS] = NULL;
     list = tm_kafka_offsets_of(&config, partitions, positions, 2);

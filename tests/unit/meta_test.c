@@ -32,6 +32,9 @@ static tm_shard_meta sample(void)
                           .dedup_window = 3600000,
                           .dedup_entries = 1000,
                           .reading_hash = 77,
+                          .claim = INT64_MAX,
+                          .published = 20,
+                          .published_claim = 21,
                           .fingerprints_from = 12,
                           .counting_count = TM_METRICS_MAX};
     for (uint32_t i = 0; i < TM_METRICS_MAX; i++)
@@ -50,8 +53,8 @@ Test(meta, gives_back_what_it_was_given)
     cr_assert(out.time == in.time && out.judged && out.partitions == 4096 && out.rules_version == 7 &&
               out.pack_hash == in.pack_hash && out.configuration_hash == 3 && out.counting_start == TM_TIME_NONE &&
               out.evaluate_every == 60000 && out.max_skew == -1 && out.dedup_window == 3600000 &&
-              out.dedup_entries == 1000 && out.reading_hash == 77 && out.fingerprints_from == 12 &&
-              out.counting_count == TM_METRICS_MAX);
+              out.dedup_entries == 1000 && out.reading_hash == 77 && out.claim == INT64_MAX && out.published == 20 &&
+              out.published_claim == 21 && out.fingerprints_from == 12 && out.counting_count == TM_METRICS_MAX);
     for (int i = 0; i < TM_INPUTS; i++)
         cr_assert(out.marks[i].offset == in.marks[i].offset && out.marks[i].timestamp == in.marks[i].timestamp &&
                   out.marks[i].key_hash == in.marks[i].key_hash);
@@ -84,7 +87,7 @@ Test(meta, a_later_form_says_which)
 {
     static tm_shard_meta out;
     tm_error error;
-    cr_assert_eq(tm_meta_decode(TM_SLICE_LITERAL("\3rest"), &out, &error), TM_REJECT);
+    cr_assert_eq(tm_meta_decode(TM_SLICE_LITERAL("\4rest"), &out, &error), TM_REJECT);
     cr_assert_not_null(strstr(error.what, "form 3"));
     cr_assert_not_null(strstr(error.hint, "version"));
 }

@@ -44,6 +44,34 @@ static void halts(tm_halt halt, const char *command)
     cr_assert_not_null(strstr(verdict.why.hint, command), "%s", verdict.why.hint);
 }
 
+/* Of the same number, and of two claims. */
+Test(verdict, a_commit_of_another_history_halts)
+{
+    e.committed.claim = 77;
+    is(TM_ROW_CLEAN); /* not known whose the state is: an older form */
+    meta.claim = 77;
+    is(TM_ROW_CLEAN);
+    meta.claim = 78;
+    halts(TM_HALT_STATE_FOREIGN, "tidemark shard rebuild 3");
+    e.stored.next[0] = 12; /* sooner than that somebody moved the offsets */
+    halts(TM_HALT_STATE_FOREIGN, "tidemark shard rebuild 3");
+    e.committed.claim = 0;
+    e.stored.next[0] = 10;
+    is(TM_ROW_CLEAN); /* not known whose C is: an operator set it */
+    e.committed = (tm_position){{8, 2}, 4, 77};
+    is(TM_ROW_UNPUBLISHED); /* of commit 4 the state says nothing */
+    meta.published = 4;
+    meta.published_claim = 77;
+    is(TM_ROW_UNPUBLISHED);
+    meta.published_claim = 76;
+    halts(TM_HALT_STATE_FOREIGN, "tidemark shard rebuild 3");
+    e.committed = (tm_position){{12, 2}, 6, 79};
+    is(TM_ROW_TAIL_LOST); /* the journal's line of commit 5 tells */
+    e.committed = (tm_position){{-1, -1}, 0, 0};
+    meta.published = 0;
+    is(TM_ROW_UNPUBLISHED);
+}
+
 Test(verdict, rows_that_go_on)
 {
     is(TM_ROW_CLEAN);

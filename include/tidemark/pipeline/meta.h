@@ -28,6 +28,9 @@ typedef struct tm_shard_meta {
     int64_t evaluate_every, max_skew, dedup_window, dedup_entries;
     uint64_t reading_hash;     /* of mapping and key_mismatch */
     int64_t fingerprints_from; /* least commit whose fingerprints are kept */
+    /* Whose commit it is, as its line of the journal has it, and which one was the last published when it was written,
+       and whose that was: two histories may have the same n. 0: not kept (an older form), or not known. */
+    int64_t claim, published, published_claim;
     tm_counting counting[TM_METRICS_MAX];
     uint32_t counting_count;
 } tm_shard_meta;

@@ -39,7 +39,7 @@ typedef struct tm_publisher {
        is larger than what its topic is known to take, the transaction is unharmed (a dead letter can be cut; what
        cannot be cut has to wait, with the transaction aborted); TM_FATAL. */
     tm_status (*send)(void *context, const tm_output *output, tm_error *error);
-    /* Commits the transaction with the group's offsets: C := positions (metadata n each). TM_OK: done, certainly.
+    /* Commits the transaction with the group's offsets: C := positions (metadata: n and claim). TM_OK: done, certainly.
        TM_REJECT: aborted, certainly nothing of it is visible, and this member is no longer the owner (fenced by group
        membership). TM_RETRY: uncertain or aborted for an outside reason: initialise again, then read C. TM_FATAL:
        fenced by another producer of this id: leave. */

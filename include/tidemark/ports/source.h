@@ -55,8 +55,9 @@ typedef struct tm_source {
        at least. An input is drained when reached >= end. TM_RETRY: no answer. */
     tm_status (*bounds)(void *context, tm_input input, int32_t partition, int64_t *ret_first, int64_t *ret_end,
                         int64_t *ret_reached, tm_error *error);
-    /* The group's committed offsets of these partitions with their metadata (n), waiting for pending transactions:
-       next[] -1 and commit 0 where nothing was ever committed, commit -1 where metadata is missing or unreadable.
+    /* The group's committed offsets of these partitions with their metadata (n and claim), waiting for pending
+       transactions: next[] -1 and commit 0 where nothing was ever committed, commit -1 where metadata is missing or
+       unreadable, claim 0 where it has none.
        TM_RETRY: not settled within the time-out. */
     tm_status (*committed)(void *context, const int32_t *partitions, uint32_t count, tm_position *ret_positions,
                            tm_error *error);

@@ -78,8 +78,10 @@ rd_kafka_topic_partition_list_t *tm_kafka_offsets_of(const tm_kafka_config *conf
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)(count * TM_INPUTS));
     for (uint32_t i = 0; i < count; i++) {
-        char number[24];
-        int length = snprintf(number, sizeof(number), "%" PRId64, positions[i].commit);
+        char number[48];
+        int length = positions[i].claim > 0 ? snprintf(number, sizeof(number), "%" PRId64 " %" PRId64,
+                                                       positions[i].commit, positions[i].claim)
+                                            : snprintf(number, sizeof(number), "%" PRId64, positions[i].commit);
         for (int input = 0; input < TM_INPUTS; input++) {
             rd_kafka_topic_partition_t *part;
             if (positions[i].next[input] < 0 || config->inputs[input] == NULL) {
@@ -99,8 +101,8 @@ rd_kafka_topic_partition_list_t *tm_kafka_offsets_of(const tm_kafka_config *conf
     return list;
 }
 
-/* n out of the metadata of committed offsets: plain decimal without leading zeros; -1 for anything else. */
-static int64_t read_commit_number(const char *text, size_t length)
+/* Plain decimal without leading zeros; -1 for anything else. */
+static int64_t read_number(const char *text, size_t length)
 {
     int64_t number = 0;
     if (length == 0 || length > 18 || text[0] == '0') {
@@ -118,9 +120,15 @@ static int64_t read_commit_number(const char *text, size_t length)
 /* Adds what one partition of one input says to a position that starts as {-1, -1}, 0. */
 static void merge_committed(const rd_kafka_topic_partition_t *part, uint32_t input, bool first, tm_position *position)
 {
-    int64_t commit = read_commit_number(part->metadata, part->metadata != NULL ? part->metadata_size : 0);
+    const char *text = part->metadata != NULL ? part->metadata : "";
+    size_t length = part->metadata != NULL ? part->metadata_size : 0;
+    const char *space = memchr(text, ' ', length);
+    size_t digits = space != NULL ? (size_t)(space - text) : length;
+    int64_t commit = read_number(text, digits);
+    int64_t claim = space != NULL ? read_number(space + 1, length - digits - 1) : 0;
     position->next[input] = part->offset;
-    position->commit = first || commit == position->commit ? commit : -1;
+    position->commit = claim >= 0 && (first || commit == position->commit) ? commit : -1;
+    position->claim = first || claim == position->claim ? claim : 0;
 }
 
 tm_status tm_kafka_committed(const tm_kafka_connection *connection, const int32_t *partitions, uint32_t count,

@@ -1,6 +1,6 @@
 /* What the group knows: its generation, and the positions committed to it. A position becomes offsets of both inputs
-   with the commit number n in decimal as their metadata, and comes back from them. Not for use outside adapters/kafka.
- */
+   with the commit number n as their metadata, and after a space the epoch of the claim that made it where that is
+   known, both in decimal, and comes back from them. Not for use outside adapters/kafka. */
 #ifndef TIDEMARK_ADAPTERS_KAFKA_MEMBERSHIP_H
 #define TIDEMARK_ADAPTERS_KAFKA_MEMBERSHIP_H
 
