@@ -281,7 +281,8 @@ class Round:
             usage, accounts, n = (int(x) for x in position.split(":"))
             for role, offset in (("usage", usage), ("accounts", accounts)):
                 key = (self.topics[role], p)
-                if self.exact and offset != self.ends[key] or committed.get(key, (0, ""))[0:2] != (offset, str(n)):
+                published, metadata = committed.get(key, (0, ""))
+                if self.exact and offset != self.ends[key] or (published, metadata.split(" ")[0]) != (offset, str(n)):
                     return False
         return True
 
