@@ -79,11 +79,11 @@ class Accounts(unittest.TestCase):
         hour, lines, last = 3_600_000, [], {}
         for n in range(200):
             at, account = (n * 7919 % 200) * hour // 2, f"a{n % 9}"
-            lines.append({"id": str(n), "account": account, "event": "seen", "at": at})
+            lines.append({"id": str(n), "account": account, "event": ("seen", "heard")[n % 2], "at": at})
             last[account] = max(last.get(account, 0), at // hour)
         lines.append({"id": "x", "account": "none", "event": "passed over", "at": 150 * hour})
         (self.dir / "seen.ndjson").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        (self.dir / "seen.yaml").write_text('version: 1\nmetrics: {seen: {count: seen}}\nrules: []\n')
+        (self.dir / "seen.yaml").write_text('version: 1\nmetrics: {seen: {count: seen}, heard: {count: heard}}\nrules: []\n')
         done = self.tidemark.run("accounts", "--events", self.dir / "seen.ndjson", "--rules", self.dir / "seen.yaml", "--json")
         shown = {row["account"]: row["last_event"] for row in map(json.loads, done.stdout.splitlines())}
         self.assertIsNone(shown.pop("none"))

@@ -64,7 +64,7 @@ def population(seed, accounts=140, days=400):
         name, t = f"a{n}", T0 + r.randrange(0, 200) * DAY + r.choice([0, 5 * 3_600_000])
         months = r.choice([1, 3, 3, 6])
         facts = {"account": name, "plan": r.choice(["basic", "pro"]), "mrr": r.choice([10.5, 100, 250, 0.1]), "status": "active",
-                 "tier": r.choice(["high", "low", None]), "currency": r.choice(["EUR", "EUR", "USD", None]), "seats": r.randrange(1, 9),
+                 "tier": "rare" if n % 10 == 3 else r.choice(["high", "low", None]), "currency": r.choice(["EUR", "EUR", "USD", None]), "seats": r.randrange(1, 9),
                  "owners": {"csm": r.choice(["ann", "bob"])} if r.random() < 0.8 else {}, "contract_start": day(t),
                  "term_months": months, "attributes": {"channel": r.choice(["web", "fair"]), "region": r.choice(["emea", "apac"]), "level": r.choice([1, 2.5, True])}}
         if r.random() < 0.1:
@@ -361,12 +361,13 @@ class Book:
 
 
 class Report(unittest.TestCase):
-    BEGIN, END = T0 + 120 * DAY, T0 + 330 * DAY
-
     @classmethod
     def setUpClass(cls):
         cls.tidemark, cls.dir = harness.Tidemark(), harness.temp_dir()
         cls.records, cls.events, cls.outcomes = population(5)
+        # Both ends of the period are moments at which something is due and something begins.
+        due = {ms(r["renewal_at"]) for r in cls.records if "renewal_at" in r} & {r["at"] for r in cls.records}
+        cls.BEGIN, cls.END = (min(t for t in due if t >= T0 + days * DAY) for days in (120, 330))
         cls.write("all", cls.records, cls.events, cls.outcomes)
         (cls.dir / "rules.yaml").write_text(RULES)
         cls.book = Book(cls.records, cls.outcomes, cls.BEGIN, cls.END)
@@ -564,7 +565,7 @@ class Report(unittest.TestCase):
         for line in map(json.loads, done.stdout.splitlines()):
             values[line["account"], line["at"]] = line["values"]
         tiers = {name: a.facts["tier"] for name, a in self.book.accounts.items()}
-        groups = {("all", None): set(decided)} | {("tier", t): {n for n in decided if tiers[n] == t} for t in ("high", "low", None)}
+        groups = {("all", None): set(decided)} | {("tier", t): {n for n in decided if tiers[n] == t} for t in ("high", "low", "rare", None)}
         told = 0
         for (by, group), names in groups.items():
             for item, asked in FACTORS.items():
@@ -586,6 +587,8 @@ class Report(unittest.TestCase):
                 if rows:
                     self.assertEqual(rows[0]["earliest"], earliest, (by, group, item))
         self.assertGreater(told, 10)
+        rare = [r for r in self.rows("factors", "tier") if r["group"] == "rare" and r["auc_30"]["value"] is not None]
+        self.assertTrue(rare and all(r["auc_30"]["low"] is None and r["earliest"] is None for r in rare), "too few to tell")
 
     def test_csv_is_json(self):
         text = self.run_("all", "--from", iso(self.BEGIN), "--at", iso(self.END), "--margin", str(MARGIN), "--by", self.by, "--csv").stdout
