@@ -204,6 +204,28 @@ static int tell(const tm_command *command, const request *asked, const tm_tune_f
     return status;
 }
 
+/* Bands go with the scores of a card that was changed. */
+static void find_edges(const lessons *l, const tm_tune_findings *f)
+{
+    for (uint32_t c = 0; c < l->score->card_count; c++) {
+        const tm_card *card = &l->score->cards[c];
+        const double was[2] = {card->green / 10.0, card->yellow / 10.0};
+        bool changed = f->cards[c].verdict == TM_VERDICT_CHANGED;
+        for (int i = 0; i < 2; i++)
+            f->edges[c][i] =
+                changed ? tm_tuning_edge(l->tuning, &f->settings, l->accounts, f->accounts, c, &f->cards[c], was[i])
+                        : was[i];
+        if (isnan(f->edges[c][0]) || isnan(f->edges[c][1])) {
+            f->edges[c][0] = was[0];
+            f->edges[c][1] = was[1];
+        } else if (f->edges[c][0] <= f->edges[c][1]) { /* nobody stood between them */
+            double between = f->edges[c][1] < 100 ? f->edges[c][1] : f->edges[c][0] - 0.1;
+            f->edges[c][1] = rint(between * 10) / 10;
+            f->edges[c][0] = rint(between * 10 + 1) / 10;
+        }
+    }
+}
+
 static tm_status learn(lessons *l, const request *asked, tm_feed_options *files, tm_tune_findings *findings,
                        tm_tuned_card *cards)
 {
@@ -226,7 +248,10 @@ static tm_status learn(lessons *l, const request *asked, tm_feed_options *files,
     if (status == TM_OK)
         status = tm_tuning_judge(l->tuning, &findings->settings, l->accounts, findings->accounts, cards,
                                  findings->until, &findings->held_out);
-    return status == TM_OK ? TM_OK : out_of_memory(l);
+    if (status != TM_OK)
+        return out_of_memory(l);
+    find_edges(l, findings);
+    return TM_OK;
 }
 
 /* The score that is learned: that of --card, else health, else the first. */
@@ -255,6 +280,7 @@ static int tune(const tm_command *command, request *asked, const tm_setup_option
     int status = tm_setup_load(command, options, &setup);
     lessons l = {.setup = &setup, .error = &error};
     tm_tuned_card *cards = NULL;
+    double(*edges)[2] = NULL;
     if (status != EX_OK)
         goto out;
     l.score = choose(setup.pack, asked->card, &asked->settings.only);
@@ -269,8 +295,11 @@ static int tune(const tm_command *command, request *asked, const tm_setup_option
                                                          asked->settings.tenure, TM_TIME_NONE});
     l.names = tm_arena_new(0);
     cards = calloc((size_t)l.score->card_count + 1, sizeof *cards);
-    tm_tune_findings findings = {.pack = setup.pack, .score = l.score, .cards = cards, .settings = asked->settings};
-    tm_status done = l.outcomes && l.names && cards ? learn(&l, asked, files, &findings, cards) : out_of_memory(&l);
+    edges = calloc((size_t)l.score->card_count + 1, sizeof *edges);
+    tm_tune_findings findings = {
+        .pack = setup.pack, .score = l.score, .cards = cards, .settings = asked->settings, .edges = edges};
+    tm_status done =
+        l.outcomes && l.names && cards && edges ? learn(&l, asked, files, &findings, cards) : out_of_memory(&l);
     findings.factors = (const tm_tuning_factor(*)[TM_FACTORS_MAX])l.factors;
     if (done == TM_OK) {
         status = tell(command, asked, &findings, options->rules ? options->rules : "rules.yaml");
@@ -284,6 +313,7 @@ out:
     tm_arena_free_all(l.names);
     free(l.accounts);
     free(l.factors);
+    free(edges);
     free(cards);
     tm_setup_done(&setup);
     return status;

@@ -101,6 +101,13 @@ static void put_remark(tm_buffer *out, const tm_tune_findings *f, uint32_t card,
     put_evidence(out, f, tuned);
 }
 
+static void put_bands(tm_buffer *out, const tm_tune_findings *f, uint32_t card)
+{
+    tm_buffer_append_format(out, "green from %g, was %g; yellow from %g, was %g: as many stand in each band as before",
+                            f->edges[card][0], f->score->cards[card].green / 10.0, f->edges[card][1],
+                            f->score->cards[card].yellow / 10.0);
+}
+
 static void put_heading(tm_buffer *out, const tm_tune_findings *f)
 {
     char cut[TM_TIME_TEXT];
@@ -121,6 +128,12 @@ static void put_heading(tm_buffer *out, const tm_tune_findings *f)
     tm_buffer_append_format(
         out, "\n%" PRIu64 " weekly cases, %" PRIu64 " came true; intervals of 95 %%, bootstrap over accounts",
         f->held_out.gain.of, f->held_out.came);
+    for (uint32_t c = 0; c < f->score->card_count; c++)
+        if (f->cards[c].verdict == TM_VERDICT_CHANGED) {
+            tm_buffer_append_format(out, "\nbands of %.*s: ", (int)f->score->cards[c].name.length,
+                                    f->score->cards[c].name.data);
+            put_bands(out, f, c);
+        }
     if (!is_shown(f))
         tm_buffer_append_text(out, "\nNO GAIN IS SHOWN ON THAT TIME: keep the rules you have until more is known");
 }
@@ -133,12 +146,16 @@ tm_status tm_tune_write(const tm_tune_findings *findings, const char *rules_name
         room += findings->score->cards[c].factor_count;
     tm_packedit_factor *edits = calloc((size_t)room + 1, sizeof *edits);
     tm_buffer *remarks = calloc((size_t)room + 1, sizeof *remarks);
+    tm_packedit_bands *bands = calloc((size_t)findings->score->card_count + 1, sizeof *bands);
+    uint32_t bands_count = 0;
     tm_buffer heading;
     tm_buffer_init(&heading, HEADING_MAX);
     put_heading(&heading, findings);
-    tm_status status = edits && remarks ? TM_OK : tm_fail(error, TM_FATAL, "out of memory");
+    tm_status status = edits && remarks && bands ? TM_OK : tm_fail(error, TM_FATAL, "out of memory");
     for (uint32_t c = 0; status == TM_OK && c < findings->score->card_count; c++) {
         const tm_card *card = &findings->score->cards[c];
+        if (findings->cards[c].verdict == TM_VERDICT_CHANGED)
+            bands[bands_count++] = (tm_packedit_bands){card->name, findings->edges[c][0], findings->edges[c][1]};
         for (uint32_t i = 0; findings->cards[c].verdict == TM_VERDICT_CHANGED && i < card->factor_count; i++) {
             const tm_tuned_factor *tuned = &findings->cards[c].factors[i];
             bool drawn = tuned->lesson == TM_LESSON_LEARNED || tuned->lesson == TM_LESSON_TURNED;
@@ -156,13 +173,18 @@ tm_status tm_tune_write(const tm_tune_findings *findings, const char *rules_name
         }
     }
     if (status == TM_OK) {
-        tm_packedit edit = {
-            .heading = tm_buffer_slice(&heading), .raise = true, .factors = edits, .factor_count = count};
+        tm_packedit edit = {.heading = tm_buffer_slice(&heading),
+                            .raise = true,
+                            .factors = edits,
+                            .factor_count = count,
+                            .bands = bands,
+                            .bands_count = bands_count};
         status = tm_packedit_apply(findings->pack->text, rules_name, &edit, out, error);
     }
     for (uint32_t i = 0; remarks && i < count; i++)
         tm_buffer_done(&remarks[i]);
     tm_buffer_done(&heading);
+    free(bands);
     free(remarks);
     free(edits);
     return status;
@@ -210,6 +232,9 @@ static void print_card(tm_buffer *out, const tm_tune_findings *f, uint32_t c)
         put_evidence(out, f, factor);
         tm_buffer_append_char(out, '\n');
     }
+    tm_buffer_append_text(out, "  bands: ");
+    put_bands(out, f, c);
+    tm_buffer_append_char(out, '\n');
 }
 
 static void print_all(tm_buffer *out, const tm_tune_findings *f)
@@ -266,6 +291,11 @@ static void put_json_card(tm_buffer *out, const tm_tune_findings *f, uint32_t c)
     tm_buffer_append_json_number(out, tuned->penalty);
     tm_buffer_append_char(out, ',');
     put_json_gain(out, "validation", &tuned->validation);
+    tm_buffer_append_text(out, ",\"bands\":{\"green\":");
+    tm_buffer_append_json_number(out, f->edges[c][0]);
+    tm_buffer_append_text(out, ",\"yellow\":");
+    tm_buffer_append_json_number(out, f->edges[c][1]);
+    tm_buffer_append_char(out, '}');
     tm_buffer_append_text(out, ",\"factors\":[");
     for (uint32_t i = 0; i < card->factor_count; i++) {
         const tm_tuned_factor *factor = &tuned->factors[i];

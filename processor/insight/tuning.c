@@ -312,3 +312,41 @@ tm_status tm_tuning_judge(const tm_tuning *tuning, const tm_tuning_settings *set
     free(ranks);
     return status;
 }
+
+static int ascending(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double tm_tuning_edge(const tm_tuning *tuning, const tm_tuning_settings *settings, const tm_tuning_account *accounts,
+                      uint32_t account_count, uint32_t card, const tm_tuned_card *tuned, double edge)
+{
+    tm_tuning_view view = {tuning, settings, accounts, account_count, NULL};
+    const tm_tuning_deck *deck = &tuning->cards[card];
+    double *scores = calloc(tuning->count + 1, sizeof *scores);
+    size_t count = 0;
+    size_t below = 0;
+    for (size_t i = 0; scores && i < tuning->count; i++) {
+        const tm_tuning_item *item = &tuning->cases[i];
+        if (item->card != card || item->t >= settings->cut || !tm_tuningroom_counts(&view, item))
+            continue;
+        double before = tm_tuningroom_score(deck, NULL, tuning->values + item->values);
+        if (isnan(before))
+            continue;
+        below += before < edge;
+        scores[count++] = tm_tuningroom_score(deck, tuned, tuning->values + item->values);
+    }
+    double found = NAN;
+    if (count) {
+        qsort(scores, count, sizeof *scores, ascending);
+        /* A score at the edge is above it. Where all are on one side the edge need not come nearer than it was. */
+        found = below == 0       ? fmin(edge, scores[0])
+                : below == count ? fmin(fmax(edge, scores[count - 1] + 0.1), SCALE)
+                                 : scores[below];
+        found = rint(found * 10) / 10;
+    }
+    free(scores);
+    return found;
+}

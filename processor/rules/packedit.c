@@ -1,5 +1,6 @@
 #include "tidemark/rules/packedit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -233,19 +234,53 @@ static tm_status put_before(editor *e, const tm_yaml_node *map, const char *text
     return put(e, alone ? line : at, alone ? line : at, from);
 }
 
-/* A card's version is 1 where it has none. */
-static tm_status raise_card(editor *e, tm_slice name)
+static tm_status put_edge(editor *e, const tm_yaml_node *bands, const char *name, double points)
+{
+    const tm_yaml_node *edge = tm_yaml_get(bands, name);
+    size_t from = e->texts.length;
+    if (edge) {
+        put_number(&e->texts, points, false);
+        return put(e, edge->start, edge->end, from);
+    }
+    char text[64];
+    (void)snprintf(text, sizeof text, "%s: %.10g", name, points);
+    return put_before(e, bands, text);
+}
+
+/* A card's version is 1 where it has none; `edges` is NULL where the bands stay. A card whose settings are written
+   otherwise than as a map keeps them. */
+static tm_status edit_card(editor *e, tm_slice name, const tm_packedit_bands *edges)
 {
     const tm_yaml_node *card = entry(tm_yaml_get(e->root, "scorecards"), name);
     const tm_yaml_node *settings = tm_yaml_get(card, "card");
     const tm_yaml_node *version = tm_yaml_get(settings, "version");
+    const tm_yaml_node *bands = tm_yaml_get(settings, "bands");
+    tm_status status = TM_OK;
+    char text[96] = "";
+    char whole[160];
     if (!card || card->kind != TM_YAML_MAP || !card->first)
         return refuse(e, "there is no such card,", name);
-    if (version)
-        return version->kind == TM_YAML_SCALAR ? raise_number(e, version) : TM_OK;
-    if (settings && settings->kind == TM_YAML_MAP && settings->first)
-        return put_before(e, settings, "version: 2");
-    return settings ? TM_OK : put_before(e, card, "card: {version: 2}");
+    if (edges)
+        (void)snprintf(text, sizeof text, "bands: {green: %.10g, yellow: %.10g}", edges->green, edges->yellow);
+    if (!settings) {
+        (void)snprintf(whole, sizeof whole, "card: {version: 2%s%s}", edges ? ", " : "", text);
+        return put_before(e, card, whole);
+    }
+    if (settings->kind != TM_YAML_MAP || !settings->first)
+        return TM_OK;
+    if (!version)
+        status = put_before(e, settings, "version: 2");
+    else if (version->kind == TM_YAML_SCALAR)
+        status = raise_number(e, version);
+    if (status != TM_OK || !edges)
+        return status;
+    if (!bands)
+        return put_before(e, settings, text);
+    if (bands->kind == TM_YAML_MAP && bands->first) {
+        status = put_edge(e, bands, "green", edges->green);
+        status = status == TM_OK ? put_edge(e, bands, "yellow", edges->yellow) : status;
+    }
+    return status;
 }
 
 static tm_status raise_versions(editor *e, const tm_packedit *edit)
@@ -256,10 +291,13 @@ static tm_status raise_versions(editor *e, const tm_packedit *edit)
     tm_status status = raise_number(e, version);
     for (uint32_t i = 0; status == TM_OK && i < edit->factor_count; i++) {
         bool again = false;
+        const tm_packedit_bands *edges = NULL;
         for (uint32_t j = 0; j < i; j++)
             again |= tm_slice_equal(edit->factors[i].card, edit->factors[j].card);
+        for (uint32_t j = 0; j < edit->bands_count; j++)
+            edges = tm_slice_equal(edit->factors[i].card, edit->bands[j].card) ? &edit->bands[j] : edges;
         if (!again)
-            status = raise_card(e, edit->factors[i].card);
+            status = edit_card(e, edit->factors[i].card, edges);
     }
     return status;
 }
@@ -292,7 +330,7 @@ tm_status tm_packedit_apply(tm_slice text, const char *file_name, const tm_packe
                             tm_error *error)
 {
     editor e = {
-        .text = text, .error = error, .room = 4 + 4 * (size_t)edit->factor_count + 2 * (size_t)edit->limit_count};
+        .text = text, .error = error, .room = 4 + 7 * (size_t)edit->factor_count + 2 * (size_t)edit->limit_count};
     tm_document source = {.name = file_name, .text = text};
     tm_arena *arena = tm_arena_new(0);
     tm_diagnostics *diagnostics = calloc(1, sizeof *diagnostics);

@@ -43,8 +43,9 @@ def at_ms(text):
 class Judge:
     """The definitions of docs/backtest.md, word by word."""
 
-    def __init__(self, signals, met, snapshots, outcomes, until):
-        self.met, self.snapshots, self.until = met, snapshots, until
+    def __init__(self, signals, met, snapshots, outcomes, until, since=0):
+        self.met, self.until, self.since = met, until, since
+        self.snapshots = [row for row in snapshots if row[1] >= since]
         self.outcomes = sorted(outcomes)  # (t, account, what)
         self.over = {}
         for t, account, what in self.outcomes:
@@ -73,19 +74,20 @@ class Judge:
         return False if ended or self.until - t >= span else None
 
     def figures(self, chosen, what):
-        alarms = [a for a in self.alarms if chosen(a) and a["raised"] < self.over_at(a["account"])]
+        seen = [a for a in self.alarms if chosen(a) and a["raised"] < self.over_at(a["account"])]
+        alarms = [a for a in seen if a["raised"] >= self.since]
         words = [self.came(a["account"], a["raised"], what, WITHIN) for a in alarms]
         random_words = [self.came(a, t, what, WITHIN) for a, t, _ in self.snapshots if t < self.over_at(a)]
         known = [w for w in random_words if w is not None]
         steady = {a for a in self.met if not any(b == a and w == what for _, b, w in self.outcomes)}
-        months = sum(max(0, min(self.over_at(a), self.until) - self.met[a]) for a in steady) / (30 * DAY)
+        months = sum(max(0, min(self.over_at(a), self.until) - max(self.met[a], self.since)) for a in steady) / (30 * DAY)
         false = sum(1 for a, w in zip(alarms, words) if w is False and a["account"] in steady)
         leads, asked = [], 0
         for t, account, w in self.outcomes:
-            if w != what or t > self.until or t - self.met[account] < TENURE or (w != "churned" and t > self.over_at(account)):
+            if w != what or t > self.until or t < self.since or t - self.met[account] < TENURE or (w != "churned" and t > self.over_at(account)):
                 continue
             asked += 1
-            opened = [max(a["raised"], t - WITHIN) for a in alarms
+            opened = [max(a["raised"], t - WITHIN) for a in seen
                       if a["account"] == account and a["raised"] < t and a["cleared"] > t - WITHIN]
             if opened:
                 leads.append((t - min(opened)) / DAY)
@@ -255,6 +257,25 @@ class Backtest(unittest.TestCase):
             self.assertIsNone(found, where)
         else:
             self.assertAlmostEqual(found, expected, 9, where)
+
+    def test_every_figure_since(self):
+        since = min(self.met.values()) + 50 * DAY
+        found = json.loads(self.backtest("--json", "--score", SCORE, "--since", since).stdout)["packs"][0]
+        judge = Judge(self.signals, self.met, [row[:3] for row in self.weekly()], self.outcomes, self.until, since)
+        for figures in found["rules"]:
+            what = FORETELLS.get(figures["kind"])
+            chosen = lambda a, name=figures["rule"]: a["rule"] == name  # noqa: E731
+            if not what:
+                self.assertEqual(figures["raised"], sum(chosen(a) and a["raised"] >= since for a in judge.alarms))
+                continue
+            expected = judge.figures(chosen, what)
+            for name in ("raised", "hits", "misses", "undecided"):
+                self.assertEqual(figures[name], expected[name], f"{name}: seed {self.seed}, {figures}")
+            for name in ("chance", "false_per_account_month"):
+                self.assert_near(figures[name], expected[name], f"{name}: seed {self.seed}, {figures}")
+            self.assert_near(figures["lead_days"]["value"], expected["lead_days"], f"seed {self.seed}, {figures}")
+            self.assert_near(figures["recall"]["value"], expected["recall"] and expected["recall"][0], f"seed {self.seed}")
+        self.ranked(found["ranking"], list(judge.cases()))
 
     def test_every_figure(self):
         found = json.loads(self.backtest("--json", "--score", SCORE, "--use", USE, "--alike", ALIKE).stdout)["packs"][0]

@@ -110,8 +110,9 @@ class Tune(unittest.TestCase):
         numbers = re.compile(r"\[\[.*\]\]|weight: [\d.]+|version: \d+")
         block = old.index("        - [0, 0]")
         flat = old[:block - 1] + ["      map: [[0, 0], [60, 100]]"] + old[block + 2:]
-        self.assertEqual(bare.pop(bare.index("    card: {version: 2}") if "    card: {version: 2}" in bare else 0),
-                         "    card: {version: 2}")
+        edges = self.said["cards"][0]["bands"]
+        settings = f"    card: {{version: 2, bands: {{green: {edges['green']:g}, yellow: {edges['yellow']:g}}}}}"
+        self.assertEqual(bare.pop(bare.index("  main:") + 1), settings)
         self.assertEqual([numbers.sub("", line) for line in bare], [numbers.sub("", line) for line in flat])
         self.assertIn("    # tuned: weight was 5", self.tuned)
         self.assertIn("gain " + f"{self.said['held_out']['gain']['value']:.3f}", self.tuned)
@@ -124,6 +125,23 @@ class Tune(unittest.TestCase):
             self.assertEqual((found["auc"]["of"], found["came"]),
                              (self.said["held_out"][stated]["of"], self.said["held_out"]["came"]))
             self.assertAlmostEqual(found["auc"]["value"], self.said["held_out"][stated]["value"], 12)
+
+    def test_bands_hold_as_many_as_before(self):
+        """Of the accounts at a week of the training time."""
+        counts = []
+        path = self.dir / "points.csv"
+        path.write_text("account,at\n" + "".join(f"a{n},2026-{week}T00:00:00Z\n" for week in ("03-16", "04-13", "05-04")
+                                                 for n in range(ACCOUNTS)
+                                                 if all(row[0] != f"a{n}" or row[2][5:10] > week for row in self.lost)))
+        for pack in (self.rules, self.dir / "tuned.yaml"):
+            cards = pack.read_text()
+            found = re.search(r"green: ([\d.]+), yellow: ([\d.]+)", cards)
+            green, yellow = map(float, found.groups()) if found else (75, 50)
+            lines = self.tidemark.run("eval", *self.files, "--rules", pack, "--points", path, "--json", "health").stdout
+            scores = [json.loads(line)["values"]["health"] for line in lines.splitlines()]
+            counts.append((sum(s >= green for s in scores), sum(s >= yellow for s in scores), len(scores)))
+        for i in range(2):
+            self.assertAlmostEqual(counts[0][i] / counts[0][2], counts[1][i] / counts[1][2], delta=0.05, msg=str(counts))
 
     def test_knows_nothing_after_its_time(self):
         later = [row if row[2] <= CUT else [row[0], "renewed", row[2]] for row in self.lost]

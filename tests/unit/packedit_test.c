@@ -10,7 +10,10 @@ static const tm_packedit_factor edits[] = {
     {.card = {"a", 1}, .name = {"seats", 5}, .x = x, .y = y, .points = 2, .weight = 43, .remark = {"seen", 4}},
     {.card = {"a", 1}, .name = {"quiet", 5}, .x = days, .y = points, .points = 2, .duration = true, .weight = 7}};
 
-static const tm_packedit edit = {.heading = {"one\ntwo", 7}, .raise = true, .factors = edits, .factor_count = 2};
+static const tm_packedit_bands edges[] = {{{"a", 1}, 61.5, 40}};
+
+static const tm_packedit edit = {
+    .heading = {"one\ntwo", 7}, .raise = true, .factors = edits, .factor_count = 2, .bands = edges, .bands_count = 1};
 
 static void becomes(const char *text, const char *wanted)
 {
@@ -38,7 +41,7 @@ Test(packedit, leaves_all_but_the_numbers)
             "    seats: {value: seats, map: [[0, 0], [0.7, 100]], weight: 40} # why\n"
             "    quiet: {value: age(login), map: [[1h, 100], [\"2d\", 0]], weight: 1.5}\n",
             "# tuned: one\n# tuned: two\n# mine\nversion: 5 # raise it\n" METRICS
-            "scorecards:\n  a:\n    card: {version: 2}\n"
+            "scorecards:\n  a:\n    card: {version: 2, bands: {green: 61.5, yellow: 40}}\n"
             "    # tuned: seen\n"
             "    seats: {value: seats, map: [[0.16, 100], [1, 0]], weight: 43} # why\n"
             "    quiet: {value: age(login), map: [[1h, 90], [2d, 10]], weight: 7}\n");
@@ -52,28 +55,29 @@ Test(packedit, any_layout)
             "    quiet:\n      map: [ [1h, 100],\n             [2d, 0] # or so\n           ]\n      value: age(login)\n"
             "      weight: 1\nrules: []\n",
             "# tuned: one\n# tuned: two\nversion: 2\n" METRICS
-            "scorecards:\n  a:\n    card:\n      version: 2\n      when: mrr > 1 # rich\n"
+            "scorecards:\n  a:\n    card:\n      version: 2\n      bands: {green: 61.5, yellow: 40}\n      when: mrr > "
+            "1 # rich\n"
             "    # tuned: seen\n"
             "    seats:\n      weight: 43\n      value: seats\n      map: [[0.16, 100], [1, 0]]\n"
             "    quiet:\n      map: [[1h, 90], [2d, 10]]\n      value: age(login)\n"
             "      weight: 7\nrules: []\n");
-    becomes(
-        "version: 1\n" METRICS
-        "scorecards: {a: {card: {version: 8}, seats: {value: seats, map: [[0, 0], [1, 1]], weight: 1}, quiet: "
-        "{value: age(login), map: [[1h, 0], [2h, 1]], weight: 1}}}",
-        "# tuned: one\n# tuned: two\nversion: 2\n" METRICS
-        "scorecards: {a: {card: {version: 9}, seats: {value: seats, map: [[0.16, 100], [1, 0]], weight: 43}, quiet: "
-        "{value: age(login), map: [[1h, 90], [2d, 10]], weight: 7}}}");
+    becomes("version: 1\n" METRICS "scorecards: {a: {card: {version: 8, bands: {yellow: 30, margin: 2}}, seats: "
+                                   "{value: seats, map: [[0, 0], [1, 1]], weight: 1}, quiet: "
+            "{value: age(login), map: [[1h, 0], [2h, 1]], weight: 1}}}",
+            "# tuned: one\n# tuned: two\nversion: 2\n" METRICS
+            "scorecards: {a: {card: {version: 9, bands: {green: 61.5, yellow: 40, margin: 2}}, seats: {value: seats, "
+            "map: [[0.16, 100], [1, 0]], weight: 43}, quiet: "
+            "{value: age(login), map: [[1h, 90], [2d, 10]], weight: 7}}}");
 }
 
 Test(packedit, flow_cards)
 {
-    becomes(
-        "version: 1\n" METRICS "scorecards: {a: {seats: {value: seats, map: [[0, 0], [1, 1]], weight: 1}, quiet: "
-        "{value: age(login), map: [[1h, 0], [2h, 1]], weight: 1}}}",
-        "# tuned: one\n# tuned: two\nversion: 2\n" METRICS
-        "scorecards: {a: {card: {version: 2}, seats: {value: seats, map: [[0.16, 100], [1, 0]], weight: 43}, quiet: "
-        "{value: age(login), map: [[1h, 90], [2d, 10]], weight: 7}}}");
+    becomes("version: 1\n" METRICS "scorecards: {a: {seats: {value: seats, map: [[0, 0], [1, 1]], weight: 1}, quiet: "
+            "{value: age(login), map: [[1h, 0], [2h, 1]], weight: 1}}}",
+            "# tuned: one\n# tuned: two\nversion: 2\n" METRICS
+            "scorecards: {a: {card: {version: 2, bands: {green: 61.5, yellow: 40}}, seats: {value: seats, map: [[0.16, "
+            "100], [1, 0]], weight: 43}, quiet: "
+            "{value: age(login), map: [[1h, 90], [2d, 10]], weight: 7}}}");
 }
 
 Test(packedit, a_limit_of_a_rule)

@@ -116,6 +116,15 @@ Test(tuning, finds_what_is_there)
     cr_assert(card.factors[0].weight > card.factors[1].weight && card.factors[1].weight > card.factors[2].weight,
               "%g %g %g", card.factors[0].weight, card.factors[1].weight, card.factors[2].weight);
     cr_assert(card.validation.gain.low > 0 && gain.gain.value > 0, "%g", gain.gain.value);
+    /* As many stand below an edge as before. */
+    tm_tuning *tuning = collect(false);
+    double last = -1;
+    for (double edge = 0; edge <= 100; edge += 20) {
+        double moved = tm_tuning_edge(tuning, &settings, accounts, ACCOUNTS, 0, &card, edge);
+        cr_assert(moved >= last && moved >= 0 && moved <= 100, "%g to %g", edge, moved);
+        last = moved;
+    }
+    tm_tuning_free(tuning);
     cr_assert(card.factors[0].lesson == TM_LESSON_LEARNED && card.factors[0].low.value > card.factors[0].high.value);
 }
 

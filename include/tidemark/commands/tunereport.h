@@ -17,6 +17,7 @@ typedef struct tm_tune_findings {
     uint32_t accounts;
     tm_outcomes_read read;
     tm_gain held_out;
+    double (*edges)[2]; /* where green and yellow begin on a card now */
 } tm_tune_findings;
 
 /* How many cards were changed. */

@@ -109,6 +109,11 @@ tm_status tm_tuning_judge(const tm_tuning *tuning, const tm_tuning_settings *set
                           const tm_tuning_account *accounts, uint32_t account_count, const tm_tuned_card *cards,
                           tm_time until, tm_gain *ret_gain);
 
+/* Where an edge of a band has to lie among the tuned scores of a card that was changed, so that as many of its cases of
+   the training time stand below it as stood below `edge` before; one decimal. NaN without a case, or without memory. */
+double tm_tuning_edge(const tm_tuning *tuning, const tm_tuning_settings *settings, const tm_tuning_account *accounts,
+                      uint32_t account_count, uint32_t card, const tm_tuned_card *tuned, double edge);
+
 /* The points of a value on a map, and the score of a card as the rules have it (one decimal); NaN for none. */
 double tm_tuning_points(const tm_tuning_map *map, double value);
 

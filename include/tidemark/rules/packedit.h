@@ -16,6 +16,12 @@ typedef struct tm_packedit_factor {
     tm_slice remark; /* one line, written above the factor behind "# tuned: "; absent: none */
 } tm_packedit_factor;
 
+/* A card's bands begin elsewhere, in points. */
+typedef struct tm_packedit_bands {
+    tm_slice card;
+    double green, yellow;
+} tm_packedit_bands;
+
 /* A number or duration in a rule's `when` becomes another. */
 typedef struct tm_packedit_limit {
     tm_slice rule;
@@ -29,6 +35,8 @@ typedef struct tm_packedit {
     bool raise;       /* `version` becomes one more, and that of each card of which a factor is edited */
     const tm_packedit_factor *factors;
     uint32_t factor_count;
+    const tm_packedit_bands *bands;
+    uint32_t bands_count;
     const tm_packedit_limit *limits;
     uint32_t limit_count;
 } tm_packedit;
