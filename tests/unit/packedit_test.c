@@ -62,7 +62,7 @@ Test(packedit, any_layout)
             "    quiet:\n      map: [[1h, 90], [2d, 10]]\n      value: age(login)\n"
             "      weight: 7\nrules: []\n");
     becomes("version: 1\n" METRICS "scorecards: {a: {card: {version: 8, bands: {yellow: 30, margin: 2}}, seats: "
-                                   "{value: seats, map: [[0, 0], [1, 1]], weight: 1}, quiet: "
+            "{value: seats, map: [[0, 0], [1, 1]], weight: 1}, quiet: "
             "{value: age(login), map: [[1h, 0], [2h, 1]], weight: 1}}}",
             "# tuned: one\n# tuned: two\nversion: 2\n" METRICS
             "scorecards: {a: {card: {version: 9, bands: {green: 61.5, yellow: 40, margin: 2}}, seats: {value: seats, "
