@@ -339,18 +339,18 @@ static void put_owner(tm_buffer *out, const tm_signal *signal, tm_slice role)
 
 static void put_route(tm_buffer *out, const tm_signal *signal)
 {
-    const tm_rule *rule = speaking_rule(signal);
-    if (rule == NULL ||
-        (rule->route_queue.data == NULL && rule->route_responsible.data == NULL && rule->route_informed.data == NULL)) {
+    const tm_route *route = speaking_rule(signal) != NULL ? signal->route : NULL;
+    if (route == NULL ||
+        (route->queue.data == NULL && route->responsible.data == NULL && route->informed.data == NULL)) {
         PUT(out, "null");
         return;
     }
     PUT(out, "{\"queue\":");
-    tm_buffer_append_json_string(out, rule->route_queue);
+    tm_buffer_append_json_string(out, route->queue);
     PUT(out, ",\"responsible\":");
-    put_owner(out, signal, rule->route_responsible);
+    put_owner(out, signal, route->responsible);
     PUT(out, ",\"informed\":");
-    put_owner(out, signal, rule->route_informed);
+    put_owner(out, signal, route->informed);
     tm_buffer_append_char(out, '}');
 }
 
@@ -409,7 +409,8 @@ static void put_data(tm_buffer *out, const tm_signal *signal, const tm_signal_or
     PUT(out, ",\"health\":null,\"facts\":");
     put_facts(out, signal);
     PUT(out, ",\"play\":");
-    tm_buffer_append_json_string(out, rule != NULL ? by_tier(&rule->play, signal->tier) : (tm_slice){NULL, 0});
+    tm_buffer_append_json_string(out, rule != NULL && signal->play != NULL ? by_tier(signal->play, signal->tier)
+                                                                           : (tm_slice){NULL, 0});
     PUT(out, ",\"route\":");
     put_route(out, signal);
     PUT(out, ",\"rules_version\":");

@@ -47,6 +47,29 @@ static tm_slice answer_tier(void *context)
     return tier_of(q->account, q->environment->now);
 }
 
+static bool applies(tm_evaluator *evaluator, uint32_t when)
+{
+    return when == TM_NODE_NONE || tm_value_is_true(tm_evaluator_value(evaluator, when));
+}
+
+static const tm_by_tier *play_of(tm_evaluator *evaluator, const tm_rule *rule)
+{
+    for (uint32_t i = 0; i < rule->play_count; i++) {
+        if (applies(evaluator, rule->plays[i].when))
+            return &rule->plays[i].text;
+    }
+    return NULL;
+}
+
+static const tm_route *route_of(tm_evaluator *evaluator, const tm_rule *rule)
+{
+    for (uint32_t i = 0; i < rule->route_count; i++) {
+        if (applies(evaluator, rule->routes[i].when))
+            return &rule->routes[i];
+    }
+    return NULL;
+}
+
 /* Fills in a signal and hands it to the sink. Without a rule (removed) or with `bare` (erased) there is nothing to
  * evaluate. */
 static tm_status hand_over(tm_judge *judge, const tm_environment *environment, const tm_account *account,
@@ -78,6 +101,8 @@ static tm_status hand_over(tm_judge *judge, const tm_environment *environment, c
     if (rule && !bare) {
         tm_evaluator *evaluator = judge->evaluator;
         signal.tier = tier_of(account, environment->now);
+        signal.play = play_of(evaluator, rule);
+        signal.route = route_of(evaluator, rule);
         if (rule->threshold != TM_NODE_NONE)
             signal.threshold = tm_evaluator_value(evaluator, rule->threshold);
         if (rule->clear_threshold != TM_NODE_NONE)

@@ -16,7 +16,6 @@
 enum {
     ARENA_MAX = 512 << 20, /* hostile files end here; real packs take a few hundred KiB */
     TEXT_SHOWN = 80,
-    PLAY_MAX = 1024, /* bytes of a play or of a name in a route */
     UPDATE_CHANGE_MAX = 1000000
 };
 
@@ -414,7 +413,7 @@ static void read_kind(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule
 }
 
 /* A map by tier with an optional `default`. */
-static bool read_by_tier(tm_pack_reader *r, const tm_yaml_node *node, size_t maximum, tm_by_tier *ret_texts)
+bool tm_packroom_read_by_tier(tm_pack_reader *r, const tm_yaml_node *node, size_t maximum, tm_by_tier *ret_texts)
 {
     uint32_t room = sizeof ret_texts->choices / sizeof *ret_texts->choices;
     bool fine = true;
@@ -453,7 +452,7 @@ static void read_severity(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *
     tm_severity ignored;
     if (node->kind == TM_YAML_MAP) {
         rule->has_severity_by_tier = true;
-        if (read_by_tier(r, node, TM_NAME_MAX, &rule->severity_by_tier)) {
+        if (tm_packroom_read_by_tier(r, node, TM_NAME_MAX, &rule->severity_by_tier)) {
             for (const tm_yaml_node *entry = node->first; entry; entry = entry->next) {
                 if (!tm_severity_parse(entry->text, &ignored)) {
                     unknown_severity(r, entry);
@@ -471,31 +470,6 @@ static void read_severity(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *
         return;
     }
     rule->severity_node = tm_packroom_compile(r, node, false, TM_TYPE_STRING, NULL);
-}
-
-static void read_play(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule)
-{
-    if (node->kind == TM_YAML_MAP) {
-        read_by_tier(r, node, PLAY_MAX, &rule->play);
-    } else {
-        rule->play.otherwise = tm_packroom_text_of(r, node, PLAY_MAX);
-    }
-}
-
-static void read_route(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule)
-{
-    static const char *const keys[] = {"queue", "responsible", "informed"};
-    tm_slice *texts[] = {&rule->route_queue, &rule->route_responsible, &rule->route_informed};
-    if (!tm_packroom_need_map(r, node, "'route'")) {
-        return;
-    }
-    tm_packroom_check_keys(r, node, keys, 3);
-    for (int i = 0; i < 3; i++) {
-        const tm_yaml_node *entry = tm_yaml_get(node, keys[i]);
-        if (entry) {
-            *texts[i] = tm_packroom_text_of(r, entry, PLAY_MAX);
-        }
-    }
 }
 
 static void read_summary(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule)
@@ -722,8 +696,8 @@ static void read_rule(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule
         void (*read)(tm_pack_reader *, const tm_yaml_node *, tm_rule *);
     } parts[] = {{"severity", read_severity},
                  {"summary", read_summary},
-                 {"play", read_play},
-                 {"route", read_route},
+                 {"play", tm_packroom_read_play},
+                 {"route", tm_packroom_read_route},
                  {"inhibited_by", read_inhibitors}};
     tm_packroom_check_keys(r, node, rule_keys, RULE_KEYS);
     read_kind(r, node, rule);
@@ -739,6 +713,7 @@ static void read_rule(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule
     if (scope) {
         rule->scope = tm_packroom_compile(r, scope, false, TM_TYPE_BOOLEAN, NULL);
     }
+    tm_packroom_add_routes(r, rule);
     rule->scope = tm_packroom_limit(r, rule->scope, tm_yaml_get(node, "stages"), tm_yaml_get(node, "tiers"));
     const tm_yaml_node *description = tm_yaml_get(node, "description");
     if (description) {
@@ -829,8 +804,8 @@ static void read_extra(tm_pack_reader *r, const tm_packfile_options *options)
 
 static void read_root(tm_pack_reader *r, const tm_yaml_node *root, const tm_packfile_options *options)
 {
-    static const char *const keys[] = {"version",    "scope",    "metrics", "rules",      "stages",
-                                       "scorecards", "flapping", "budget",  "first_value"};
+    static const char *const keys[] = {"version",    "scope",    "metrics", "rules",       "stages",
+                                       "scorecards", "flapping", "budget",  "first_value", "routes"};
     if (!root) {
         tm_diagnostics_add(r->diagnostics, &r->source, 0, "the file is empty");
         HINT(r, "the least is 'version: 1'");
@@ -856,6 +831,7 @@ static void read_root(tm_pack_reader *r, const tm_yaml_node *root, const tm_pack
     } else {
         r->default_scope = tm_packroom_compile_text(r, "scope", TM_SLICE_LITERAL(DEFAULT_SCOPE), TM_TYPE_BOOLEAN);
     }
+    tm_packroom_read_routes(r, tm_yaml_get(root, "routes"));
     read_rules(r, tm_yaml_get(root, "rules"));
     tm_packroom_read_flapping(r, tm_yaml_get(root, "flapping"));
     if (options) {

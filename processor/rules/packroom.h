@@ -15,6 +15,8 @@ typedef struct tm_pack_reader {
     tm_diagnostics *diagnostics;
     tm_expression_scope scope;
     uint32_t default_scope;
+    tm_route *routes; /* the file's */
+    uint32_t route_count;
     bool out_of_memory;
     const tm_yaml_node *rules[TM_RULES_MAX];
 } tm_pack_reader;
@@ -49,6 +51,14 @@ void tm_packroom_read_first_value(tm_pack_reader *r, const tm_yaml_node *node);
 uint32_t tm_packroom_limit(tm_pack_reader *r, uint32_t base, const tm_yaml_node *stages, const tm_yaml_node *tiers);
 
 /* --- packsignals.c --- */
+/* A map by tier with an optional `default` (packfile.c). */
+bool tm_packroom_read_by_tier(tm_pack_reader *r, const tm_yaml_node *node, size_t maximum, tm_by_tier *ret_texts);
+/* `play` and `route` of a rule: one, or a list of cases. */
+void tm_packroom_read_play(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule);
+void tm_packroom_read_route(tm_pack_reader *r, const tm_yaml_node *node, tm_rule *rule);
+/* `routes` of the file, and their place behind a rule's own. NULL: none. */
+void tm_packroom_read_routes(tm_pack_reader *r, const tm_yaml_node *node);
+void tm_packroom_add_routes(tm_pack_reader *r, tm_rule *rule);
 /* `flapping`: how many episodes in what time, for every rule that can be open. */
 void tm_packroom_read_flapping(tm_pack_reader *r, const tm_yaml_node *node);
 

@@ -229,26 +229,29 @@ static tm_status catch_signal(void *context, const tm_signal *signal)
         return TM_FATAL;
     bool has_summary = r->tests->world->summary && rule->summary_count > 0;
     const char *reason = tm_reason_name(signal->reason);
-    *c = (caught){.account = copy(r, signal->account->key),
-                  .rule = copy(r, signal->rule_name),
-                  .state = signal->state,
-                  .at = signal->time,
-                  .fields = {
-                      [TM_TEST_KIND] = tm_value_string(tm_slice_of(tm_kind_name(signal->kind))),
-                      [TM_TEST_SEVERITY] = tm_value_string(tm_slice_of(tm_severity_name(signal->severity))),
-                      [TM_TEST_VALUE] = copy_value(r, signal->value),
-                      [TM_TEST_THRESHOLD] = copy_value(r, signal->threshold),
-                      [TM_TEST_CLEAR_THRESHOLD] = copy_value(r, signal->clear_threshold),
-                      [TM_TEST_SUMMARY] = has_summary ? text_value(r, tm_buffer_slice(&r->text)) : tm_value_null(),
-                      [TM_TEST_REASON] = reason ? tm_value_string(tm_slice_of(reason)) : tm_value_null(),
-                      [TM_TEST_PLAY] = text_value(r, by_tier(&rule->play, signal->tier)),
-                      [TM_TEST_SEQUENCE] = tm_value_number(signal->sequence),
-                      [TM_TEST_RAISED_AT] = tm_value_number((double)signal->raised_at),
-                      [TM_TEST_QUEUE] = text_value(r, rule->route_queue),
-                      [TM_TEST_RESPONSIBLE] = text_value(r, rule->route_responsible),
-                      [TM_TEST_INFORMED] = text_value(r, rule->route_informed),
-                      [TM_TEST_ACKNOWLEDGED_BY] = text_value(r, signal->acknowledged_by),
-                  }};
+    static const tm_route nowhere = {.when = TM_NODE_NONE};
+    const tm_route *route = signal->route ? signal->route : &nowhere;
+    *c = (caught){
+        .account = copy(r, signal->account->key),
+        .rule = copy(r, signal->rule_name),
+        .state = signal->state,
+        .at = signal->time,
+        .fields = {
+            [TM_TEST_KIND] = tm_value_string(tm_slice_of(tm_kind_name(signal->kind))),
+            [TM_TEST_SEVERITY] = tm_value_string(tm_slice_of(tm_severity_name(signal->severity))),
+            [TM_TEST_VALUE] = copy_value(r, signal->value),
+            [TM_TEST_THRESHOLD] = copy_value(r, signal->threshold),
+            [TM_TEST_CLEAR_THRESHOLD] = copy_value(r, signal->clear_threshold),
+            [TM_TEST_SUMMARY] = has_summary ? text_value(r, tm_buffer_slice(&r->text)) : tm_value_null(),
+            [TM_TEST_REASON] = reason ? tm_value_string(tm_slice_of(reason)) : tm_value_null(),
+            [TM_TEST_PLAY] = signal->play ? text_value(r, by_tier(signal->play, signal->tier)) : tm_value_null(),
+            [TM_TEST_SEQUENCE] = tm_value_number(signal->sequence),
+            [TM_TEST_RAISED_AT] = tm_value_number((double)signal->raised_at),
+            [TM_TEST_QUEUE] = text_value(r, route->queue),
+            [TM_TEST_RESPONSIBLE] = text_value(r, route->responsible),
+            [TM_TEST_INFORMED] = text_value(r, route->informed),
+            [TM_TEST_ACKNOWLEDGED_BY] = text_value(r, signal->acknowledged_by),
+        }};
     return r->lost ? TM_FATAL : TM_OK;
 }
 

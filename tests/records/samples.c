@@ -91,8 +91,8 @@ static void print_edges(signal_fixture *f)
     f->signal.clear_threshold = tm_value_boolean(true);
     f->signal.evidence[1] = tm_value_string(S("\"\\\x01 ü 😀"));
     f->signal.evidence[2].approximate = true;
-    f->rule.route_queue = f->rule.route_responsible = f->rule.route_informed = (tm_slice){NULL, 0};
-    f->rule.play = (tm_by_tier){0};
+    f->route.queue = f->route.responsible = f->route.informed = (tm_slice){NULL, 0};
+    f->play = (tm_by_tier){0};
     f->rule.summary_count = 0;
     print_signal(f);
     f->account.key = S("a/b \"c\" ü\n");

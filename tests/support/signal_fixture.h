@@ -13,6 +13,8 @@ typedef struct signal_fixture {
     uint32_t evidence[3];
     tm_summary_part summary[2];
     tm_rule rule;
+    tm_by_tier play;
+    tm_route route;
     tm_pack pack;
     tm_signal signal;
     tm_signal_origin origin;
@@ -47,14 +49,13 @@ static inline void signal_fixture_init(signal_fixture *f)
                         .summary = f->summary,
                         .summary_count = 2,
                         .evidence = f->evidence,
-                        .evidence_count = 3,
-                        .play = {.otherwise = TM_SLICE_LITERAL("Send the re-engagement sequence"),
-                                 .choices = {{TM_SLICE_LITERAL("tech"), TM_SLICE_LITERAL("In-app guide")},
-                                             {TM_SLICE_LITERAL("high"), TM_SLICE_LITERAL("Call the champion")}},
-                                 .choice_count = 2},
-                        .route_queue = TM_SLICE_LITERAL("cs-emea"),
-                        .route_responsible = TM_SLICE_LITERAL("csm"),
-                        .route_informed = TM_SLICE_LITERAL("sales")};
+                        .evidence_count = 3};
+    f->play = (tm_by_tier){.otherwise = TM_SLICE_LITERAL("Send the re-engagement sequence"),
+                           .choices = {{TM_SLICE_LITERAL("tech"), TM_SLICE_LITERAL("In-app guide")},
+                                       {TM_SLICE_LITERAL("high"), TM_SLICE_LITERAL("Call the champion")}},
+                           .choice_count = 2};
+    f->route =
+        (tm_route){TM_NODE_NONE, TM_SLICE_LITERAL("cs-emea"), TM_SLICE_LITERAL("csm"), TM_SLICE_LITERAL("sales")};
     f->pack =
         (tm_pack){.version = 7, .program = {.nodes = f->nodes, .node_count = 4}, .rules = &f->rule, .rule_count = 1};
     f->signal = (tm_signal){.account = &f->account,
@@ -74,6 +75,8 @@ static inline void signal_fixture_init(signal_fixture *f)
                             .evidence = {tm_value_number(0.44), tm_value_number(88), tm_value_number(200)},
                             .summary = {tm_value_number(0.44)},
                             .tier = TM_SLICE_LITERAL("high"),
+                            .play = &f->play,
+                            .route = &f->route,
                             .rules_version = 7,
                             .acknowledged_at = TM_TIME_NONE,
                             .zone = tm_zone_utc()};

@@ -109,10 +109,11 @@ Test(packfile, reads_the_example)
     cr_assert_eq(drop->summary[0].format, TM_FORMAT_PERCENT);
     cr_assert_str_eq(text_of(drop->summary[0].node), "ratio(events[7d offset 1d], events[7d offset 8d])");
     cr_assert(tm_slice_equal_text(drop->summary[1].text, " of it") && drop->summary[1].node == TM_NODE_NONE);
-    cr_assert_eq(drop->play.choice_count, 2);
-    cr_assert(tm_slice_equal_text(drop->play.choices[1].tier, "low"));
-    cr_assert(tm_slice_equal_text(drop->play.otherwise, "Wait"));
-    cr_assert(tm_slice_equal_text(drop->route_queue, "cs") && tm_slice_equal_text(drop->route_informed, "sales"));
+    cr_assert_eq(drop->plays[0].text.choice_count, 2);
+    cr_assert(tm_slice_equal_text(drop->plays[0].text.choices[1].tier, "low"));
+    cr_assert(tm_slice_equal_text(drop->plays[0].text.otherwise, "Wait"));
+    cr_assert(tm_slice_equal_text(drop->routes[0].queue, "cs") &&
+              tm_slice_equal_text(drop->routes[0].informed, "sales"));
 
     const tm_rule *silent = &pack->rules[1];
     cr_assert_str_eq(text_of(silent->clear), "not 3d <= age(events)");
@@ -120,7 +121,7 @@ Test(packfile, reads_the_example)
     cr_assert_str_eq(text_of(silent->threshold), "3d");
     cr_assert_str_eq(text_of(silent->clear_threshold), "3d");
     cr_assert(silent->cooldown_once && silent->update_change == 0.5 && silent->severity == TM_SEVERITY_WARN);
-    cr_assert(tm_slice_equal_text(silent->play.otherwise, "Call") && silent->play.choice_count == 0);
+    cr_assert(tm_slice_equal_text(silent->plays[0].text.otherwise, "Call") && silent->plays[0].text.choice_count == 0);
     cr_assert(pack->order[0] == 1 && pack->order[1] == 0);
     cr_assert(pack->moves_hourly);
     tm_pack_free(pack);
@@ -499,7 +500,7 @@ Test(packfile, points_at_what_is_wrong_in_a_rule)
         {"route: {quue: x}", 12, "unknown key 'quue'", "did you mean 'queue'?"},
         {"route: {queue: [x]}", 19, "must be one text", ""},
         {"play: {high: [x]}", 17, "must be one text", ""},
-        {"play: [x]", 10, "must be one text", ""},
+        {"play: [x]", 11, "a case of 'play' must be a map", ""},
         {"description: [x]", 17, "must be one text", ""},
         {"summary: 'a {{evnts[7d]}} b'", 18, "unknown metric 'evnts'", "did you mean 'events'?"},
         {"summary: 'it''s {{events[7d] | procent}} b'", 35, "unknown format", "did you mean 'percent'?"},

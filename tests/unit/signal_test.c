@@ -300,9 +300,9 @@ Test(signal, a_living_account_without_a_record_has_facts_of_null)
 
 Test(signal, a_rule_without_play_route_or_summary)
 {
-    f.rule.play = (tm_by_tier){0};
+    f.play = (tm_by_tier){0};
     f.rule.summary_count = 0;
-    f.rule.route_queue = f.rule.route_informed = (tm_slice){NULL, 0};
+    f.route.queue = f.route.informed = (tm_slice){NULL, 0};
     json_t *root = encoded();
     json_t *route = json_object_get(data_of(root), "route");
     cr_assert(json_is_null(json_object_get(data_of(root), "play")));
@@ -311,7 +311,7 @@ Test(signal, a_rule_without_play_route_or_summary)
     cr_assert_str_eq(json_string_value(json_object_get(route, "responsible")), "mina");
     cr_assert(json_is_null(json_object_get(route, "informed")));
     json_decref(root);
-    f.rule.route_responsible = (tm_slice){NULL, 0};
+    f.route.responsible = (tm_slice){NULL, 0};
     root = encoded();
     cr_assert(json_is_null(json_object_get(data_of(root), "route")));
     json_decref(root);

@@ -30,6 +30,7 @@ enum {
     TM_TENURES_MAX = 32,       /* changes of card, version or stage remembered of an account's score */
     TM_PATTERNS_MAX = 64,      /* event patterns of a metric */
     TM_INHIBITORS_MAX = 16,    /* a rule */
+    TM_CASES_MAX = 64,         /* of a route or a play */
     TM_FLAPPING_MAX = 8,       /* the episode that counts as flapping: at most the eighth */
     TM_EXPRESSION_MAX = 4096,  /* bytes of an expression's text */
     TM_EXPRESSION_DEPTH_MAX = 64,

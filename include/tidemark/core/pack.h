@@ -47,6 +47,17 @@ typedef struct tm_by_tier {
     uint32_t choice_count;
 } tm_by_tier;
 
+/* Where a signal goes, and what to do about it, under a condition (TM_NODE_NONE: always). */
+typedef struct tm_route {
+    uint32_t when;
+    tm_slice queue, responsible, informed; /* the last two are roles of owners; absent: null */
+} tm_route;
+
+typedef struct tm_play {
+    uint32_t when;
+    tm_by_tier text;
+} tm_play;
+
 /* A lifecycle stage. */
 typedef struct tm_stage {
     tm_slice name;
@@ -116,9 +127,10 @@ typedef struct tm_rule {
     uint32_t *evidence; /* nodes shown in a signal: the metric, age and fact terms of `when`, and the sides of its
                            comparisons, in the order written, each once */
     uint32_t evidence_count;
-    tm_by_tier play;
-    tm_slice route_queue, route_responsible, route_informed; /* absent: null */
-    uint64_t identity;                                       /* hash of the name: an episode belongs to it */
+    tm_play *plays;   /* of both the first whose condition is true */
+    tm_route *routes; /* the rule's own, then the file's */
+    uint32_t play_count, route_count;
+    uint64_t identity; /* hash of the name: an episode belongs to it */
 } tm_rule;
 
 typedef struct tm_pack {

@@ -21,6 +21,8 @@ typedef struct tm_signal {
     tm_value value, threshold, clear_threshold;
     tm_value evidence[TM_EVIDENCE_MAX];     /* of rule->evidence, in its order */
     tm_value summary[TM_SUMMARY_PARTS_MAX]; /* of rule->summary's nodes; null where a part has none */
+    const tm_by_tier *play;                 /* NULL: none of the rule's is for the account */
+    const tm_route *route;                  /* the same */
     tm_slice tier;                          /* absent when null */
     tm_slice stage;                         /* the same */
     tm_time acknowledged_at;                /* of the episode; TM_TIME_NONE: it was not */

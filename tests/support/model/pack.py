@@ -306,7 +306,10 @@ class Rule:
         elif self.severity not in RANK:
             sev_expr = self.severity = comp(self.severity)
         self.summary = Template(spec["summary"], env) if "summary" in spec else None
-        self.play = spec.get("play")
+        cases = lambda x, key: [(comp(c["when"]) if "when" in c else None, c if key is None else c[key]) for c in x]
+        play, route = spec.get("play"), spec.get("route", [])
+        self.plays = cases(play, "play") if isinstance(play, list) else [(None, play)]
+        self.routes = cases(route if isinstance(route, list) else [route], None) + cases(as_list(pack.routes), None)
 
         self.deps = expr.Env.FACTS  # severity by tier, play by tier, scope: facts always matter
         for x in (self.when, self.clear, self.scope, self.value, self.threshold, sev_expr):
@@ -329,7 +332,19 @@ class Rule:
         return v if type(v) is str and v in RANK else None
 
     def play_now(self, c):
-        return self.play.get(c.facts.get("tier")) if isinstance(self.play, dict) else self.play
+        play = self.first(self.plays, c)
+        return play.get(c.facts.get("tier"), play.get("default")) if isinstance(play, dict) else play
+
+    def route_now(self, c):
+        route = self.first(self.routes, c)
+        if not route or not {"queue", "responsible", "informed"} & set(route):
+            return None
+        owner = lambda role: c.facts.get("owners", {}).get(route.get(role))
+        return {"queue": route.get("queue"), "responsible": owner("responsible"), "informed": owner("informed")}
+
+    @staticmethod
+    def first(cases, c):
+        return next((x for when, x in cases if when is None or when.fn(c) is True), None)
 
 
 def _score_days(node, env):
@@ -368,6 +383,7 @@ class Pack:
             self.scope_text = doc.get("scope") or DEFAULT_SCOPE
             f = doc.get("flapping") or None
             self.flapping = f and (int(f["episodes"]), zone.parse_duration(f["within"]))
+            self.routes = doc.get("routes") or []
             self.rules = [Rule(i, spec, self) for i, spec in enumerate(doc.get("rules") or [])]
             self.extra = [(text, expr.compile_text(text, self.env)) for text in extra]
             self.env.kept |= {card.score for card in cards if card.keep}

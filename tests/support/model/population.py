@@ -337,6 +337,19 @@ def stage_rules(rng, rules, stages):
         rules.append(r)
 
 
+CASES = ("tier == 'high'", "mrr > 1000 and first_term", "attributes.region == 'emea'", "events[1d] > 5", "nps <= 6", "days_to_renewal < 60",
+         "plan in ['pro', 'enterprise']", "success_plan != null", "seats > 10")
+
+
+def route(rng):
+    return {key: rng.choice(of) for key, of in (("queue", ("cs", "sales")), ("responsible", ("csm", "sales")), ("informed", ("sales", "boss")))
+            if rng.random() < 0.7}
+
+
+def routes(rng):
+    return [dict(route(rng), when=rng.choice(CASES)) if rng.random() < 0.8 else route(rng) for _ in range(rng.randrange(1, 4))]
+
+
 def rule_pack(seed, rules=12):
     """A random but sensible rules file, as a dict for a YAML writer."""
     rng = random.Random(seed)
@@ -407,7 +420,10 @@ def rule_pack(seed, rules=12):
                 "ago, renews {{renewal_at | date}}, {{plan}} {{attributes.pilot}}"
             )
         if rng.random() < 0.5:
-            r["play"] = rng.choice(("Call them", {"high": "Call", "low": "Mail", "tech": "Guide"}))
+            r["play"] = rng.choice(("Call them", {"high": "Call", "low": "Mail", "tech": "Guide"},
+                                    [{"when": rng.choice(CASES), "play": {"high": "Visit", "default": "Write"}}, {"when": "users[1d] > 0", "play": "Ask"}]))
+        if rng.random() < 0.5:
+            r["route"] = rng.choice((route(rng), route(rng), routes(rng), {}))
         out.append(r)
     if rng.random() < 0.5:
         rng.shuffle(out)  # inhibitors may stand further down
@@ -418,6 +434,8 @@ def rule_pack(seed, rules=12):
         pack["scorecards"] = cards
     if stages:
         pack["stages"], pack["first_value"] = stages, "key_actions"
+    if rng.random() < 0.5:
+        pack["routes"] = rng.choice((route(rng), routes(rng)))
     if rng.random() < 0.6:
         pack["flapping"] = {"episodes": rng.choice((2, 2, 2, 3, 4, 8)), "within": rng.choice(("3h", "1d", "10d", "21d", "21d"))}
     if rng.random() < 0.3:

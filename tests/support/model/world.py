@@ -528,7 +528,7 @@ class Account:
             out["evidence"] = {k: plain(x.fn(self)) for k, x in r.parts}
             out["facts"] = {k: plain(f.get(k)) for k in ("plan", "seats", "mrr", "renewal_at", "tier")}
             out["facts"]["stage"] = self.stage()
-            out["play"] = r.play_now(self)
+            out["play"], out["route"] = r.play_now(self), r.route_now(self)
         self.world.signals.append((t, self.name, r.name, len(self.world.signals), out))
 
 
