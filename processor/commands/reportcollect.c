@@ -25,7 +25,7 @@ typedef struct collecting {
     uint32_t *factor_nodes;
     look *looks;
     size_t look_count, seen_room, items_room;
-    tm_table users, met_features, met_metrics; /* pairs met */
+    tm_table users, met_metrics; /* pairs met */
 } collecting;
 
 static tm_status out_of_memory(const collecting *c)
@@ -38,11 +38,16 @@ static double number_of(tm_value value)
     return value.type == TM_TYPE_NUMBER || value.type == TM_TYPE_DURATION ? value.as.number : NAN;
 }
 
+uint64_t tm_report_pair(uint64_t account, uint64_t feature)
+{
+    const uint64_t both[2] = {account, feature};
+    return tm_hash((tm_slice){(const char *)both, sizeof both});
+}
+
 /* True the first time two numbers come together; *ret_failed without memory. */
 static bool first_meeting(tm_table *pairs, uint64_t a, uint64_t b, bool *ret_failed)
 {
-    const uint64_t both[2] = {a, b};
-    uint64_t hash = tm_hash((tm_slice){(const char *)both, sizeof both});
+    uint64_t hash = tm_report_pair(a, b);
     if (tm_table_find(pairs, hash) != TM_TABLE_NONE)
         return false;
     *ret_failed = *ret_failed || tm_table_put(pairs, hash, 0) != TM_OK;
@@ -235,7 +240,7 @@ static tm_status note_event(collecting *c, const tm_event *event)
         if (!item)
             return out_of_memory(c);
         item->events++;
-        item->accounts += first_meeting(&c->met_features, account, number, &failed);
+        item->accounts += first_meeting(&r->about, account, number, &failed);
     }
     return failed ? out_of_memory(c) : TM_OK;
 }
@@ -422,9 +427,7 @@ static tm_status count_lost(collecting *c)
         if (failed)
             return out_of_memory(c);
         for (uint32_t f = 0; f < r->features.count; f++) {
-            const uint64_t both[2] = {account, f};
-            uint64_t hash = tm_hash((tm_slice){(const char *)both, sizeof both});
-            r->items[f].churned += tm_table_find(&c->met_features, hash) != TM_TABLE_NONE;
+            r->items[f].churned += tm_table_find(&r->about, tm_report_pair(account, f)) != TM_TABLE_NONE;
         }
     }
     return TM_OK;
@@ -546,7 +549,7 @@ static tm_status collect(collecting *c)
     r->book = tm_book_new(&(tm_book_settings){r->from, r->at, c->setup->zone});
     r->metrics = tm_heap_take(r->heap, ((size_t)r->pack->metric_count + 1) * sizeof *r->metrics);
     if (!r->book || !r->metrics || tm_names_init(&r->features, r->heap) != TM_OK ||
-        tm_table_init(&c->users, r->heap, 1024) != TM_OK || tm_table_init(&c->met_features, r->heap, 64) != TM_OK ||
+        tm_table_init(&c->users, r->heap, 1024) != TM_OK || tm_table_init(&r->about, r->heap, 64) != TM_OK ||
         tm_table_init(&c->met_metrics, r->heap, 1024) != TM_OK)
         return out_of_memory(c);
     for (uint32_t d = 0; d < r->dimension_count; d++)

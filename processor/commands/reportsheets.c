@@ -326,6 +326,24 @@ static bool put_cut(sheets *s, const cut *c)
     return whole;
 }
 
+/* The reasons of those lost that had tickets about a feature, a feature at a time: an account may have had them about
+   several. */
+static bool put_feature_reasons(sheets *s)
+{
+    const tm_report *r = s->report;
+    uint32_t count = tm_book_account_count(r->book);
+    uint32_t *group_of = calloc((size_t)count + 1, sizeof *group_of);
+    bool whole = group_of != NULL;
+    for (uint32_t f = 0; whole && f < r->features.count; f++) {
+        tm_report_dimension one = {.name = "feature", .labels = {.items = &r->features.items[f], .count = 1}};
+        for (uint32_t a = 0; a < count; a++)
+            group_of[a] = tm_table_find(&r->about, tm_report_pair(a, f)) == TM_TABLE_NONE ? UINT32_MAX : 0;
+        whole = put_reasons(s, &(cut){one.name, &one, group_of, 1});
+    }
+    free(group_of);
+    return whole;
+}
+
 static bool put_channels(sheets *s)
 {
     const tm_report *r = s->report;
@@ -446,7 +464,7 @@ static bool fill(sheets *s)
         if (by.product)
             free(by.labels.items);
     }
-    whole = whole && put_channels(s);
+    whole = whole && put_feature_reasons(s) && put_channels(s);
     put_items(s);
     if (r->separation && whole) {
         const tm_report_dimension *tier = &r->dimensions[TM_REPORT_TIER];

@@ -531,6 +531,17 @@ class Report(unittest.TestCase):
             self.assertLessEqual(abs(row["tickets"] - len(about)), len(gone))
             if row["accounts"] == len(who):
                 self.near(row["churned"], wilson(len(who & lost), len(who)), row["item"])
+        reasons = self.rows("churn_reasons", "feature")
+        for feature in ("export", "search"):
+            who = {e["account"] for e in taken if e["event"].startswith("ticket") and e["properties"]["feature"] == feature}
+            churns = [c for n in who & set(self.book.accounts) for c in self.book.accounts[n].churns if self.book.inside(c["t"])]
+            mine = [r for r in reasons if r["group"] == feature]
+            self.assertEqual({(r["item"], r["currency"]) for r in mine}, {(c["reason"], c["before"].get("currency")) for c in churns})
+            for row in mine:
+                those = [c for c in churns if c["reason"] == row["item"] and c["before"].get("currency") == row["currency"]]
+                self.assertEqual(row["churned"], len(those))
+                self.near(row["share"], wilson(len(those), len(churns)), feature)
+            self.assertGreater(len(churns), 3)
         started = [n for n, a in self.book.accounts.items() if self.BEGIN < ms(a.facts["contract_start"]) <= self.END]
         days = []
         for name in started:

@@ -47,6 +47,7 @@ typedef struct tm_report {
     tm_report_item *metrics; /* a metric of the pack; only counts without `where` */
     tm_names features;
     tm_report_item *items;     /* a feature */
+    tm_table about;            /* pairs of account and feature: it had a ticket about it */
     const char *feature;       /* the property of tickets that names it */
     tm_separation *separation; /* NULL: the rules have no scorecards, or nothing was decided */
     const char **factors;      /* their names */
@@ -55,6 +56,9 @@ typedef struct tm_report {
     tm_outcomes_read read;
     bool has_outcomes;
 } tm_report;
+
+/* The key in `about`. */
+uint64_t tm_report_pair(uint64_t account, uint64_t feature);
 
 enum { TM_REPORT_CHANNEL, TM_REPORT_TIER, TM_REPORT_GROUPED }; /* dimensions: from the third on as asked for */
 
