@@ -321,6 +321,47 @@ static void put_facts(tm_buffer *out, const tm_signal *signal)
     tm_buffer_append_char(out, '}');
 }
 
+static void put_factor(tm_buffer *out, const tm_health_factor *factor)
+{
+    PUT(out, "{\"factor\":");
+    tm_buffer_append_json_string(out, factor->factor->name);
+    PUT(out, ",\"value\":");
+    tm_value_encode(factor->value, out);
+    PUT(out, ",\"points\":");
+    tm_value_encode(factor->points, out);
+    PUT(out, ",\"weight\":");
+    tm_buffer_append_json_number(out, factor->weight);
+    PUT(out, ",\"contribution\":");
+    tm_buffer_append_json_number(out, factor->contribution);
+    tm_buffer_append_char(out, '}');
+}
+
+static void put_health(tm_buffer *out, const tm_health *health)
+{
+    if (!health->card) {
+        PUT(out, "null");
+        return;
+    }
+    const char *band = tm_band_name(health->band);
+    PUT(out, "{\"score\":");
+    tm_value_encode(health->score, out);
+    PUT(out, ",\"band\":");
+    tm_buffer_append_json_string(out, band ? tm_slice_of(band) : (tm_slice){NULL, 0});
+    PUT(out, ",\"coverage\":");
+    tm_buffer_append_json_number(out, health->coverage);
+    PUT(out, ",\"change\":{\"7d\":");
+    tm_value_encode(health->change_week, out);
+    PUT(out, ",\"28d\":");
+    tm_value_encode(health->change_month, out);
+    PUT(out, "},\"factors\":[");
+    for (uint32_t i = 0; i < health->factor_count; i++) {
+        if (i > 0)
+            tm_buffer_append_char(out, ',');
+        put_factor(out, &health->factors[i]);
+    }
+    PUT(out, "]}");
+}
+
 static tm_slice by_tier(const tm_by_tier *texts, tm_slice tier)
 {
     for (uint32_t i = 0; tier.data != NULL && i < texts->choice_count; i++)
@@ -406,7 +447,9 @@ static void put_data(tm_buffer *out, const tm_signal *signal, const tm_signal_or
     tm_value_encode(signal->clear_threshold, out);
     PUT(out, ",\"evidence\":");
     put_evidence(out, signal);
-    PUT(out, ",\"health\":null,\"facts\":");
+    PUT(out, ",\"health\":");
+    put_health(out, &signal->health);
+    PUT(out, ",\"facts\":");
     put_facts(out, signal);
     PUT(out, ",\"play\":");
     tm_buffer_append_json_string(out, rule != NULL && signal->play != NULL ? by_tier(signal->play, signal->tier)

@@ -98,6 +98,8 @@ static tm_status hand_over(tm_judge *judge, const tm_environment *environment, c
         signal.acknowledged_at = episode->notes->acknowledged_at;
         signal.acknowledged_by = episode->notes->acknowledged_by;
     }
+    if (!bare)
+        tm_health_find(&signal.health, &account->tracks, judge->pack, environment->now, judge->evaluator);
     if (rule && !bare) {
         tm_evaluator *evaluator = judge->evaluator;
         signal.tier = tier_of(account, environment->now);

@@ -2,6 +2,7 @@
 
 #include "tidemark/base/hash.h"
 #include "tidemark/core/baseline.h"
+#include "tidemark/core/scores.h"
 
 /* Of a stage's, a score's and a card's hash so much is kept: state writes no more. */
 #define SHORT_BITS ((UINT64_C(1) << 40) - 1)
@@ -281,6 +282,10 @@ static void note_scores(tm_pack *pack)
     }
     for (uint32_t i = 0; i < pack->score_count; i++) {
         tm_score *score = &pack->scores[i];
+        if (tm_slice_equal_text(score->name, "health")) {
+            pack->health = score;
+            score->reach_days = score->reach_days > TM_HEALTH_MONTH ? score->reach_days : TM_HEALTH_MONTH;
+        }
         score->tracked = score->tracked || score->reach_days > 0;
         for (uint32_t c = 0; c < score->card_count && score->tracked; c++)
             marked[score->cards[c].when] = marked[score->cards[c].score] = true;

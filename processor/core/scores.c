@@ -379,3 +379,61 @@ tm_status tm_tracks_step(tm_tracks *tracks, tm_heap *heap, const tm_pack *pack, 
     }
     return TM_OK;
 }
+
+/* --- health --- */
+
+static tm_value change_since(const tm_track *track, int32_t today, int32_t days, tm_value score)
+{
+    tm_node node = {.op = TM_OP_SCORE_AGO, .window = {.length = days}};
+    bool moves;
+    tm_value before = tm_track_value(track, &node, today, &moves);
+    if (tm_value_is_null(score) || tm_value_is_null(before))
+        return tm_value_null();
+    return tm_value_number((rint(score.as.number * 10) - rint(before.as.number * 10)) / 10);
+}
+
+/* Weight × the points that are missing; without points below everything. */
+static double cost_of(const tm_health_factor *factor)
+{
+    return tm_value_is_null(factor->points) ? -1 : factor->factor->weight * (100 - factor->points.as.number);
+}
+
+static void find_factors(tm_health *health, tm_evaluator *evaluator)
+{
+    double present = 0;
+    for (uint32_t i = 0; i < health->card->factor_count; i++) {
+        const tm_factor *factor = &health->card->factors[i];
+        tm_value points = tm_evaluator_value(evaluator, factor->points);
+        tm_health_factor found = {factor, tm_evaluator_value(evaluator, factor->value), points, 0, 0};
+        uint32_t at = health->factor_count++;
+        for (; at > 0 && cost_of(&health->factors[at - 1]) < cost_of(&found); at--)
+            health->factors[at] = health->factors[at - 1];
+        health->factors[at] = found;
+        present += tm_value_is_null(points) ? 0 : factor->weight;
+    }
+    for (uint32_t i = 0; i < health->factor_count; i++) {
+        tm_health_factor *found = &health->factors[i];
+        if (tm_value_is_null(found->points))
+            continue;
+        double share = 100 * found->factor->weight / present;
+        found->weight = rint(share * 10) / 10;
+        found->contribution = rint(share * found->points.as.number / 10) / 10;
+    }
+}
+
+void tm_health_find(tm_health *ret_health, const tm_tracks *tracks, const tm_pack *pack, const tm_moment *now,
+                    tm_evaluator *evaluator)
+{
+    *ret_health = (tm_health){0};
+    const tm_track *track = pack->health ? tm_tracks_find(tracks, pack->health->identity) : NULL;
+    const tm_card *card = track ? card_of(pack->health, evaluator) : NULL;
+    if (!card)
+        return;
+    ret_health->card = card;
+    ret_health->score = tm_evaluator_value(evaluator, card->score);
+    ret_health->coverage = tm_evaluator_value(evaluator, card->coverage).as.number;
+    ret_health->band = (tm_band)track->band;
+    ret_health->change_week = change_since(track, now->day, TM_HEALTH_WEEK, ret_health->score);
+    ret_health->change_month = change_since(track, now->day, TM_HEALTH_MONTH, ret_health->score);
+    find_factors(ret_health, evaluator);
+}

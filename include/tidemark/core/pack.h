@@ -143,7 +143,8 @@ typedef struct tm_pack {
     uint32_t metric_count;
     tm_score *scores; /* in the order in which the file's cards name them */
     uint32_t score_count;
-    tm_stage *stages; /* in the file's order */
+    const tm_score *health; /* the score of that name, which signals show; NULL: there is none */
+    tm_stage *stages;       /* in the file's order */
     uint32_t stage_count;
     uint64_t stage_stirs; /* rules that a change of stage is one for, as in tm_metric */
     tm_rule *rules;       /* in the file's order */

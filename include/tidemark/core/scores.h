@@ -77,4 +77,28 @@ tm_band tm_band_next(const tm_card *card, tm_band former, int32_t tenths);
 tm_status tm_tracks_step(tm_tracks *tracks, tm_heap *heap, const tm_pack *pack, uint64_t stage, const tm_moment *now,
                          tm_evaluator *evaluator, uint64_t *stirred, tm_time *ret_due, bool *ret_changed);
 
+/* The score named health at an instant, as signals show it. */
+typedef struct tm_health_factor {
+    const tm_factor *factor;
+    tm_value value, points;
+    double weight;       /* out of 100, after the weight of factors without points was shared among the others */
+    double contribution; /* what it adds to the score; both rounded to tenths */
+} tm_health_factor;
+
+typedef struct tm_health {
+    const tm_card *card; /* NULL: none gives the score, and nothing of the rest is known */
+    tm_value score;
+    double coverage;
+    tm_band band;
+    tm_value change_week, change_month;       /* of the score over 7 and 28 days; null where they are not comparable */
+    tm_health_factor factors[TM_FACTORS_MAX]; /* what costs the score most first, those without points last */
+    uint32_t factor_count;
+} tm_health;
+
+enum { TM_HEALTH_WEEK = 7, TM_HEALTH_MONTH = 28 };
+
+/* What the score named health is made of, after tm_tracks_step of the same instant. */
+void tm_health_find(tm_health *ret_health, const tm_tracks *tracks, const tm_pack *pack, const tm_moment *now,
+                    tm_evaluator *evaluator);
+
 #endif

@@ -27,6 +27,7 @@ typedef struct tm_signal {
     tm_slice stage;                         /* the same */
     tm_time acknowledged_at;                /* of the episode; TM_TIME_NONE: it was not */
     tm_slice acknowledged_by;               /* absent: nobody said who */
+    tm_health health;                       /* its card is NULL where there is none, and where the account is erased */
     int64_t rules_version;
     const tm_zone *zone; /* for dates in the summary */
 } tm_signal;

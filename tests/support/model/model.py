@@ -21,7 +21,7 @@ import zone  # noqa: E402
 
 COMPARED = (
     "id type subject time account rule kind state severity episode sequence raised_at value threshold "
-    "clear_threshold reason summary play route stage acknowledged"
+    "clear_threshold reason summary play route stage health acknowledged"
 ).split()
 
 

@@ -187,6 +187,7 @@ class Card:
         self.when = expr.compile_text(limited(str(when), settings), pack.env)
         self.factors = [(expr.compile_text(str(f["value"]), pack.env), self.line(f["map"]), float(f["weight"]))
                         for key, f in spec.items() if key != "card"]
+        self.values = [(key, factor[0]) for key, factor in zip([key for key in spec if key != "card"], self.factors)]
 
     def band(self, score, former):
         """The band of a score; `former` is that which it comes from, or None."""
@@ -386,6 +387,7 @@ class Pack:
             self.routes = doc.get("routes") or []
             self.rules = [Rule(i, spec, self) for i, spec in enumerate(doc.get("rules") or [])]
             self.extra = [(text, expr.compile_text(text, self.env)) for text in extra]
+            self.env.kept |= {"health"} & set(self.env.scores)
             self.env.kept |= {card.score for card in cards if card.keep}
             for name in self.env.kept:
                 self.env.scores[name].tracked = True

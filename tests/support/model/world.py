@@ -487,6 +487,25 @@ class Account:
         episodes, within = self.world.pack.flapping or (2, 0)
         return within // (episodes - 1) if s.flapping else 0
 
+    def health(self):
+        score = self.world.pack.env.scores.get("health")
+        card = score.of(self) if score else None
+        if card is None:
+            return None
+        now, since = score.value(self), {}
+        for days in (7, 28):
+            then = self.score_ago("health", days)
+            since[f"{days}d"] = None if None in (now, then) else plain((round(now * 10) - round(then * 10)) / 10)
+        found = [(name, value.fn(self), points, weight) for (name, value), (points, weight) in zip(card.values, card.points(self))]
+        present = sum(w for _, _, p, w in found if p is not None)
+        found.sort(key=lambda f: -1 if f[2] is None else f[3] * (100 - f[2]), reverse=True)
+        return {
+            "score": None if now is None else plain(now), "band": self.band("health"), "coverage": plain(score.coverage(self)),
+            "change": since,
+            "factors": [{"factor": name, "value": plain(v), "points": None if p is None else plain(p),
+                         "weight": 0 if p is None else plain(round(100 * w / present * 10) / 10),
+                         "contribution": 0 if p is None else plain(round(100 * w / present * p / 10) / 10)} for name, v, p, w in found]}
+
     def close(self, r, s, t, reason):
         s.seq += 1
         self.publish(r, s, t, "cleared", reason)
@@ -517,6 +536,7 @@ class Account:
             "evidence": {},
             "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"tidemark:{episode}/{state}/{s.seq}")),
             "facts": None,
+            "health": None,
             "play": None,
         }
         if not bare:
@@ -528,6 +548,7 @@ class Account:
             out["evidence"] = {k: plain(x.fn(self)) for k, x in r.parts}
             out["facts"] = {k: plain(f.get(k)) for k in ("plan", "seats", "mrr", "renewal_at", "tier")}
             out["facts"]["stage"] = self.stage()
+            out["health"] = self.health()
             out["play"], out["route"] = r.play_now(self), r.route_now(self)
         self.world.signals.append((t, self.name, r.name, len(self.world.signals), out))
 
