@@ -35,13 +35,13 @@ static tm_status publisher_initialise(void *context, tm_error *error)
         return no_answer(error, "initialise");
     sim_producer *producer = producer_of(life);
     sim_transaction_abort(s, producer);
-    producer->epoch++;
+    int64_t epoch = ++producer->epoch; /* another may initialise while the answer is on its way */
     producer->timed_out = false;
     if (fate == SIM_DIES)
         sim_crash(s, life->process, 1000, false);
     if (fate != SIM_FINE || !sim_pass(life, sim_below(&s->schedule, s->latency + 1)))
         return no_answer(error, "initialise");
-    life->producer_epoch = producer->epoch;
+    life->producer_epoch = epoch;
     return TM_OK;
 }
 
