@@ -623,7 +623,7 @@ class Compare(Case):
         keep = [k for k in model.COMPARED if k not in ("id", "type", "subject", "time")]
         return [
             {"specversion": "1.0", "id": s["id"], "type": model.type_of(s), "subject": s["account"], "time": s["time"],
-             "data": {k: s[k] for k in keep if k != "stage"} | {"facts": s["facts"]}} for s in self.ours
+             "data": {k: s.get(k) for k in keep if k != "stage"} | {"facts": s["facts"]}} for s in self.ours
         ]
 
     def diff(self, events):
