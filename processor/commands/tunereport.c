@@ -151,7 +151,11 @@ tm_status tm_tune_write(const tm_tune_findings *findings, const char *rules_name
     tm_buffer heading;
     tm_buffer_init(&heading, HEADING_MAX);
     put_heading(&heading, findings);
-    tm_status status = edits && remarks && bands ? TM_OK : tm_fail(error, TM_FATAL, "out of memory");
+    tm_status status = TM_OK;
+    if (!edits || !remarks || !bands) {
+        status = tm_fail(error, TM_FATAL, "out of memory");
+        goto out;
+    }
     for (uint32_t c = 0; status == TM_OK && c < findings->score->card_count; c++) {
         const tm_card *card = &findings->score->cards[c];
         if (findings->cards[c].verdict == TM_VERDICT_CHANGED)
@@ -181,6 +185,7 @@ tm_status tm_tune_write(const tm_tune_findings *findings, const char *rules_name
                             .bands_count = bands_count};
         status = tm_packedit_apply(findings->pack->text, rules_name, &edit, out, error);
     }
+out:
     for (uint32_t i = 0; remarks && i < count; i++)
         tm_buffer_done(&remarks[i]);
     tm_buffer_done(&heading);

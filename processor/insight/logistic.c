@@ -154,7 +154,7 @@ static void solve(work *w)
 static double go(work *w, double *value)
 {
     double part = 1;
-    for (int halving = 0; halving < HALVINGS_MAX; halving++, part /= 2) {
+    for (int halving = 0; halving < HALVINGS_MAX; halving++) {
         double greatest = 0;
         for (uint32_t k = 0; k < w->size; k++) {
             w->trial[k] = w->at[k] + part * w->step[k];
@@ -166,6 +166,7 @@ static double go(work *w, double *value)
             *value = there;
             return greatest;
         }
+        part /= 2;
     }
     return 0;
 }

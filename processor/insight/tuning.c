@@ -188,23 +188,26 @@ static void share_out(double *shares, uint32_t count)
     double sum = 0;
     for (uint32_t i = 0; i < count; i++)
         sum += shares[i];
-    double rests[TM_FACTORS_MAX];
-    double given = 0;
+    double rests[TM_FACTORS_MAX] = {0};
+    int given = 0;
     for (uint32_t i = 0; i < count; i++) {
         double exact = SCALE * shares[i] / sum;
         shares[i] = exact < 1 ? 1 : floor(exact);
         rests[i] = exact - shares[i];
-        given += shares[i];
+        given += (int)shares[i];
     }
-    for (; given != SCALE; given += given < SCALE ? 1 : -1) {
+    while (given != SCALE) {
+        bool more = given < SCALE;
         uint32_t at = UINT32_MAX;
         for (uint32_t i = 0; i < count; i++)
-            if (given < SCALE ? at == UINT32_MAX || rests[i] > rests[at]
-                              : shares[i] > 1 && (at == UINT32_MAX || rests[i] < rests[at]))
+            if (more ? at == UINT32_MAX || rests[i] > rests[at]
+                     : shares[i] > 1 && (at == UINT32_MAX || rests[i] < rests[at]))
                 at = i;
-        double step = given < SCALE ? 1 : -1;
-        shares[at] += step;
-        rests[at] -= step;
+        if (at == UINT32_MAX)
+            break; /* more factors than points, which a card cannot have */
+        shares[at] += more ? 1 : -1;
+        rests[at] -= more ? 1 : -1;
+        given += more ? 1 : -1;
     }
 }
 

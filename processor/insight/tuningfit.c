@@ -13,9 +13,11 @@ static const double penalties[PENALTIES] = {0.3, 0.1, 0.03, 0.01, 0.003, 0.001};
 static const int64_t WATCHED_MIN = 7 * TM_DAY;
 static const double ANSWERED_MIN = 0.1;
 
+typedef const tm_tuning_item *item_at;
+
 /* Cases of a card between two instants, with what was known of them at a third. */
 typedef struct sample {
-    const tm_tuning_item **items;
+    item_at *items;
     uint8_t *came;
     double *offsets;
     size_t count;
@@ -44,7 +46,7 @@ static tm_status take_sample(const tm_tuning_view *v, uint32_t card, tm_time fro
     int64_t horizon = v->settings->horizon;
     int64_t least = horizon < WATCHED_MIN ? horizon : WATCHED_MIN;
     size_t all = v->tuning->count;
-    sample s = {.items = calloc(all + 1, sizeof *s.items),
+    sample s = {.items = calloc(all + 1, sizeof(item_at)),
                 .came = calloc(all + 1, sizeof *s.came),
                 .offsets = calloc(all + 1, sizeof *s.offsets)};
     uint8_t *seen = calloc((size_t)v->account_count + 1, 1);
@@ -165,7 +167,7 @@ static tm_status find_signs(const tm_tuning_view *v, uint32_t card, const sample
 {
     const tm_tuning_deck *deck = &v->tuning->cards[card];
     int8_t fixed[TM_FACTORS_MAX] = {0};
-    double b[TM_LOGISTIC_WIDTH_MAX + 1];
+    double b[TM_LOGISTIC_WIDTH_MAX + 1] = {0};
     for (uint32_t f = 0; f < deck->count; f++) {
         signs[f] = 0;
         if (v->settings->keep_directions)
@@ -185,8 +187,8 @@ static tm_status fit_design(const tm_tuning_view *v, uint32_t card, const sample
                             const design *d, double penalty, double *b)
 {
     uint32_t factors = v->tuning->cards[card].count;
-    int8_t signs[TM_FACTORS_MAX];
-    int8_t columns[TM_LOGISTIC_WIDTH_MAX];
+    int8_t signs[TM_FACTORS_MAX] = {0};
+    int8_t columns[TM_LOGISTIC_WIDTH_MAX] = {0};
     if (d == straight && !v->settings->keep_directions) /* nothing binds it: this is the straight fit */
         return tm_logistic_fit(&(tm_logistic){d->rows, s->offsets, s->came, s->count, d->first[factors], NULL, penalty},
                                b);
@@ -221,7 +223,7 @@ static tm_status make_fold(const tm_tuning_view *v, uint32_t card, tm_time from,
         status = take_sample(v, card, from, to, v->settings->cut, &f->after);
     if (f->before.lost < FOLD_LOST_MIN)
         f->after.count = 0; /* nothing to foretell it from */
-    for (uint32_t i = 0; status == TM_OK && i < forms && f->after.count; i++)
+    for (uint32_t i = 0; status == TM_OK && i < forms && i < FORMS && f->after.count; i++)
         status = make_design(v, card, &f->before, segments_of[i], &f->designs[i]);
     return status;
 }
@@ -232,8 +234,8 @@ static tm_status foretell(const tm_tuning_view *v, uint32_t card, const fold *f,
 {
     const design *d = &f->designs[form];
     uint32_t factors = v->tuning->cards[card].count;
-    double b[TM_LOGISTIC_WIDTH_MAX + 1];
-    double row[TM_LOGISTIC_WIDTH_MAX];
+    double b[TM_LOGISTIC_WIDTH_MAX + 1] = {0};
+    double row[TM_LOGISTIC_WIDTH_MAX] = {0};
     tm_status status = fit_design(v, card, &f->before, &f->designs[0], d, penalty, b);
     for (size_t i = 0; status == TM_OK && i < f->after.count; i++) {
         fill_row(v, d, f->after.items[i], factors, row);
@@ -411,7 +413,7 @@ static tm_status fit_whole(const tm_tuning_view *v, uint32_t card, const sample 
                            const design *d, double penalty, tm_tuning_fit *ret_fit)
 {
     const tm_tuning_deck *deck = &v->tuning->cards[card];
-    double b[TM_LOGISTIC_WIDTH_MAX + 1];
+    double b[TM_LOGISTIC_WIDTH_MAX + 1] = {0};
     tm_status status = fit_design(v, card, s, straight, d, penalty, b);
     if (status != TM_OK)
         return status;
