@@ -12,6 +12,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.ListTransactionsOptions;
+import org.apache.kafka.clients.admin.TransactionState;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.common.TopicPartition;
@@ -29,7 +32,7 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 final class Read {
     private Read() {}
 
-    static void run(JsonNode args, ObjectNode reply) throws Exception {
+    static void run(Clients clients, JsonNode args, ObjectNode reply) throws Exception {
         Properties p = Clients.properties(args);
         p.putIfAbsent("isolation.level", args.path("isolation").asText("read_committed"));
         p.putIfAbsent("enable.auto.commit", "false");
@@ -39,7 +42,8 @@ final class Read {
         long deadline = System.nanoTime() + args.path("timeout_ms").asLong(60_000) * 1_000_000L;
         long wanted = args.path("records").asLong(Long.MAX_VALUE);
         long read = 0;
-        boolean timedOut = false;
+        boolean timedOut =
+                p.getProperty("isolation.level").equals("read_committed") && !settled(clients.admin(args), deadline);
         try (KafkaConsumer<byte[], byte[]> consumer =
                         new KafkaConsumer<>(p, new ByteArrayDeserializer(), new ByteArrayDeserializer());
                 BufferedWriter out = Files.newBufferedWriter(Path.of(Json.text(args, "file")));
@@ -69,6 +73,22 @@ final class Read {
             }
         }
         reply.put("records", read).put("timed_out", timedOut);
+    }
+
+    /**
+     * A commit is answered when it is decided; what shows it to readers is written into the partitions afterwards. Waits
+     * until nothing that is decided is still to be shown.
+     */
+    private static boolean settled(Admin admin, long deadline) throws Exception {
+        var decided = new ListTransactionsOptions()
+                .filterStates(List.of(TransactionState.PREPARE_COMMIT, TransactionState.PREPARE_ABORT));
+        while (!admin.listTransactions(decided).all().get().isEmpty()) {
+            if (System.nanoTime() > deadline) {
+                return false;
+            }
+            Thread.sleep(10);
+        }
+        return true;
     }
 
     private static boolean reached(KafkaConsumer<byte[], byte[]> consumer, Map<TopicPartition, Long> ends) {

@@ -39,7 +39,7 @@ public final class Serve {
                 case "topics" -> Topics.run(clients, args, reply);
                 case "groups" -> Groups.run(clients, args, reply);
                 case "produce" -> Produce.run(clients, args, reply);
-                case "read" -> Read.run(args, reply);
+                case "read" -> Read.run(clients, args, reply);
                 case "acls" -> Acls.run(clients, args, reply);
                 default -> throw new IllegalArgumentException("'tool' is topics, groups, produce, read or acls");
             }
