@@ -123,7 +123,6 @@ tm_status tm_account_apply(tm_account *account, tm_heap *heap, const tm_event *e
     const uint16_t *selected = tm_selector_find(selector, event->name, &count);
     *ret_applied = (tm_applied){0};
     TM_CHECK(heap, account->series_count == pack->metric_count, "account_series");
-    TM_CHECK(heap, account->episode_count <= account->episode_capacity, "account_episodes");
     for (uint32_t i = 0; i < count; i++) {
         TM_CHECK(heap, selected[i] < pack->metric_count, "selected_metric");
         const tm_metric *metric = &pack->metrics[selected[i]];

@@ -79,7 +79,7 @@ static bool same_tenure(const tm_tenure *a, const tm_tenure *b)
 
 static void drop_tenures(tm_track *track, uint32_t count)
 {
-    if (count == 0)
+    if (count == 0 || !track->tenures)
         return;
     track->tenure_count = (uint8_t)(track->tenure_count - count);
     memmove(track->tenures, track->tenures + count, track->tenure_count * sizeof *track->tenures);
@@ -99,7 +99,7 @@ tm_status tm_track_tenure(tm_track *track, tm_heap *heap, const tm_tenure *tenur
         track->tenure_count--;
     if (track->tenure_count == TM_TENURES_MAX)
         drop_tenures(track, 1);
-    if (track->tenure_count == track->tenure_capacity) {
+    if (!track->tenures || track->tenure_count == track->tenure_capacity) {
         uint32_t capacity = track->tenure_capacity * 2U + 1U;
         tm_tenure *tenures =
             tm_heap_resize(heap, track->tenures, track->tenure_capacity * sizeof *tenures, capacity * sizeof *tenures);
@@ -146,7 +146,7 @@ static void trim(tm_track *track, int32_t day)
 {
     int32_t oldest = day - track->reach;
     int32_t first = tm_track_at(track, oldest);
-    if (first < 0 || (first == 0 && day_of(track, 0) == oldest))
+    if (first < 0 || !track->runs || (first == 0 && day_of(track, 0) == oldest))
         return;
     track->run_count = (uint16_t)(track->run_count - first);
     memmove(track->runs, track->runs + first, track->run_count * sizeof *track->runs);
@@ -156,7 +156,7 @@ static void trim(tm_track *track, int32_t day)
     for (uint32_t i = 1; i < track->run_count; i++)
         track->runs[i].after = (uint16_t)(track->runs[i].after - moved);
     uint32_t gone = 0;
-    while (gone + 1U < track->tenure_count && track->tenures[gone + 1].day <= oldest)
+    while (track->tenures && gone + 1U < track->tenure_count && track->tenures[gone + 1].day <= oldest)
         gone++;
     drop_tenures(track, gone);
 }

@@ -223,6 +223,7 @@ static tm_status accept_event(tm_shard *shard, const tm_record *record, const tm
     shard->accepted[shard->accepted_count++] = (accepted_event){fingerprint, shard->now};
     shard->counts.shed += shed;
 
+    TM_CHECK(shard->heap, account->episode_count <= account->episode_capacity, "account_episodes");
     uint8_t verdicts[TM_RULES_MAX];
     bool late = !shard->muted && tm_judge_concerned(account, event->at);
     if (late)

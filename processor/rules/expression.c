@@ -769,7 +769,7 @@ static bool parse_call(parser *p, const tm_token *name, operand *out)
     if (mean || function->op == TM_OP_MINIMUM || function->op == TM_OP_MAXIMUM) {
         bool taken;
         bool fine = parse_over_days(p, name, out, &taken);
-        if (taken) {
+        if (taken || !function) {
             return fine;
         }
     }

@@ -11,8 +11,8 @@ static void *bytes_of(tm_slice slice, char line[320], const char *what)
     return line;
 }
 
-/* Everything of a shard but its epoch: accounts as stage_kept says them, position, meta, and what is remembered of
-   events within the window. */
+/* Everything of a shard but its epoch and whose commits it names: accounts as stage_kept says them, position, meta, and
+   what is remembered of events within the window. */
 static void snapshot(stage *s, int32_t p, tm_time end, feed_out *lines)
 {
     tm_shard_meta meta;
@@ -22,6 +22,7 @@ static void snapshot(stage *s, int32_t p, tm_time end, feed_out *lines)
              position.next[1], position.commit);
     feed_out_add(lines, line);
     meta.fingerprints_from = 0; /* one write instead of several */
+    meta.claim = meta.published = meta.published_claim = 0;
     tm_buffer bytes;
     tm_buffer_init(&bytes, 1 << 20);
     tm_meta_encode(&meta, &bytes);
