@@ -95,8 +95,13 @@ tm_status tm_track_tenure(tm_track *track, tm_heap *heap, const tm_tenure *tenur
     next.day = last && last->day > next.day ? last->day : next.day;
     /* What gave the score in the course of a day is nothing to remember of it: its last instant counts. Nor is anything
        of the past where no days are kept. */
-    if (last && (track->reach == 0 || last->day == next.day))
+    if (last && (track->reach == 0 || last->day == next.day)) {
         track->tenure_count--;
+        if (track->tenure_count && same_tenure(&track->tenures[track->tenure_count - 1], tenure)) {
+            track->tenures[track->tenure_count - 1].day = next.day; /* back to what was, and comparable from now on */
+            return TM_OK;
+        }
+    }
     if (track->tenure_count == TM_TENURES_MAX)
         drop_tenures(track, 1);
     if (!track->tenures || track->tenure_count == track->tenure_capacity) {

@@ -200,10 +200,16 @@ static inline tm_account *state_account(state_world *w, tm_heap *heap)
         int32_t day = w->now.day - (int32_t)state_below(w, 900);
         for (int64_t k = 0; k < (track->reach ? 300 : 1); k++) {
             day += (int32_t)(state_below(w, 3) ? 1 : state_below(w, 20));
-            tm_tenure tenure = {
-                .stage = state_random(w) & 0xffffffffff, .version = (uint32_t)state_below(w, 3), .day = day};
-            tenure.card = tenure.version ? state_random(w) & 0xffffffffff : 0;
+            /* Few of them, so that one comes back, at times within the day. */
+            tm_tenure tenure = {.stage = state_below(w, 2), .version = (uint32_t)state_below(w, 3), .day = day};
+            tenure.card = tenure.version ? state_below(w, 2) + 1 : 0;
             if ((k == 0 || state_below(w, 20) == 0) && tm_track_tenure(track, heap, &tenure, &changed) != TM_OK)
+                break;
+            tenure.version++;
+            tm_tenure back = track->tenure_count ? track->tenures[track->tenure_count - 1] : tenure;
+            back.day = tenure.day;
+            if (state_below(w, 20) == 0 && (tm_track_tenure(track, heap, &tenure, &changed) != TM_OK ||
+                                            tm_track_tenure(track, heap, &back, &changed) != TM_OK))
                 break;
             int16_t tenths = (int16_t)(state_below(w, 9) ? 500 + state_below(w, 90) : state_below(w, 1002) - 1);
             if (track->reach && tm_track_put(track, heap, day, tenths, &changed) != TM_OK)

@@ -133,6 +133,13 @@ Test(scorecards, days_are_kept)
     tenure.day++;
     cr_assert_eq(tm_track_tenure(track, heap, &tenure, &changed), TM_OK);
     cr_assert(!changed && tm_track_since(track) == 89995);
+    /* There and back within a day: one giver, and comparable from that day on (the oldest had made room). */
+    uint32_t givers = track->tenure_count;
+    tm_tenure other = {.card = 9, .version = 1, .day = 89997};
+    cr_assert_eq(tm_track_tenure(track, heap, &other, &changed), TM_OK);
+    tenure.day = 89997;
+    cr_assert_eq(tm_track_tenure(track, heap, &tenure, &changed), TM_OK);
+    cr_assert(changed && track->tenure_count == givers - 1 && tm_track_since(track) == 89997);
     tm_tracks_free(&tracks, heap);
     cr_assert_eq(tm_heap_used(heap), 0);
     tm_heap_free_all(heap);
