@@ -201,8 +201,9 @@ static inline tm_account *state_account(state_world *w, tm_heap *heap)
         for (int64_t k = 0; k < (track->reach ? 300 : 1); k++) {
             day += (int32_t)(state_below(w, 3) ? 1 : state_below(w, 20));
             /* Few of them, so that one comes back, at times within the day. */
-            tm_tenure tenure = {.stage = state_below(w, 2), .version = (uint32_t)state_below(w, 3), .day = day};
-            tenure.card = tenure.version ? state_below(w, 2) + 1 : 0;
+            tm_tenure tenure = {
+                .stage = (uint64_t)state_below(w, 2), .version = (uint32_t)state_below(w, 3), .day = day};
+            tenure.card = tenure.version ? (uint64_t)state_below(w, 2) + 1 : 0;
             if ((k == 0 || state_below(w, 20) == 0) && tm_track_tenure(track, heap, &tenure, &changed) != TM_OK)
                 break;
             tenure.version++;
