@@ -336,6 +336,22 @@ void *tm_heap_resize(tm_heap *heap, void *block, size_t old_size, size_t new_siz
     return moved;
 }
 
+bool tm_heap_grow(tm_heap *heap, void *items, size_t count, size_t *room, size_t size)
+{
+    void **array = items;
+    size_t wanted = *room ? *room * 2 : 64;
+    if (count < *room) {
+        return true;
+    }
+    void *bigger = tm_heap_resize(heap, *array, *room * size, wanted * size);
+    if (bigger == NULL) {
+        return false;
+    }
+    *array = bigger;
+    *room = wanted;
+    return true;
+}
+
 tm_status tm_heap_trip(tm_heap *heap, const tm_check *check)
 {
     if (heap->tripped == NULL) {

@@ -1,4 +1,3 @@
-/* Long because: what is collected, judged and asked share one set of tables and are read together. */
 #include "tidemark/insight/backtest.h"
 
 #include <math.h>
@@ -7,15 +6,9 @@
 
 #include "tidemark/base/hash.h"
 #include "tidemark/base/table.h"
+#include "tidemark/insight/names.h"
 
 enum { NONE = TM_TABLE_NONE };
-
-typedef struct numbering {
-    tm_table table;
-    tm_slice *items;
-    uint32_t count;
-    size_t room;
-} numbering;
 
 typedef struct warning {
     uint32_t account, rule, owner;
@@ -51,7 +44,7 @@ typedef struct chain_index {
 struct tm_backtest {
     tm_backtest_settings settings;
     tm_heap *heap;
-    numbering accounts, rules, owners;
+    tm_names accounts, rules, owners;
     tm_kind *kinds;   /* a rule */
     customer *people; /* an account */
     tm_table open;    /* (account, rule) to its open alarm */
@@ -71,22 +64,6 @@ const char *tm_ending_name(tm_ending ending)
     return ending < TM_ENDINGS ? names[ending] : "unknown";
 }
 
-/* Room for one more of `size` bytes; false without memory. */
-static bool grow(tm_heap *heap, void *items, size_t count, size_t *room, size_t size)
-{
-    void **array = items;
-    if (count < *room)
-        return true;
-    size_t wanted = *room ? *room * 2 : 64;
-    void *bigger =
-        *room ? tm_heap_resize(heap, *array, *room * size, wanted * size) : tm_heap_take(heap, wanted * size);
-    if (!bigger)
-        return false;
-    *array = bigger;
-    *room = wanted;
-    return true;
-}
-
 tm_backtest *tm_backtest_new(const tm_backtest_settings *settings)
 {
     tm_heap *heap = tm_heap_new(0);
@@ -98,8 +75,8 @@ tm_backtest *tm_backtest_new(const tm_backtest_settings *settings)
     b->settings = *settings;
     b->heap = heap;
     b->until = TM_TIME_NONE;
-    if (tm_table_init(&b->accounts.table, heap, 64) != TM_OK || tm_table_init(&b->rules.table, heap, 64) != TM_OK ||
-        tm_table_init(&b->owners.table, heap, 64) != TM_OK || tm_table_init(&b->open, heap, 64) != TM_OK) {
+    if (tm_names_init(&b->accounts, heap) != TM_OK || tm_names_init(&b->rules, heap) != TM_OK ||
+        tm_names_init(&b->owners, heap) != TM_OK || tm_table_init(&b->open, heap, 64) != TM_OK) {
         tm_heap_free_all(heap);
         return NULL;
     }
@@ -112,40 +89,13 @@ void tm_backtest_free(tm_backtest *backtest)
         tm_heap_free_all(backtest->heap);
 }
 
-/* The text's number. Two texts of one hash: the later looks on at the next hashes. */
-static uint32_t find(const numbering *texts, tm_slice text, uint64_t *ret_hash)
-{
-    for (uint64_t hash = tm_hash(text);; hash++) {
-        uint32_t index = tm_table_find(&texts->table, hash);
-        *ret_hash = hash;
-        if (index == NONE || tm_slice_equal(texts->items[index], text))
-            return index;
-    }
-}
-
-static uint32_t number_of(tm_heap *heap, numbering *texts, tm_slice text)
-{
-    uint64_t hash;
-    uint32_t index = find(texts, text, &hash);
-    if (index != NONE)
-        return index;
-    if (!grow(heap, &texts->items, texts->count, &texts->room, sizeof *texts->items))
-        return NONE;
-    char *copy = tm_heap_take(heap, text.length + 1);
-    if (!copy || tm_table_put(&texts->table, hash, texts->count) != TM_OK)
-        return NONE;
-    memcpy(copy, text.length ? text.data : "", text.length);
-    texts->items[texts->count] = (tm_slice){copy, text.length};
-    return texts->count++;
-}
-
 uint32_t tm_backtest_account(tm_backtest *backtest, tm_slice account)
 {
     uint32_t before = backtest->accounts.count;
-    uint32_t number = number_of(backtest->heap, &backtest->accounts, account);
+    uint32_t number = tm_names_number(&backtest->accounts, account);
     if (number != before)
         return number;
-    if (!grow(backtest->heap, &backtest->people, number, &backtest->people_room, sizeof *backtest->people))
+    if (!tm_heap_grow(backtest->heap, &backtest->people, number, &backtest->people_room, sizeof *backtest->people))
         return NONE;
     backtest->people[number] = (customer){TM_TIME_NONE, TM_TIME_NEVER};
     return number;
@@ -154,10 +104,10 @@ uint32_t tm_backtest_account(tm_backtest *backtest, tm_slice account)
 uint32_t tm_backtest_rule(tm_backtest *backtest, tm_slice rule, tm_kind kind)
 {
     uint32_t before = backtest->rules.count;
-    uint32_t number = number_of(backtest->heap, &backtest->rules, rule);
+    uint32_t number = tm_names_number(&backtest->rules, rule);
     if (number != before)
         return number;
-    if (!grow(backtest->heap, &backtest->kinds, number, &backtest->kinds_room, sizeof *backtest->kinds))
+    if (!tm_heap_grow(backtest->heap, &backtest->kinds, number, &backtest->kinds_room, sizeof *backtest->kinds))
         return NONE;
     backtest->kinds[number] = kind;
     return number;
@@ -165,7 +115,7 @@ uint32_t tm_backtest_rule(tm_backtest *backtest, tm_slice rule, tm_kind kind)
 
 uint32_t tm_backtest_owner(tm_backtest *backtest, tm_slice owner)
 {
-    return number_of(backtest->heap, &backtest->owners, owner);
+    return tm_names_number(&backtest->owners, owner);
 }
 
 void tm_backtest_met(tm_backtest *backtest, uint32_t account, tm_time t)
@@ -189,7 +139,8 @@ static warning *open_alarm(const tm_backtest *backtest, uint32_t account, uint32
 tm_status tm_backtest_raised(tm_backtest *backtest, uint32_t account, uint32_t rule, uint32_t owner,
                              tm_severity severity, tm_time t)
 {
-    if (!grow(backtest->heap, &backtest->alarms, backtest->alarm_count, &backtest->alarm_room, sizeof(warning)) ||
+    if (!tm_heap_grow(backtest->heap, &backtest->alarms, backtest->alarm_count, &backtest->alarm_room,
+                      sizeof(warning)) ||
         tm_table_put(&backtest->open, open_key(account, rule), (uint32_t)backtest->alarm_count) != TM_OK)
         return TM_FATAL;
     backtest->alarms[backtest->alarm_count++] = (warning){account, rule, owner, severity, t, TM_TIME_NEVER};
@@ -214,8 +165,8 @@ void tm_backtest_cleared(tm_backtest *backtest, uint32_t account, uint32_t rule,
 
 tm_status tm_backtest_snapshot(tm_backtest *backtest, uint32_t account, tm_time t, double score, double mrr)
 {
-    if (!grow(backtest->heap, &backtest->snapshots, backtest->snapshot_count, &backtest->snapshot_room,
-              sizeof(snapshot)))
+    if (!tm_heap_grow(backtest->heap, &backtest->snapshots, backtest->snapshot_count, &backtest->snapshot_room,
+                      sizeof(snapshot)))
         return TM_FATAL;
     backtest->snapshots[backtest->snapshot_count++] = (snapshot){account, t, score, mrr};
     return TM_OK;
@@ -235,11 +186,11 @@ tm_time tm_backtest_until(const tm_backtest *backtest)
 
 tm_status tm_backtest_ended(tm_backtest *backtest, tm_slice account, tm_ending ending, tm_time t, tm_slice reason)
 {
-    uint64_t hash;
-    uint32_t number = find(&backtest->accounts, account, &hash);
+    uint32_t number = tm_names_find(&backtest->accounts, account);
     if (number == NONE)
         return TM_REJECT;
-    if (!grow(backtest->heap, &backtest->endings, backtest->ending_count, &backtest->ending_room, sizeof(ended)))
+    if (!tm_heap_grow(backtest->heap, &backtest->endings, backtest->ending_count, &backtest->ending_room,
+                      sizeof(ended)))
         return TM_FATAL;
     tm_slice kept = {NULL, 0};
     if (reason.length) {

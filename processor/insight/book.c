@@ -4,22 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Room for one more of `size` bytes; false without memory. */
-static bool grow(tm_heap *heap, void *items, size_t count, size_t *room, size_t size)
-{
-    void **array = items;
-    if (count < *room)
-        return true;
-    size_t wanted = *room ? *room * 2 : 64;
-    void *bigger =
-        *room ? tm_heap_resize(heap, *array, *room * size, wanted * size) : tm_heap_take(heap, wanted * size);
-    if (!bigger)
-        return false;
-    *array = bigger;
-    *room = wanted;
-    return true;
-}
-
 tm_book *tm_book_new(const tm_book_settings *settings)
 {
     tm_heap *heap = tm_heap_new(0);
@@ -49,7 +33,7 @@ uint32_t tm_book_account(tm_book *book, tm_slice key)
     uint32_t number = tm_names_number(&book->accounts, key);
     if (number == NONE || number < before)
         return number;
-    if (!grow(book->heap, &book->people, number, &book->people_room, sizeof *book->people))
+    if (!tm_heap_grow(book->heap, &book->people, number, &book->people_room, sizeof *book->people))
         return NONE;
     book->people[number] = (customer){.currency = NONE, .erased_at = TM_TIME_NONE};
     return number;
@@ -62,7 +46,8 @@ uint32_t tm_book_find(const tm_book *book, tm_slice key)
 
 static entry *add(tm_book *b, uint32_t account, tm_time t, kind what)
 {
-    if (b->entry_count >= UINT32_MAX || !grow(b->heap, &b->entries, b->entry_count, &b->entry_room, sizeof *b->entries))
+    if (b->entry_count >= UINT32_MAX ||
+        !tm_heap_grow(b->heap, &b->entries, b->entry_count, &b->entry_room, sizeof *b->entries))
         return NULL;
     entry *e = &b->entries[b->entry_count];
     *e = (entry){.account = account, .order = (uint32_t)b->entry_count, .t = t, .kind = what, .reason = NONE};
@@ -154,7 +139,7 @@ static line *line_of(life *l, uint32_t currency, uint32_t product)
     for (size_t i = l->who->first_line; i < l->who->first_line + l->who->line_count; i++)
         if (b->lines[i].currency == currency && b->lines[i].product == product)
             return &b->lines[i];
-    if (!grow(b->heap, &b->lines, b->line_count, &b->line_room, sizeof *b->lines))
+    if (!tm_heap_grow(b->heap, &b->lines, b->line_count, &b->line_room, sizeof *b->lines))
         return NULL;
     line *made = &b->lines[b->line_count++];
     *made = (line){.account = l->account, .currency = currency, .product = product};
@@ -286,7 +271,7 @@ static bool run_term(life *l, const entry *e)
     if (l->term == SIZE_MAX && due == TM_TIME_NEVER)
         return true;
     if (l->term == SIZE_MAX) {
-        if (!grow(b->heap, &b->terms, b->term_count, &b->term_room, sizeof *b->terms))
+        if (!tm_heap_grow(b->heap, &b->terms, b->term_count, &b->term_room, sizeof *b->terms))
             return false;
         l->term = b->term_count++;
         b->terms[l->term] = (term){.account = l->account};
@@ -322,7 +307,7 @@ static bool end(life *l, const entry *e)
     l->term = SIZE_MAX;
     if (!l->inside)
         return true;
-    if (!grow(b->heap, &b->churns, b->churn_count, &b->churn_room, sizeof *b->churns))
+    if (!tm_heap_grow(b->heap, &b->churns, b->churn_count, &b->churn_room, sizeof *b->churns))
         return false;
     l->last_churn = b->churn_count++;
     b->churns[l->last_churn] = (churn){l->account, before->currency, e->reason, e->t, before->mrr, before->first_term};

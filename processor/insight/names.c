@@ -36,16 +36,8 @@ uint32_t tm_names_number(tm_names *names, tm_slice text)
     uint32_t index = find(names, text, &hash);
     if (index != TM_NAMES_NONE)
         return index;
-    if (names->count == names->room) {
-        size_t room = names->room ? names->room * 2 : 64;
-        const size_t size = sizeof *names->items;
-        tm_slice *items = names->room ? tm_heap_resize(names->heap, names->items, names->room * size, room * size)
-                                      : tm_heap_take(names->heap, room * size);
-        if (!items)
-            return TM_NAMES_NONE;
-        names->items = items;
-        names->room = room;
-    }
+    if (!tm_heap_grow(names->heap, &names->items, names->count, &names->room, sizeof *names->items))
+        return TM_NAMES_NONE;
     char *copy = text.data ? tm_heap_take(names->heap, text.length + 1) : NULL;
     if ((text.data && !copy) || tm_table_put(&names->table, hash, names->count) != TM_OK)
         return TM_NAMES_NONE;

@@ -3,6 +3,7 @@
 #ifndef TIDEMARK_BASE_HEAP_H
 #define TIDEMARK_BASE_HEAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Blocks up to 4 KiB come from size classes (spaced by at most 1/8th, 16-byte aligned) carved from chunks; greater ones
@@ -22,6 +23,9 @@ void tm_heap_give(tm_heap *heap, void *block, size_t size);
 /* A block of `new_size` with the first min(old, new) bytes kept and the rest zeroed; NULL when it cannot be had (the
    old block stays valid). May return the same block. */
 void *tm_heap_resize(tm_heap *heap, void *block, size_t old_size, size_t new_size);
+/* Room for one more item of `size` bytes behind the first `count`: `items` is the address of the array's pointer (NULL
+   when *room is 0), `*room` how many it has room for. false without memory; the array is as it was then. */
+bool tm_heap_grow(tm_heap *heap, void *items, size_t count, size_t *room, size_t size);
 
 /* Bytes given out now (rounded up to their classes), and bytes reserved from the system. */
 size_t tm_heap_used(const tm_heap *heap);
