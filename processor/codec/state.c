@@ -259,7 +259,7 @@ static tm_time get_instant(tm_reader *in)
 {
     tm_time t = tm_reader_signed(in);
     in->failed = in->failed || t < -TM_TIME_MAX || t > TM_TIME_MAX;
-    return t;
+    return in->failed ? 0 : t; /* callers add to it before they look */
 }
 
 static tm_status get_notes(tm_episode *episode, tm_heap *heap, tm_reader *in)
