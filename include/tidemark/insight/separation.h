@@ -17,7 +17,8 @@ void tm_separation_free(tm_separation *separation); /* NULL is allowed */
 /* A customer that was lost, or renewed; its number, or UINT32_MAX without memory. One customer is one case: cases are
    taken to be independent. */
 uint32_t tm_separation_case(tm_separation *separation, uint32_t account, bool lost);
-/* The figure at a look; NaN (and what is never told): not known, the case is left out there. */
+/* The figure at a look; NaN (and what is never told): not known, the case is left out there. Kept in single precision:
+   figures alike in their first seven digits are ties. */
 void tm_separation_value(tm_separation *separation, uint32_t number, uint32_t look, uint32_t factor, double value);
 
 /* The chance that a lost customer had the lower figure than a renewed one (AUC), of the accounts that `group_of` (NULL:
