@@ -283,7 +283,7 @@ typedef struct stratum {
 typedef struct sums {
     double weight, difference, p, q, share[2];
     double use_weight, use_difference, use_shares /* sum of W² (1/n1 + 1/n0) */, within, freedom;
-    uint64_t n[2];
+    uint64_t n[2], used;
 } sums;
 
 static void add_stratum(sums *all, const stratum *s)
@@ -307,6 +307,7 @@ static void add_stratum(sums *all, const stratum *s)
     }
     if (s->used[0] > 0 && s->used[1] > 0) {
         double weight = s->used[0] * s->used[1] / (s->used[0] + s->used[1]);
+        all->used += (uint64_t)s->used[1];
         all->use_weight += weight;
         all->use_difference += weight * (s->change[1] / s->used[1] - s->change[0] / s->used[0]);
         all->use_shares += weight * weight * (1 / s->used[1] + 1 / s->used[0]);
@@ -330,7 +331,7 @@ static void conclude(const sums *all, tm_play_figures *figures)
     }
     if (all->use_weight > 0) {
         double difference = all->use_difference / all->use_weight;
-        figures->use = (tm_estimate){exp(difference), NAN, NAN, all->n[1]};
+        figures->use = (tm_estimate){exp(difference), NAN, NAN, all->used};
         if (all->freedom > 0) { /* one spread for all strata */
             double half = TM_NORMAL_975 * sqrt(fmax(0, all->within / all->freedom) * all->use_shares) / all->use_weight;
             figures->use.low = exp(difference - half);

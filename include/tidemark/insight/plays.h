@@ -49,7 +49,8 @@ typedef struct tm_play_figures {
        T. Sato (1989). */
     tm_estimate difference;
     /* Their change of use over that of the others, strata weighted likewise: exp of the difference of the mean logs of
-       (1 + use later) / (1 + use); 1.1 = a tenth more. */
+       (1 + use later) / (1 + use); 1.1 = a tenth more. `of`: accounts' weeks with the play whose use is known at both
+       ends, in strata that have others of the kind. */
     tm_estimate use;
 } tm_play_figures;
 
