@@ -360,6 +360,7 @@ tm_status tm_backtest_judge(tm_backtest *backtest)
 
 /* --- questions --- */
 
+/* Without `chains` (of a kind that foretells nothing): how many, and of how many accounts. */
 static tm_status count_alarms(const tm_backtest *b, const tm_backtest_choice *choice, const chain_index *chains,
                               tm_backtest_figures *figures)
 {
@@ -376,6 +377,8 @@ static tm_status count_alarms(const tm_backtest *b, const tm_backtest_choice *ch
         figures->alarms++;
         figures->accounts += !warned[alarm->account];
         warned[alarm->account] = 1;
+        if (!chains)
+            continue;
         int word = came_within(b, chains, alarm->account, alarm->raised, b->settings.within);
         figures->hits += word == 1;
         figures->misses += word == 0;
@@ -383,6 +386,8 @@ static tm_status count_alarms(const tm_backtest *b, const tm_backtest_choice *ch
         steady_misses += word == 0 && chains->firsts[alarm->account] == NONE;
     }
     free(warned);
+    if (!chains)
+        return TM_OK;
     double months = 0;
     for (uint32_t a = 0; a < accounts; a++)
         if (chains->firsts[a] == NONE && b->people[a].met != TM_TIME_NONE) {
@@ -445,12 +450,8 @@ tm_status tm_backtest_figures_of(const tm_backtest *backtest, const tm_backtest_
                                          .chance = NAN,
                                          .false_per_month = NAN};
     tm_ending ending = foretold(choice->rule == NONE ? choice->kind : backtest->kinds[choice->rule]);
-    if (ending == TM_ENDINGS) {
-        for (size_t i = 0; i < backtest->alarm_count; i++)
-            ret_figures->alarms += chosen(backtest, &backtest->alarms[i], choice) &&
-                                   backtest->alarms[i].raised >= backtest->settings.since;
-        return TM_OK;
-    }
+    if (ending == TM_ENDINGS)
+        return count_alarms(backtest, choice, NULL, ret_figures);
     const chain_index *chains = &backtest->chains[ending];
     ret_figures->chance = backtest->chances[ending];
     tm_status status = count_alarms(backtest, choice, chains, ret_figures);

@@ -73,9 +73,12 @@ class Judge:
         ended = self.over_at(account) <= self.until and self.over_at(account) - t <= span
         return False if ended or self.until - t >= span else None
 
+    def counted(self, chosen):
+        return [a for a in self.alarms if chosen(a) and self.since <= a["raised"] < self.over_at(a["account"])]
+
     def figures(self, chosen, what):
         seen = [a for a in self.alarms if chosen(a) and a["raised"] < self.over_at(a["account"])]
-        alarms = [a for a in seen if a["raised"] >= self.since]
+        alarms = self.counted(chosen)
         words = [self.came(a["account"], a["raised"], what, WITHIN) for a in alarms]
         random_words = [self.came(a, t, what, WITHIN) for a, t, _ in self.snapshots if t < self.over_at(a)]
         known = [w for w in random_words if w is not None]
@@ -266,7 +269,7 @@ class Backtest(unittest.TestCase):
             what = FORETELLS.get(figures["kind"])
             chosen = lambda a, name=figures["rule"]: a["rule"] == name  # noqa: E731
             if not what:
-                self.assertEqual(figures["raised"], sum(chosen(a) and a["raised"] >= since for a in judge.alarms))
+                self.assertEqual(figures["raised"], len(judge.counted(chosen)))
                 continue
             expected = judge.figures(chosen, what)
             for name in ("raised", "hits", "misses", "undecided"):
@@ -290,7 +293,8 @@ class Backtest(unittest.TestCase):
             where = f"seed {self.seed}, {figures}"
             what = FORETELLS.get(figures["kind"])
             if not what:
-                self.assertEqual(figures["raised"], sum(map(chosen, judge.alarms)), where)
+                self.assertEqual(figures["raised"], len(judge.counted(chosen)), where)
+                self.assertEqual(figures["accounts"], len({a["account"] for a in judge.counted(chosen)}), where)
                 continue
             expected = judge.figures(chosen, what)
             for name in ("raised", "accounts", "hits", "misses", "undecided"):

@@ -29,7 +29,7 @@ const char *tm_ending_name(tm_ending ending);
 typedef struct tm_backtest_settings {
     int64_t within; /* ms after an alarm, and before an outcome, in which one belongs to the other */
     int64_t loss;   /* ms after a snapshot in which churn counts for the ranking */
-    int64_t tenure; /* ms since an account's first record before which no snapshot and no outcome of it counts */
+    int64_t tenure; /* ms since an account's first record before which no outcome of it counts and it is not ranked */
     tm_time since;  /* snapshots, alarms and outcomes before it do not count; TM_TIME_NONE: all do */
 } tm_backtest_settings;
 
@@ -57,7 +57,7 @@ void tm_backtest_cleared(tm_backtest *backtest, uint32_t account, uint32_t rule,
 tm_status tm_backtest_snapshot(tm_backtest *backtest, uint32_t account, tm_time t, double score, double mrr);
 
 /* --- what happened --- */
-/* Nothing after `until` was seen. */
+/* Nothing after `until` was seen; to be said before the judging. */
 void tm_backtest_seen_until(tm_backtest *backtest, tm_time until);
 tm_time tm_backtest_until(const tm_backtest *backtest);
 /* TM_OK; TM_REJECT: nothing is known of that account; TM_FATAL without memory. */
@@ -86,9 +86,9 @@ typedef struct tm_backtest_choice {
 tm_status tm_backtest_figures_of(const tm_backtest *backtest, const tm_backtest_choice *choice,
                                  tm_backtest_figures *ret_figures);
 
-/* Signals raised (of all kinds) per owner and whole week between the first and the last: mean, median, the 95th
-   percentile and the greatest, over all pairs of an owner and a week, those without a signal too. Accounts without an
-   owner count as one owner. */
+/* Signals raised (of all kinds, and whatever became of the account) per owner and whole week between the first and the
+   last: mean, median, the 95th percentile and the greatest, over all pairs of an owner and a week, those without a
+   signal too. Accounts without an owner count as one owner. */
 typedef struct tm_backtest_load {
     double mean, median, often, most;
     uint32_t owners, weeks;
@@ -103,7 +103,7 @@ tm_status tm_backtest_ranking_of(const tm_backtest *backtest, tm_ranking *ret_ra
 typedef struct tm_backtest_outcome {
     tm_slice account, reason; /* until the backtest is freed; reason absent when there is none */
     tm_time t;
-    double mrr;          /* of the last snapshot before; NaN: unknown */
+    double mrr;          /* of the last snapshot before that has one; NaN: unknown */
     uint32_t first_rule; /* that foresaw it; UINT32_MAX: none */
     bool counts;         /* the account was known long enough */
 } tm_backtest_outcome;
