@@ -349,7 +349,7 @@ static bool live(tm_book *b, uint32_t account, const entry *entries, size_t coun
     life l = {.book = b, .account = account, .who = &b->people[account], .term = SIZE_MAX, .last_churn = SIZE_MAX};
     l.who->first_line = b->line_count;
     for (size_t i = 0; i < count; i++) {
-        if (entries[i].order < l.who->erased_before || (entries[i].kind != RECORD && entries[i].t <= l.who->erased_at))
+        if (entries[i].kind == RECORD ? entries[i].order < l.who->erased_before : entries[i].t <= l.who->erased_at)
             continue;
         if (!l.inside && entries[i].t > b->settings.from) {
             if (!stand(&l, false))

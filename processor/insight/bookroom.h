@@ -59,7 +59,7 @@ typedef struct customer {
     bool decided, lost;
     tm_time decided_at;
     tm_time erased_at;      /* TM_TIME_NONE: never */
-    uint32_t erased_before; /* what was told earlier than this is forgotten, and outcomes up to erased_at */
+    uint32_t erased_before; /* records told earlier than this are forgotten, and outcomes up to erased_at */
 } customer;
 
 struct tm_book {

@@ -15,8 +15,8 @@ typedef struct sum {
 
 static void add_line(sum *s, const line *l)
 {
-    s->any = s->any || l->closing_customer || l->opening || l->closing || l->fresh || l->returned || l->expansion ||
-             l->contraction || l->churned || l->moved;
+    s->any = s->any || l->opening_customer || l->closing_customer || l->opening || l->closing || l->fresh ||
+             l->returned || l->expansion || l->contraction || l->churned || l->moved;
     s->opening += l->opening;
     s->closing += l->closing;
     s->fresh += l->fresh;
@@ -48,7 +48,7 @@ static tm_estimate part(__int128 some, __int128 all, uint64_t of)
 static tm_book_money told(const sum *s, double margin)
 {
     double months = (double)s->lived / MONTH;
-    tm_book_money m = {.any = s->any,
+    tm_book_money m = {.any = s->any || s->churns || s->due,
                        .opening = money(s->opening),
                        .closing = money(s->closing),
                        .fresh = money(s->fresh),

@@ -26,9 +26,9 @@ typedef struct tm_book_terms {
     bool customer; /* its status is active, or not given */
     bool first_term;
     tm_fixed mrr, seats;
-    tm_slice currency, reason; /* `reason`: why it is no customer any more, where the record says */
-    int32_t renewal;           /* local day; TM_BOOK_NO_DAY: none is known */
-    const tm_book_product *products;
+    tm_slice currency, reason;       /* `reason`: why it is no customer any more, where the record says */
+    int32_t renewal;                 /* local day; TM_BOOK_NO_DAY: none is known */
+    const tm_book_product *products; /* each name once */
     uint32_t product_count;
 } tm_book_terms;
 
@@ -78,7 +78,7 @@ typedef struct tm_book_customers {
 /* Money of a group in one currency: closing = opening + fresh + returned + expansion - contraction - churned + moved.
  */
 typedef struct tm_book_money {
-    bool any; /* something is not 0, or a customer pays in it at an end of the period */
+    bool any; /* something is not 0, or a customer's currency is this one at either end of the period */
     double opening, closing, fresh, returned, expansion, contraction, churned;
     double moved;            /* of customers that changed the currency they pay in */
     double net_new_existing; /* expansion - contraction - churned */
