@@ -154,3 +154,74 @@ Test(canonical, knows_which_bytes_make_a_name)
     }
     cr_assert_not(tm_canonical_is_name((tm_slice){NULL, 0}));
 }
+
+Test(canonical, quotes_what_an_expression_escapes)
+{
+    static const struct {
+        tm_slice string;
+        const char *text;
+    } table[] = {
+        {TM_SLICE_LITERAL(""), "''"},
+        {TM_SLICE_LITERAL("plain"), "'plain'"},
+        {TM_SLICE_LITERAL("it's a \\"), "'it\\'s a \\\\'"},
+        {TM_SLICE_LITERAL("\"\n\t\""), "'\"\\n\\t\"'"},
+        {TM_SLICE_LITERAL("\xc3\xa9"), "'\xc3\xa9'"},
+        {{NULL, 0}, "''"},
+    };
+    tm_buffer text;
+    tm_buffer_init(&text, 64);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        tm_buffer_reset(&text);
+        tm_canonical_quoted(&text, table[i].string);
+        cr_assert_str_eq(tm_buffer_text(&text), table[i].text);
+    }
+    tm_buffer_done(&text);
+}
+
+Test(canonical, windows_in_days_or_hours)
+{
+    static const struct {
+        tm_window window;
+        const char *text;
+    } table[] = {
+        {{TM_WINDOW_DAYS, 7, 0}, "m[7d]"},
+        {{TM_WINDOW_DAYS, 1, 8}, "m[1d offset 8d]"},
+        {{TM_WINDOW_HOURS, 24, 0}, "m[24h]"},
+        {{TM_WINDOW_HOURS, 1488, 1}, "m[1488h offset 1h]"},
+    };
+    tm_buffer text;
+    tm_buffer_init(&text, 64);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        tm_buffer_reset(&text);
+        tm_canonical_window(&text, TM_SLICE_LITERAL("m"), &table[i].window);
+        cr_assert_str_eq(tm_buffer_text(&text), table[i].text);
+    }
+    tm_buffer_done(&text);
+}
+
+/* As the grammar of docs/expressions.md has them. */
+Test(canonical, baselines)
+{
+    static const struct {
+        tm_node node;
+        const char *text;
+    } table[] = {
+        {{.op = TM_OP_ZSCORE, .window = {TM_WINDOW_DAYS, 14, 0}, .periods = 8}, "zscore(m[14d], 8)"},
+        {{.op = TM_OP_GROWTH, .window = {TM_WINDOW_DAYS, 7, 1}, .periods = 4}, "growth(m[7d offset 1d], 4)"},
+        {{.op = TM_OP_MEDIAN_WEEKDAY, .periods = 8}, "median_weekday(m, 8w)"},
+        {{.op = TM_OP_MEDIAN_WEEKDAY, .window = {TM_WINDOW_DAYS, 1, 3}, .periods = 8},
+         "median_weekday(m, 8w offset 3d)"},
+        {{.op = TM_OP_CUSUM, .periods = 6, .parameter = TM_CUSUM_ALLOWANCE}, "cusum(m, 6w)"},
+        {{.op = TM_OP_CUSUM, .periods = 6, .parameter = 1.25}, "cusum(m, 6w, 1.25)"},
+        {{.op = TM_OP_CUSUM, .periods = 6, .parameter = 0}, "cusum(m, 6w, 0)"},
+        {{.op = TM_OP_GAP, .periods = 90}, "gap(m, 90)"},
+    };
+    tm_buffer text;
+    tm_buffer_init(&text, 64);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        tm_buffer_reset(&text);
+        tm_canonical_baseline(&text, TM_SLICE_LITERAL("m"), &table[i].node);
+        cr_assert_str_eq(tm_buffer_text(&text), table[i].text);
+    }
+    tm_buffer_done(&text);
+}

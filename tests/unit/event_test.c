@@ -371,3 +371,24 @@ Test(event, agrees_with_the_schema)
     cr_expect_gt(each_example("event", true, accepts), 5);
     cr_expect_gt(each_example("event/invalid", false, accepts), 20);
 }
+
+Test(event, each_reader_can_be_had_by_name)
+{
+    tm_event_options options = {.mapping = pair.mapping};
+    tm_event_reader *readers[2] = {tm_event_reader_simdjson_new(&options), tm_event_reader_jansson_new(&options)};
+    static const char *const names[2] = {"simdjson", "jansson"};
+    for (int i = 0; i < 2; i++) {
+        cr_assert_not_null(readers[i]);
+        cr_expect_str_eq(tm_event_reader_name(readers[i]), names[i]);
+        tm_event read;
+        char detail[TM_DEAD_DETAIL];
+        cr_expect_eq(
+            tm_event_read(readers[i], TM_SLICE_LITERAL(HEAD "}"), NULL, tm_slice_of("acme"), &read, &reason, detail),
+            TM_OK);
+        cr_expect(tm_slice_equal_text(read.account, "acme"));
+        cr_expect_eq(
+            tm_event_read(readers[i], TM_SLICE_LITERAL(HEAD "}"), NULL, tm_slice_of("other"), &read, &reason, detail),
+            TM_REJECT);
+        tm_event_reader_free(readers[i]);
+    }
+}

@@ -127,6 +127,55 @@ Test(heap, resize_keeps_the_start_and_clears_the_rest)
     tm_heap_free_all(heap);
 }
 
+Test(heap, an_array_grows_by_its_items)
+{
+    tm_heap *heap = tm_heap_new(0);
+    uint64_t *items = NULL;
+    size_t room = 0;
+    for (size_t count = 0; count < 10000; count++) {
+        cr_assert(tm_heap_grow(heap, &items, count, &room, sizeof *items));
+        cr_assert_gt(room, count);
+        cr_assert(all((const unsigned char *)(items + count), (room - count) * sizeof *items, 0), "room is zeroed");
+        items[count] = count * count + 1;
+    }
+    for (size_t i = 0; i < 10000; i++)
+        cr_assert_eq(items[i], i * i + 1);
+    uint64_t *before = items;
+    size_t before_room = room;
+    cr_assert(tm_heap_grow(heap, &items, 5, &room, sizeof *items));
+    cr_assert(items == before && room == before_room, "where there is room nothing moves");
+    tm_heap_give(heap, items, room * sizeof *items);
+    cr_assert_eq(tm_heap_used(heap), 0);
+    tm_heap_free_all(heap);
+}
+
+Test(heap, an_array_that_cannot_grow_is_as_it_was)
+{
+    typedef struct item {
+        unsigned char bytes[24];
+    } item;
+    tm_heap *heap = tm_heap_new(20000);
+    item *items = NULL;
+    size_t room = 0;
+    size_t count = 0;
+    for (; tm_heap_grow(heap, &items, count, &room, sizeof *items); count++)
+        memset(&items[count], (int)(count & 127) + 1, sizeof *items);
+    cr_assert_gt(count, 60);
+    cr_assert_eq(count, room);
+    size_t used = tm_heap_used(heap);
+    cr_assert_not(tm_heap_grow(heap, &items, count, &room, sizeof *items));
+    cr_assert(tm_heap_used(heap) == used && room == count);
+    for (size_t i = 0; i < count; i++)
+        cr_assert(all(items[i].bytes, sizeof *items, (unsigned char)((i & 127) + 1)));
+    tm_heap *none = tm_heap_new(16);
+    item *nothing = NULL;
+    size_t no_room = 0;
+    cr_assert_not(tm_heap_grow(none, &nothing, 0, &no_room, sizeof *nothing));
+    cr_assert(nothing == NULL && no_room == 0);
+    tm_heap_free_all(none);
+    tm_heap_free_all(heap);
+}
+
 /* Random takes, resizes and gives against plain bookkeeping. */
 Test(heap, random_use)
 {

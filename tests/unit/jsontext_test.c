@@ -113,3 +113,39 @@ Test(jsontext, blanks_are_four)
         cr_expect_eq(tm_json_skip_blanks((tm_slice){&byte, 1}, 0), blank, "byte %d", c);
     }
 }
+
+Test(jsontext, a_wrong_text_is_told_from_want_of_memory)
+{
+    json_error_t error;
+    bool exhausted = true;
+    json_t *root = tm_json_parse(TM_SLICE_LITERAL("{\"a\": [1, \"\\u0000\"]} "), JSON_ALLOW_NUL, &error, &exhausted);
+    cr_assert_not_null(root);
+    cr_assert_not(exhausted);
+    cr_assert_eq(json_integer_value(json_array_get(json_object_get(root, "a"), 0)), 1);
+    json_t *second = tm_json_parse(TM_SLICE_LITERAL("[]"), 0, &error, &exhausted);
+    cr_assert(json_is_array(second), "two trees at a time");
+    json_decref(root);
+    json_decref(second);
+
+    static const struct {
+        const char *text;
+        size_t flags;
+        enum json_error_code code;
+    } wrong[] = {{"{\"a\": 1", 0, json_error_premature_end_of_input},
+                 {"{\"a\": 1, \"a\": 2}", JSON_REJECT_DUPLICATES, json_error_duplicate_key},
+                 {"[\"\\u0000\"]", 0, json_error_null_character},
+                 {"[1] x", 0, json_error_end_of_input_expected},
+                 {"7", 0, json_error_invalid_syntax},
+                 {"", 0, json_error_premature_end_of_input}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        exhausted = true;
+        root = tm_json_parse(tm_slice_of(wrong[i].text), wrong[i].flags, &error, &exhausted);
+        cr_assert_null(root, "%s", wrong[i].text);
+        cr_assert_not(exhausted, "%s", wrong[i].text);
+        cr_assert_eq(json_error_code(&error), wrong[i].code, "%s: %s", wrong[i].text, error.text);
+    }
+    /* Exactly these bytes, whatever stands behind them. */
+    root = tm_json_parse((tm_slice){"[1]]", 3}, 0, &error, &exhausted);
+    cr_assert_not_null(root);
+    json_decref(root);
+}

@@ -167,3 +167,54 @@ Test(rawevent, both_refuse_for_the_same_reason)
         free(text);
     }
 }
+
+/* What both readers are made of. */
+Test(rawevent, a_beginning_forgets_all_but_room)
+{
+    tm_raw_event *raw = raws[0];
+    memset(raw, 0x5a, sizeof *raw);
+    tm_raw_event_begin(raw, mapping);
+    cr_assert_not(raw->escaped_nul);
+    cr_assert_not(raw->duplicate);
+    for (uint32_t i = 0; i < TM_MAPPING_OBJECTS_MAX; i++)
+        cr_assert_eq(raw->member_counts[i], 0);
+    for (uint32_t i = 0; i < mapping->node_count; i++)
+        cr_assert_eq(raw->found[i].kind, TM_RAW_ABSENT);
+}
+
+Test(rawevent, the_first_key_that_stands_twice_is_named)
+{
+    tm_raw_event *raw = raws[0];
+    tm_raw_event_begin(raw, mapping);
+    tm_raw_event_repeated(raw, TM_SLICE_LITERAL("first"));
+    tm_raw_event_repeated(raw, TM_SLICE_LITERAL("second"));
+    cr_assert(raw->duplicate);
+    cr_assert(tm_slice_equal_text(raw->repeated, "first"));
+}
+
+Test(rawevent, members_are_counted_and_the_first_64_kept)
+{
+    tm_raw_event *raw = raws[0];
+    tm_raw_event_begin(raw, mapping);
+    static char names[100][4];
+    for (uint32_t i = 0; i < 100; i++) {
+        tm_slice name = {names[i], (size_t)snprintf(names[i], sizeof names[i], "%u", i)};
+        tm_raw_member *member = tm_raw_event_member(raw, 1, name);
+        cr_assert_eq(member, i < TM_PROPERTIES_MAX ? &raw->members[1][i] : NULL, "%u", i);
+        if (member)
+            cr_assert(tm_slice_equal(member->name, name));
+    }
+    cr_assert_eq(raw->member_counts[1], 100);
+    cr_assert_eq(raw->member_counts[0], 0);
+    cr_assert_not(raw->duplicate);
+    cr_assert_null(tm_raw_event_member(raw, 1, TM_SLICE_LITERAL("99")), "beyond the 64 nobody looks for repetitions");
+    cr_assert_null(tm_raw_event_member(raw, 1, TM_SLICE_LITERAL("7")));
+    cr_assert_not(raw->duplicate);
+    cr_assert_not_null(tm_raw_event_member(raw, 0, TM_SLICE_LITERAL("7")), "another object");
+    cr_assert_not_null(tm_raw_event_member(raw, 0, TM_SLICE_LITERAL("77")));
+    cr_assert_not(raw->duplicate);
+    tm_raw_member *again = tm_raw_event_member(raw, 0, TM_SLICE_LITERAL("7"));
+    cr_assert_eq(again, &raw->members[0][2]);
+    cr_assert(raw->duplicate);
+    cr_assert(tm_slice_equal_text(raw->repeated, "7"));
+}

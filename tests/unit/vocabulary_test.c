@@ -1,6 +1,7 @@
 #include "tidemark/rules/vocabulary.h"
 
 #include <criterion/criterion.h>
+#include <stdint.h>
 #include <string.h>
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
@@ -108,6 +109,32 @@ Test(vocabulary, finds_every_field_of_an_event)
     cr_assert_eq(i, COUNT(table));
     cr_assert_null(tm_event_word_at(i + 1));
     cr_assert_null(tm_event_word_at(SIZE_MAX));
+}
+
+Test(vocabulary, finds_every_word_of_stages)
+{
+    static const tm_standing_word table[] = {
+        {"stage", TM_OP_STAGE, TM_TYPE_STRING},
+        {"stage_age", TM_OP_STAGE_AGE, TM_TYPE_DURATION},
+        {"previous_stage", TM_OP_PREVIOUS_STAGE, TM_TYPE_STRING},
+        {"previous_stage_time", TM_OP_PREVIOUS_STAGE_TIME, TM_TYPE_DURATION},
+        {"time_to_first_value", TM_OP_FIRST_VALUE, TM_TYPE_DURATION},
+    };
+    for (size_t i = 0; i < COUNT(table); i++) {
+        const tm_standing_word *word = tm_standing_word_find(tm_slice_of(table[i].name));
+        cr_assert_not_null(word, "%s", table[i].name);
+        cr_assert_eq(word->op, table[i].op, "%s", table[i].name);
+        cr_assert_eq(word->type, table[i].type, "%s", table[i].name);
+    }
+    size_t count = 0;
+    for (const tm_standing_word *word; (word = tm_standing_word_at(count)) != NULL; count++)
+        cr_assert_eq(tm_standing_word_find(tm_slice_of(word->name)), word, "%s", word->name);
+    cr_assert_eq(count, COUNT(table));
+    cr_assert_null(tm_standing_word_at(SIZE_MAX));
+    static const char *const none[] = {"", "stag", "stage_", "Stage", "seats", "band"};
+    for (size_t i = 0; i < COUNT(none); i++)
+        cr_assert_null(tm_standing_word_find(tm_slice_of(none[i])), "%s", none[i]);
+    cr_assert_null(tm_standing_word_find((tm_slice){0}));
 }
 
 Test(vocabulary, a_word_is_the_whole_name_in_small_letters)
