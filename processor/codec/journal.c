@@ -148,6 +148,8 @@ void tm_journal_encode_commit(const tm_journal_commit *line, tm_buffer *out)
     put_boolean(out, "judged_at_t", line->judged);
     put_integer(out, "rules_version", line->rules_version);
     put_hash(out, "pack_hash", line->pack_hash);
+    if (line->count_from > 0)
+        put_integer(out, "count_from", line->count_from);
     append_lists(out, line);
     tm_buffer_append_char(out, '}');
 }
@@ -409,6 +411,8 @@ static tm_status read_commit(fields *f, decoded *d)
     c->judged = get_boolean(f, "judged_at_t");
     c->rules_version = get_integer(f, "rules_version", 0, INT64_MAX);
     c->pack_hash = get_hash(f, "pack_hash");
+    if (get(f, "count_from")) /* mostly none is lost */
+        c->count_from = get_integer(f, "count_from", 1, TM_TIME_MAX);
     signals = get_list(f, "signals", sizeof(*d->signals), (void **)&d->signals, &c->signal_count);
     for (uint32_t i = 0; f->status == TM_OK && i < c->signal_count; i++)
         f->status = read_signal(json_array_get(signals, i), &d->signals[i], f->error);

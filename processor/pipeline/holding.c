@@ -106,7 +106,8 @@ void tm_holding_drop(tm_holding *holding)
     holding->open = holding->done = holding->sealed = holding->apart = false;
     holding->records = 0;
     holding->publishing = true;
-    holding->configuration_told = false;
+    holding->configuration_told = holding->gap = false;
+    holding->count_from = 0;
     holding->semantics = holding->settings->shard;
     forget_marks(holding);
     if (holding->state != TM_HOLDING_HALTED)
@@ -419,6 +420,20 @@ tm_status tm_holding_apply_record(tm_holding *holding, const tm_source_record *r
     return TM_OK;
 }
 
+/* Records of usage are lost: what was counted is complete again from the first one on that is there, or, when there is
+   none, from now on. False: it is not known yet whether there is one. */
+static bool close_gap(tm_holding *holding)
+{
+    const tm_lane *lane = &holding->intake.lanes[TM_INPUT_USAGE];
+    if (lane->count == 0 && !lane->drained && !lane->finished)
+        return false;
+    tm_time first = lane->count ? lane->ring[lane->head].timestamp : holding->clock_begin;
+    holding->count_from = tm_shard_effective(holding->shard, first);
+    tm_shard_count_from(holding->shard, holding->count_from); /* everybody is judged at the next instant anyway */
+    holding->gap = false;
+    return true;
+}
+
 tm_status tm_holding_apply(tm_holding *holding, uint32_t limit, uint32_t *ret_count, tm_intake_answer *ret_answer,
                            tm_error *error)
 {
@@ -440,6 +455,10 @@ tm_status tm_holding_apply(tm_holding *holding, uint32_t limit, uint32_t *ret_co
             first = holding->clock_begin;
         if (first != TM_TIME_NONE)
             tm_shard_start(holding->shard, first < holding->clock_begin ? first : holding->clock_begin);
+    }
+    if (holding->gap && !close_gap(holding)) {
+        *ret_answer = TM_INTAKE_UNKNOWN;
+        return TM_OK;
     }
     while (*ret_count < limit && !tm_holding_full(holding)) {
         if (holding->suspect.state != TM_SUSPECT_NONE && tm_poison_apart(holding))
@@ -488,6 +507,10 @@ void tm_holding_meta(const tm_holding *holding, tm_shard_meta *ret_meta)
                                 .marks = {holding->marks[0], holding->marks[1]},
                                 .fingerprints_from = holding->span_count ? holding->spans[0].commit : 0,
                                 .counting_count = tm_shard_counting_count(holding->shard)};
+    for (int i = 0; i < TM_INPUTS; i++) {
+        const tm_lane *lane = &holding->intake.lanes[i];
+        ret_meta->passed[i] = lane->passed > lane->next ? lane->passed : lane->next;
+    }
     for (uint32_t i = 0; i < ret_meta->counting_count; i++)
         ret_meta->counting[i] = tm_shard_counting(holding->shard, i);
 }

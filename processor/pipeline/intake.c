@@ -114,6 +114,9 @@ tm_status tm_intake_confirm(tm_intake *intake, tm_error *error)
         tm_status status = intake->source->bounds(intake->source->context, (tm_input)i, intake->partition, &first, &end,
                                                   &reached, error);
         lane->drained = status == TM_OK && reached >= end;
+        lane->cut = status == TM_OK && reached < 0 && lane->next < first && lane->passed < first;
+        if (status == TM_OK && reached > lane->passed)
+            lane->passed = reached;
         if (status == TM_OK && reached >= lane->end)
             lane->finished = true;
         if (status != TM_OK)
@@ -234,6 +237,15 @@ bool tm_intake_drained(const tm_intake *intake)
             return false;
     }
     return true;
+}
+
+bool tm_intake_cut(const tm_intake *intake)
+{
+    for (int i = 0; i < TM_INPUTS; i++) {
+        if (intake->lanes[i].on && !intake->lanes[i].finished && intake->lanes[i].cut)
+            return true;
+    }
+    return false;
 }
 
 bool tm_intake_finished(const tm_intake *intake)

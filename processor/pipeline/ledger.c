@@ -105,6 +105,7 @@ static tm_status tell_commit(tm_holding *holding, tm_time clock_end, bool advanc
                               .judged = tm_shard_judged(holding->shard),
                               .rules_version = holding->pack->version,
                               .pack_hash = holding->pack->hash,
+                              .count_from = holding->count_from,
                               .signals = holding->signals,
                               .signal_count = holding->signal_count,
                               .erasures = holding->erasures,
@@ -299,6 +300,7 @@ static tm_status write_commit(tm_ledger *ledger, tm_holding *holding, tm_error *
     holding->stored = holding->next;
     holding->open = holding->sealed = false;
     holding->records = 0; /* a full commit makes room for the next */
+    holding->count_from = 0;
     holding->configuration_told = true;
     TM_CRASH_POINT("commit_stored");
     tm_shard_settled(holding->shard);

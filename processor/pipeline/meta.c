@@ -1,6 +1,6 @@
 #include "tidemark/pipeline/meta.h"
 
-enum { META_FORM = 3, META_FORM_SEMANTICS = 2, META_FORM_FIRST = 1 };
+enum { META_FORM = 4, META_FORM_CLAIMS = 3, META_FORM_SEMANTICS = 2, META_FORM_FIRST = 1 };
 
 void tm_meta_encode(const tm_shard_meta *meta, tm_buffer *out)
 {
@@ -27,6 +27,8 @@ void tm_meta_encode(const tm_shard_meta *meta, tm_buffer *out)
     tm_buffer_put_signed(out, meta->claim);
     tm_buffer_put_signed(out, meta->published);
     tm_buffer_put_signed(out, meta->published_claim);
+    for (int i = 0; i < TM_INPUTS; i++)
+        tm_buffer_put_signed(out, meta->passed[i]);
     tm_buffer_put_varint(out, meta->counting_count);
     for (uint32_t i = 0; i < meta->counting_count; i++) {
         tm_buffer_put_u64(out, meta->counting[i].identity);
@@ -69,11 +71,13 @@ tm_status tm_meta_decode(tm_slice bytes, tm_shard_meta *ret_meta, tm_error *erro
         ret_meta->dedup_entries = tm_reader_signed(&in);
         ret_meta->reading_hash = tm_reader_u64(&in);
     }
-    if (form > META_FORM_SEMANTICS) {
+    if (form >= META_FORM_CLAIMS) {
         ret_meta->claim = tm_reader_signed(&in);
         ret_meta->published = tm_reader_signed(&in);
         ret_meta->published_claim = tm_reader_signed(&in);
     }
+    for (int i = 0; i < TM_INPUTS; i++)
+        ret_meta->passed[i] = form > META_FORM_CLAIMS ? tm_reader_signed(&in) : -1;
     uint64_t count = tm_reader_varint(&in);
     if (!in.failed && count <= TM_METRICS_MAX) {
         ret_meta->counting_count = (uint32_t)count;

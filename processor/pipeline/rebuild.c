@@ -485,7 +485,19 @@ static tm_status finish(tm_rebuild *r, tm_error *error)
     return TM_OK;
 }
 
-static void begin_line(tm_rebuild *r, const tm_journal_commit *line)
+/* Records before the line's were gone unread already: it says from when on metrics count since. */
+static tm_status count_again(tm_rebuild *r, const tm_journal_commit *line, tm_error *error)
+{
+    tm_shard *shard = r->holding->shard;
+    if (line->count_from <= 0)
+        return TM_OK;
+    tm_shard_count_from(shard, line->count_from);
+    /* The worker had just taken the shard over: everybody was judged at the next instant. */
+    bool anew = r->partial || (tm_shard_mute(shard, true) == TM_OK && tm_shard_mute(shard, false) == TM_OK);
+    return anew ? TM_OK : halt(r, TM_HALT_MEMORY, "no memory to rebuild the shard", error);
+}
+
+static tm_status begin_line(tm_rebuild *r, const tm_journal_commit *line, tm_error *error)
 {
     tm_holding *holding = r->holding;
     bool gone = r->lacking;
@@ -514,6 +526,7 @@ static void begin_line(tm_rebuild *r, const tm_journal_commit *line)
         lane->finished = lane->on && lane->next >= line->to[i];
     }
     r->begun = true;
+    return count_again(r, line, error);
 }
 
 tm_status tm_rebuild_step(tm_rebuild *r, bool *ret_waiting, tm_error *error)
@@ -545,8 +558,8 @@ tm_status tm_rebuild_step(tm_rebuild *r, bool *ret_waiting, tm_error *error)
         if (!holding->shard)
             return halt(r, TM_HALT_JOURNAL_SHORT, "the journal has no configuration before its first commit", error);
         TM_CRASH_POINT("rebuild_commit");
-        if (!r->begun)
-            begin_line(r, line);
+        if (!r->begun && begin_line(r, line, error) != TM_OK)
+            return TM_FATAL;
         if (tm_shard_time(holding->shard) == TM_TIME_NONE && line->t_before != TM_TIME_NONE)
             tm_shard_restore_time(holding->shard, line->t_before, false);
         uint32_t count = 0;

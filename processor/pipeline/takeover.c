@@ -83,9 +83,10 @@ static bool judge(tm_ledger *ledger, tm_holding *holding, const tm_evidence *evi
     return verdict.row == TM_ROW_HALT;
 }
 
-/* Begins reading at R; the record at R - 1 is read again to see that it is still the same. */
-static tm_status start_input(tm_ledger *ledger, tm_holding *holding, int input, int64_t next, int64_t first,
-                             tm_error *error)
+/* Begins reading at R; the record at R - 1 is read again to see that it is still the same. Before `passed` there is
+   nothing to read, whatever the log lost there. */
+static tm_status start_input(tm_ledger *ledger, tm_holding *holding, int input, int64_t next, int64_t passed,
+                             int64_t first, tm_error *error)
 {
     tm_lane *lane = &holding->intake.lanes[input];
     int64_t begin = next;
@@ -93,6 +94,8 @@ static tm_status start_input(tm_ledger *ledger, tm_holding *holding, int input, 
     if (holding->marks[input].offset >= 0 && holding->marks[input].offset == next - 1 && next - 1 >= first) {
         holding->expected[input] = holding->marks[input];
         begin = next - 1;
+    } else if (next < first && passed >= first) {
+        begin = lane->passed = first;
     } else if (next < first) {
         tm_log_field fields[] = {tm_log_integer("partition", holding->partition),
                                  tm_log_slice("topic", holding->settings->topics[input]), tm_log_integer("from", next),
@@ -101,6 +104,7 @@ static tm_status start_input(tm_ledger *ledger, tm_holding *holding, int input, 
                            "Retention removed records before they were read; reading goes on where the log begins",
                            fields, 4);
         begin = next = first;
+        holding->gap |= input == TM_INPUT_USAGE && tm_shard_time(holding->shard) != TM_TIME_NONE;
     }
     lane->next = next;
     if (holding->settings->ends[input])
@@ -120,7 +124,8 @@ static tm_status go_live(tm_ledger *ledger, tm_holding *holding, const tm_eviden
         if (!holding->intake.lanes[i].on)
             continue;
         int64_t next = at->next[i] < 0 ? evidence->first[i] : at->next[i];
-        tm_status status = start_input(ledger, holding, i, next, evidence->first[i], error);
+        int64_t passed = evidence->present ? evidence->meta->passed[i] : -1;
+        tm_status status = start_input(ledger, holding, i, next, passed, evidence->first[i], error);
         if (status != TM_OK)
             return status;
     }

@@ -413,6 +413,10 @@ static bool apply_all(worker *w)
             steady(w) - h->confirmed_at >= CONFIRM_EVERY) {
             h->confirmed_at = steady(w);
             (void)tm_worker_confirm(w, h);
+            if (tm_intake_cut(&holding->intake) && holding->records == 0) {
+                tm_worker_claim_again(w, h); /* which says what is gone, and goes on where the log begins */
+                continue;
+            }
             status = tm_holding_apply(holding, APPLY_RECORDS, &count, &answer, &error);
         }
         if (status == TM_BROKEN) {

@@ -19,6 +19,8 @@ static tm_time advance_for(worker *w, held *h, tm_time clock_end)
     tm_holding *holding = h->holding;
     tm_time t = tm_shard_time(holding->shard);
     bool ends = settings->once || settings->until != TM_TIME_NEVER;
+    if (holding->gap)
+        return TM_TIME_NONE;
     if (ends && tm_intake_finished(&holding->intake)) {
         tm_time end = settings->until != TM_TIME_NEVER ? settings->until : settings->final_time;
         if (settings->until != TM_TIME_NEVER && settings->once && settings->final_time != TM_TIME_NONE &&
@@ -41,6 +43,8 @@ static tm_time advance_for(worker *w, held *h, tm_time clock_end)
 static bool at_end(worker *w, const tm_holding *holding)
 {
     const tm_pipeline_settings *settings = w->settings;
+    if (holding->gap)
+        return false;
     if (settings->until != TM_TIME_NEVER && tm_shard_time(holding->shard) != TM_TIME_NONE &&
         tm_shard_time(holding->shard) >= settings->until && tm_intake_drained(&holding->intake))
         return true;

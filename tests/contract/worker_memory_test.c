@@ -363,7 +363,7 @@ Test(worker_memory, headers_retention_and_bounds)
     cr_assert_eq(a.source.poll(a.source.context, 0, got, 4, &count, &error), TM_OK);
     cr_assert_eq(count, 0);
     cr_assert_eq(a.source.bounds(a.source.context, TM_INPUT_USAGE, 0, &first, &end, &reached, &error), TM_OK);
-    cr_assert(first == 3 && end == 5 && reached == 0);
+    cr_assert(first == 3 && end == 5 && reached == -1, "it stands");
     cr_assert_eq(a.source.start(a.source.context, TM_INPUT_USAGE, 0, 4, &error), TM_OK);
     cr_assert_eq(a.source.poll(a.source.context, 0, got, 4, &count, &error), TM_OK);
     cr_assert_eq(count, 1);

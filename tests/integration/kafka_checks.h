@@ -281,8 +281,8 @@ static bool check_offset_gone(const contract_world *port, contract_report *repor
                    member.count[TM_INPUT_USAGE][1]);
     CONTRACT_CHECK(member.source.bounds(member.source.context, TM_INPUT_USAGE, 1, &first, &end, &reached,
                                         &member.error) == TM_OK &&
-                       first == 6 && end == 10,
-                   "%" PRId64 " %" PRId64 " %s", first, end, member.error.what);
+                       first == 6 && end == 10 && reached == -1,
+                   "%" PRId64 " %" PRId64 " %" PRId64 " %s", first, end, reached, member.error.what);
     CONTRACT_CHECK(contract_start(&member, TM_INPUT_USAGE, 1, 6) == TM_OK, "%s", member.error.what);
     CONTRACT_CHECK(contract_poll_until_drained(&member, TM_INPUT_USAGE, 1), "%s", member.error.what);
     CONTRACT_CHECK(member.count[TM_INPUT_USAGE][1] == 4 && !member.gap, "%" PRId64, member.count[TM_INPUT_USAGE][1]);

@@ -231,6 +231,32 @@ class Takeover(harness.TestCase):
                                   "2024-03-11T12:00:00Z", "events[3h]", "--json").json_lines()[0]
         self.assertIsNone(shown["values"]["events[3h]"], "what came before is not taken for nothing")
 
+    def test_records_that_retention_took(self):
+        """Before they were read: they are passed over, and what they would have counted is not taken for nothing."""
+        self.partitions = 2
+        self.configure()
+        self.use(5)
+        self.once()
+        usage = self.topics["usage"]
+        read = self.kafka.offsets([usage])[usage, 0]["end"]
+        self.use(4)
+        self.kafka.cut(usage, 0, read + 3)
+        done = self.once()
+        self.assertRegex(done.stderr, rf"event=records_gone .*partition=0 .*from={read} to={read + 3}")
+        self.assertEqual(done.stderr.count("event=records_gone"), 1, done.stderr)
+        self.assertEqual(self.doctor(), {0: "clean", 1: "clean"})
+        values = {}
+        for account in ("a0", "a1"):
+            for at in ("2024-03-10T23:00:00Z", "2024-03-11T12:00:00Z"):
+                shown = self.tidemark.run("eval", "--config", self.config, "--account", account, "--at", at,
+                                          "events[3h]", "--json").json_lines()[0]
+                values[account, at[8:10]] = shown["values"]["events[3h]"]
+        self.assertEqual(values, {("a0", "10"): None, ("a0", "11"): 0, ("a1", "10"): 0, ("a1", "11"): 0})
+        # Told once: the next run has nothing to add, and nothing is published twice.
+        self.use(3)
+        self.assertNotIn("records_gone", self.once().stderr)
+        self.assertEqual(len(set(self.ids())), len(self.ids()))
+
     def test_another_topic(self):
         self.partitions = 2
         self.configure()

@@ -476,6 +476,48 @@ Test(takeover, a_halted_shard_is_claimed_again_when_asked)
     cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
 }
 
+/* --- records that the log lost before they were read --- */
+
+/* Retention overtakes a worker that is behind: it goes on by itself, where the log begins. */
+Test(takeover, a_worker_that_retention_overtakes_goes_on_where_the_log_begins)
+{
+    actor *a = stage_hire(&s, "first");
+    steps(a, 60);
+    tm_position before = stage_position(&s, 0, NULL);
+    cr_assert_eq(before.next[0], 3);
+    event(0, 31, "lost");
+    event(0, 32, "lost too");
+    event(0, 33, "there");
+    tm_world_trim(s.world, TM_INPUT_USAGE, 0, 5);
+    event(1, 31, "other");
+    s.now += 5 * TM_MINUTE;
+    steps(a, 120);
+    cr_assert_str_empty(s.halted[0]);
+    tm_shard_meta meta;
+    cr_assert_eq(stage_position(&s, 0, &meta).next[0], 6);
+    cr_assert_gt(meta.counting[0].start, STAGE_MORNING, "what is missing is not taken for silence");
+    cr_assert_eq(stage_position(&s, 1, &meta).next[0], 4);
+    cr_assert_lt(meta.counting[0].start, STAGE_MORNING, "the other shard has everything");
+    /* The journal says so too: both shards come back as they were. */
+    feed_out kept = {0}, again = {0};
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+    stage_kept(&s, 1, s.base + s.now, &kept);
+    tm_memory_state_free(s.state);
+    s.state = tm_memory_state_new();
+    uint32_t told = published();
+    a = stage_hire(&s, "second");
+    steps(a, 120);
+    cr_assert_eq(s.rebuilt, 2, "%s", s.halted[0]);
+    cr_assert_eq(s.differs, 0);
+    stage_kept(&s, 1, s.base + s.now, &again);
+    feed_out_same(&kept, &again, "kept accounts");
+    cr_assert_eq(published(), told);
+    (void)stage_position(&s, 0, &meta);
+    cr_assert_gt(meta.counting[0].start, STAGE_MORNING);
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+    feed_out_done(&kept), feed_out_done(&again);
+}
+
 /* --- rebuilding where the log no longer has everything --- */
 
 Test(takeover, a_rebuild_without_the_oldest_records_keeps_episodes_and_judges_on)

@@ -133,6 +133,11 @@ uint64_t torture_refused(void)
     return atomic_load(&refused);
 }
 
+bool torture_refusing(void)
+{
+    return refuse_rest && torture_armed() && torture_refused() > 0;
+}
+
 int64_t torture_live(void)
 {
     return atomic_load(&live);

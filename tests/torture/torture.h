@@ -20,6 +20,7 @@ void torture_spare(const char *library);
 void torture_refuse(uint64_t n, bool all_after, bool show);
 uint64_t torture_counted(void); /* allocations of armed threads so far */
 uint64_t torture_refused(void);
+bool torture_refusing(void); /* … and whatever else armed threads ask for is refused too */
 /* Where the address goes from which the first refused allocation was asked for: *where is of memory that is shared. */
 void torture_tell_caller(const void **where);
 int64_t torture_live(void); /* blocks that are not freed, of all threads */

@@ -110,6 +110,7 @@ static void same_commit(const tm_journal_commit *a, const tm_journal_commit *b)
         same_text(a->erasures[i].account, b->erasures[i].account);
         cr_assert_eq(a->erasures[i].at, b->erasures[i].at);
     }
+    cr_assert_eq(a->count_from, b->count_from);
     cr_assert_eq(a->skip_count, b->skip_count);
     for (uint32_t i = 0; i < a->skip_count; i++) {
         cr_assert_eq(a->skips[i].input, b->skips[i].input);
@@ -402,4 +403,18 @@ Test(journal, changed_bytes)
             tm_journal_line_free(line);
     }
     free(copy);
+}
+
+Test(journal, from_when_on_metrics_count_is_told_where_records_are_gone)
+{
+    tm_journal_commit commit = journal_commit();
+    cr_assert_null(memmem(commit_bytes(&commit).data, out.length, "count_from", 10), "mostly none are");
+    commit.count_from = INT64_C(1714660674001);
+    tm_journal_line *line = decoded(commit_bytes(&commit));
+    same_commit(line->commit, &commit);
+    tm_journal_line_free(line);
+    char *text = memmem(out.data, out.length, "1714660674001", 13);
+    cr_assert_not_null(text);
+    memcpy(text, "0.14660674001", 13);
+    refused(tm_buffer_slice(&out), "count_from");
 }

@@ -27,6 +27,7 @@ static tm_shard_meta sample(void)
                           .configuration_hash = 3,
                           .counting_start = TM_TIME_NONE,
                           .marks = {{41, INT64_C(1710028800000), 5}, {-1, TM_TIME_NONE, 0}},
+                          .passed = {43, -1},
                           .evaluate_every = 60000,
                           .max_skew = -1,
                           .dedup_window = 3600000,
@@ -57,7 +58,7 @@ Test(meta, gives_back_what_it_was_given)
               out.published_claim == 21 && out.fingerprints_from == 12 && out.counting_count == TM_METRICS_MAX);
     for (int i = 0; i < TM_INPUTS; i++)
         cr_assert(out.marks[i].offset == in.marks[i].offset && out.marks[i].timestamp == in.marks[i].timestamp &&
-                  out.marks[i].key_hash == in.marks[i].key_hash);
+                  out.marks[i].key_hash == in.marks[i].key_hash && out.passed[i] == in.passed[i]);
     for (uint32_t i = 0; i < TM_METRICS_MAX; i++)
         cr_assert(out.counting[i].identity == in.counting[i].identity &&
                   out.counting[i].start == in.counting[i].start &&
@@ -87,8 +88,8 @@ Test(meta, a_later_form_says_which)
 {
     static tm_shard_meta out;
     tm_error error;
-    cr_assert_eq(tm_meta_decode(TM_SLICE_LITERAL("\4rest"), &out, &error), TM_REJECT);
-    cr_assert_not_null(strstr(error.what, "form 3"));
+    cr_assert_eq(tm_meta_decode(TM_SLICE_LITERAL("\5rest"), &out, &error), TM_REJECT);
+    cr_assert_not_null(strstr(error.what, "form 4"));
     cr_assert_not_null(strstr(error.hint, "version"));
 }
 
@@ -150,6 +151,22 @@ Test(meta, a_form_before_the_first_and_more_metrics_than_there_can_be_are_refuse
     cr_assert_eq(tm_meta_decode(tm_buffer_slice(&bytes), &out, &error), TM_REJECT);
     cr_assert_not_null(strstr(error.what, "damaged"), "%s", error.what);
     cr_assert_eq(out.counting_count, 0, "nothing was read beyond the room for it");
+}
+
+Test(meta, the_form_before_says_nothing_of_what_was_passed)
+{
+    static tm_shard_meta in, out;
+    tm_error error;
+    in = sample();
+    in.counting_count = 0;
+    in.passed[0] = in.passed[1] = 0; /* a byte each */
+    tm_meta_encode(&in, &bytes);
+    bytes.length -= 4 + 1 + 2; /* the checksum, the number of metrics, and those two */
+    bytes.data[0] = 3;
+    tm_buffer_put_varint(&bytes, 0);
+    sign();
+    cr_assert_eq(tm_meta_decode(tm_buffer_slice(&bytes), &out, &error), TM_OK, "%s", error.what);
+    cr_assert(out.passed[0] == -1 && out.passed[1] == -1 && out.published_claim == 21);
 }
 
 Test(meta, what_does_not_fit_is_not_signed)

@@ -948,3 +948,67 @@ Test(rebuild, a_great_commit_takes_several_steps)
     tm_rebuild_free(rebuild);
     end_script();
 }
+
+/* --- records that were gone before they were read --- */
+
+static tm_source whole;
+
+/* As if the log began at the third record, while it has everything still. */
+static tm_status bounds_cut(void *context, tm_input input, int32_t partition, int64_t *ret_first, int64_t *ret_end,
+                            int64_t *ret_reached, tm_error *error)
+{
+    tm_status status = whole.bounds(context, input, partition, ret_first, ret_end, ret_reached, error);
+    if (status == TM_OK && input == TM_INPUT_USAGE)
+        *ret_first = 3;
+    return status;
+}
+
+/* Both replays, of all and of the tail, count from when the worker did that found records missing. */
+Test(rebuild, what_was_gone_then_is_gone_again)
+{
+    feed_out before = {0}, after = {0};
+    tm_error error;
+    tm_shard_meta was, is;
+    cr_assert_eq(solo_claim(&a, &error), TM_OK, "%s", error.what);
+    commit_and_publish(SOLO_WALL);
+    tm_memory_state *old = tm_memory_state_copy(s.state);
+    solo_buy(&s, 70, "lost");
+    solo_buy(&s, 24 * 60 + 5, "there");
+    solo_buy(&s, 24 * 60 + 6, "too");
+    whole = a.source;
+    a.source.bounds = bounds_cut;
+    cr_assert_eq(solo_claim(&a, &error), TM_OK, "%s", error.what);
+    cr_assert_eq(a.gone, 1);
+    commit_and_publish(SOLO_WALL + TM_DAY);
+    solo_buy(&s, 3 * 24 * 60, "later");
+    commit_and_publish(SOLO_WALL + 3 * TM_DAY);
+    a.source = whole;
+    tm_position c = stage_position(&s, 0, &was);
+    cr_assert_eq(was.counting[0].start, FEED_START + 2 * TM_DAY);
+    stage_kept(&s, 0, was.time, &before);
+    uint32_t signals = solo_signals(&s);
+    for (int tail = 0; tail < 2; tail++) {
+        if (tail)
+            cr_assert_eq(tm_memory_state_restore(s.state, old), TM_OK);
+        else
+            cr_assert_eq(a.store.remove(a.store.context, 0, &error), TM_OK);
+        claim_replaying();
+        tm_rebuild *rebuild;
+        cr_assert_eq(tm_rebuild_new(&a.ledger, &journal, a.holding, &rebuild, &error), TM_OK, "%s", error.what);
+        cr_assert_eq(run(rebuild, &error), TM_OK, "%s", error.what);
+        tm_rebuild_free(rebuild);
+        cr_assert_eq(a.holding->state, TM_HOLDING_LIVE, "%s", a.holding->halted.what);
+        cr_assert_eq(a.differs, 0);
+        cr_assert(tm_position_equal(stage_position(&s, 0, &is), c));
+        cr_assert_eq(is.time, was.time);
+        for (uint32_t i = 0; i < was.counting_count; i++)
+            cr_assert_eq(is.counting[i].start, was.counting[i].start);
+        after = (feed_out){0};
+        stage_kept(&s, 0, was.time, &after);
+        feed_out_same(&before, &after, "kept accounts");
+        feed_out_done(&after);
+    }
+    feed_out_done(&before);
+    cr_assert_eq(solo_signals(&s), signals);
+    tm_memory_state_free(old);
+}

@@ -1,5 +1,6 @@
 /* Take-over call by call: what the store or the group may answer, and what that leaves of the claim. The rows of the
-   table are in tests/property/takeover_test.c, with whole workers. */
+   table are in tests/property/takeover_test.c, with whole workers.
+   Long because: every answer of a claim's calls is one small test over the same stage. */
 #include "support/solo.h"
 
 #include "tidemark/pipeline/meta.h"
@@ -355,6 +356,116 @@ Test(claim, records_that_retention_took_are_passed_over_with_a_word)
     cr_assert_eq(started[TM_INPUT_USAGE], 5);
     cr_assert_eq(a.holding->intake.lanes[TM_INPUT_USAGE].next, 5);
     cr_assert_eq(a.gone, 1, "records_gone");
+}
+
+/* The journal's last line. */
+static tm_journal_line *last_line(void)
+{
+    tm_world_record record;
+    tm_journal_line *line = NULL;
+    tm_error error;
+    int64_t count = tm_world_output_count(s.world, TM_TOPIC_JOURNAL, 0);
+    cr_assert(tm_world_output(s.world, TM_TOPIC_JOURNAL, 0, count - 1, &record));
+    cr_assert_eq(tm_journal_decode(record.value, &line, &error), TM_OK, "%s", error.what);
+    return line;
+}
+
+static void commit_at(tm_time wall)
+{
+    tm_error error;
+    (void)solo_apply(&a, wall);
+    cr_assert_eq(solo_commit(&a, wall, &error), TM_OK, "%s", error.what);
+    cr_assert_eq(solo_publish(&a, &error), TM_OK, "%s", error.what);
+}
+
+Test(claim, what_retention_took_is_not_taken_for_silence)
+{
+    live_once();
+    tm_time had = tm_shard_counting(a.holding->shard, 0).start;
+    solo_buy(&s, 70, "lost");
+    solo_buy(&s, 24 * 60 + 5, "there");
+    tm_world_trim(s.world, TM_INPUT_USAGE, 0, 3);
+    claim_live();
+    cr_assert_eq(a.gone, 1);
+    cr_assert(a.holding->gap);
+    uint32_t count;
+    tm_intake_answer answer;
+    tm_error error;
+    tm_holding_begin(a.holding, SOLO_WALL + TM_DAY);
+    cr_assert_eq(tm_holding_apply(a.holding, 10, &count, &answer, &error), TM_OK);
+    cr_assert(count == 0 && answer == TM_INTAKE_UNKNOWN, "whether there is a record has to be known first");
+    cr_assert_eq(tm_shard_counting(a.holding->shard, 0).start, had);
+    commit_at(SOLO_WALL + TM_DAY);
+    cr_assert_not(a.holding->gap);
+    tm_shard_meta meta;
+    cr_assert_eq(stage_position(&s, 0, &meta).next[TM_INPUT_USAGE], 4);
+    cr_assert_eq(meta.counting[0].start, FEED_START + 2 * TM_DAY, "the first whole day after the first record left");
+    tm_journal_line *line = last_line();
+    cr_assert_eq(line->commit->count_from, SOLO_MORNING + (24 * 60 + 5) * TM_MINUTE);
+    cr_assert_eq(line->commit->from[TM_INPUT_USAGE], 3);
+    tm_journal_line_free(line);
+    /* Once told, it is nothing new. */
+    solo_buy(&s, 24 * 60 + 70, "next");
+    commit_at(SOLO_WALL + TM_DAY + 20 * TM_MINUTE);
+    line = last_line();
+    cr_assert_eq(line->commit->count_from, 0);
+    tm_journal_line_free(line);
+}
+
+Test(claim, where_nothing_is_left_it_counts_from_now_on)
+{
+    live_once();
+    solo_buy(&s, 70, "lost");
+    tm_world_trim(s.world, TM_INPUT_USAGE, 0, 3);
+    claim_live();
+    commit_at(SOLO_WALL + 3 * TM_DAY);
+    tm_shard_meta meta;
+    (void)stage_position(&s, 0, &meta);
+    cr_assert_eq(meta.counting[0].start, FEED_START + 4 * TM_DAY);
+    tm_journal_line *line = last_line();
+    cr_assert_eq(line->commit->count_from, SOLO_WALL + 3 * TM_DAY);
+    tm_journal_line_free(line);
+}
+
+/* Before the first answer to a fetch a source does not know how far it came. */
+static tm_status bounds_unread(void *context, tm_input input, int32_t partition, int64_t *ret_first, int64_t *ret_end,
+                               int64_t *ret_reached, tm_error *error)
+{
+    tm_status status = real_source.bounds(context, input, partition, ret_first, ret_end, ret_reached, error);
+    *ret_reached = -1;
+    return status;
+}
+
+/* Beyond the last record there may be what is none: the markers of transactions. */
+Test(claim, what_was_known_to_be_no_record_is_not_missed)
+{
+    tm_error error;
+    live_once();
+    (void)stage_position(&s, 0, &meta_wanted);
+    cr_assert_eq(meta_wanted.passed[TM_INPUT_USAGE], 2);
+    meta_wanted.passed[TM_INPUT_USAGE] = 4;
+    put_meta();
+    solo_buy(&s, 70, "3");
+    solo_buy(&s, 71, "4");
+    solo_buy(&s, 72, "5");
+    tm_world_trim(s.world, TM_INPUT_USAGE, 0, 4);
+    a.source.start = start_noted;
+    claim_live();
+    cr_assert_eq(started[TM_INPUT_USAGE], 4);
+    cr_assert_eq(a.gone, 0);
+    cr_assert_not(a.holding->gap);
+    cr_assert_eq(a.holding->intake.lanes[TM_INPUT_USAGE].next, 2, "R stays where it was");
+    a.source.bounds = bounds_unread;
+    cr_assert_eq(tm_intake_confirm(&a.holding->intake, &error), TM_OK);
+    cr_assert_not(tm_intake_cut(&a.holding->intake), "it reads on from there");
+    a.source.bounds = real_source.bounds;
+    cr_assert_eq(solo_apply(&a, SOLO_WALL + TM_HOUR), 1);
+    /* A record more is one that was missed. */
+    meta_wanted.passed[TM_INPUT_USAGE] = 3;
+    put_meta();
+    claim_live();
+    cr_assert_eq(a.gone, 1);
+    cr_assert(a.holding->gap);
 }
 
 Test(claim, a_first_start_knows_nothing_of_an_input_that_is_off)

@@ -39,6 +39,8 @@ typedef struct tm_journal_commit {
     bool judged;                            /* the grid instant t_after was judged, for every account (judged_at_t) */
     int64_t rules_version;
     uint64_t pack_hash;
+    tm_time
+        count_from; /* records before it were gone unread: since this commit metrics count from it on; 0: nothing new */
     const tm_journal_signal *signals;
     uint32_t signal_count;
     const tm_journal_erasure *erasures;

@@ -81,6 +81,9 @@ typedef struct tm_holding {
     tm_record_mark expected[TM_INPUTS]; /* the record at R - 1 as the store remembers it, until it was seen again;
                                            offset -1: nothing to see */
     tm_time counting_start;
+    bool gap; /* records of usage were gone before they were read: nothing is judged before it is known from when on
+                 metrics count */
+    tm_time count_from;      /* … which the next commit tells; 0: nothing to tell */
     bool configuration_told; /* the journal has the pack and configuration in force */
     tm_fingerprint_span *spans;
     uint32_t span_count, span_capacity;

@@ -13,13 +13,15 @@ typedef struct tm_lane {
     uint32_t capacity, head, count;
     size_t bytes; /* of values that wait */
     bool paused;
-    int64_t next;  /* the offset after the last record taken; where the commit's interval ends */
-    int64_t end;   /* no record at or beyond this offset is taken; INT64_MAX: no end */
-    tm_time until; /* no record with a greater effective time is taken */
-    bool drained;  /* the broker confirmed that nothing waits, and nothing has arrived since */
-    bool finished; /* its end was reached */
-    bool closed;   /* the other input went ahead on the word that this one was drained: its records wait for the next
-                      commit */
+    int64_t next;   /* the offset after the last record taken; where the commit's interval ends */
+    int64_t passed; /* up to where reading has certainly come: beyond `next`, no record lies between; 0: not told yet */
+    int64_t end;    /* no record at or beyond this offset is taken; INT64_MAX: no end */
+    tm_time until;  /* no record with a greater effective time is taken */
+    bool drained;   /* the broker confirmed that nothing waits, and nothing has arrived since */
+    bool finished;  /* its end was reached */
+    bool cut;       /* the log lost what comes next before it was read: the source stands, and has to be started anew */
+    bool closed;    /* the other input went ahead on the word that this one was drained: its records wait for the next
+                       commit */
 } tm_lane;
 
 typedef struct tm_intake {
@@ -60,6 +62,8 @@ tm_time tm_intake_first_time(const tm_intake *intake);
 bool tm_intake_waiting(const tm_intake *intake, const tm_shard *shard);
 /* True when every input is drained with nothing waiting, or came to its end: stream time may follow the wall clock. */
 bool tm_intake_drained(const tm_intake *intake);
+/* True when an input stands since its next records are gone: the shard is to be claimed again. */
+bool tm_intake_cut(const tm_intake *intake);
 /* True when every input came to its end (offset, or time). */
 bool tm_intake_finished(const tm_intake *intake);
 

@@ -23,6 +23,8 @@ typedef struct tm_shard_meta {
     uint64_t configuration_hash;
     tm_time counting_start;          /* of the group, when the shard was made */
     tm_record_mark marks[TM_INPUTS]; /* the record at R - 1 */
+    int64_t passed[TM_INPUTS];       /* R, or beyond it where it is known that no record lies between (markers of
+                                        transactions): what the log lost before it was read. -1: not kept */
     /* In force when it was written: what they are may change at a restart. evaluate_every 0: not kept (an older form).
      */
     int64_t evaluate_every, max_skew, dedup_window, dedup_entries;

@@ -52,7 +52,8 @@ typedef struct tm_source {
        sees it, or, while a producer's transaction is open there, an offset beyond it. A TM_OK is the broker's
        confirmation. *ret_reached: up to where this reader has certainly come: every record below it was delivered by
        `poll` or will never be (transaction markers, aborted and compacted records are passed over); the started offset
-       at least. An input is drained when reached >= end. TM_RETRY: no answer. */
+       at least. An input is drained when reached >= end. -1: nothing was read yet, or, where the least offset kept is
+       beyond the next one of this reader, nothing will be: it has to be started anew. TM_RETRY: no answer. */
     tm_status (*bounds)(void *context, tm_input input, int32_t partition, int64_t *ret_first, int64_t *ret_end,
                         int64_t *ret_reached, tm_error *error);
     /* The group's committed offsets of these partitions with their metadata (n and claim), waiting for pending

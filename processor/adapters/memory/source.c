@@ -283,7 +283,7 @@ static tm_status source_bounds(void *context, tm_input input, int32_t partition,
         if (owns(self, partition)) {
             tm_lane *lane = lane_of(self, input, partition);
             pass_hidden(log, lane);
-            *ret_reached = lane->next;
+            *ret_reached = lane->next < log->first ? -1 : lane->next; /* cut off by retention: it stands */
         }
     }
     pthread_mutex_unlock(&self->world->mutex);
