@@ -476,6 +476,59 @@ Test(takeover, a_halted_shard_is_claimed_again_when_asked)
     cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
 }
 
+/* --- another number of partitions --- */
+
+static uint32_t told_partitions;
+
+static uint32_t partitions_now(void *context)
+{
+    (void)context;
+    return told_partitions;
+}
+
+Test(takeover, another_number_of_partitions_halts_every_shard_until_it_is_the_former)
+{
+    static _Atomic uint32_t retries;
+    s.settings.retries = &retries;
+    told_partitions = 2;
+    actor *a = stage_hire(&s, "first");
+    a->ports.source.partitions = partitions_now;
+    steps(a, 60);
+    told_partitions = 0; /* nobody says */
+    s.now += TM_MINUTE;
+    steps(a, 60);
+    cr_assert_eq(a->gauges.halted, 0);
+    told_partitions = 3;
+    s.now += TM_MINUTE;
+    steps(a, 60);
+    for (int p = 0; p < 2; p++) {
+        cr_assert_str_eq(s.codes[p], "partitions_changed");
+        cr_assert_not_null(strstr(s.halted[p], "from 2 to 3"), "%s", s.halted[p]);
+    }
+    /* Asked again, they say so again; one that is halted is not halted once more. */
+    atomic_fetch_add(&retries, 1);
+    s.codes[0][0] = s.codes[1][0] = 0;
+    steps(a, 60);
+    cr_assert_str_eq(s.codes[1], "partitions_changed");
+    told_partitions = 4;
+    s.codes[0][0] = 0;
+    s.now += TM_MINUTE;
+    steps(a, 60);
+    cr_assert_str_empty(s.codes[0]);
+    /* The former number, and the word to try again. */
+    told_partitions = 2;
+    s.now += TM_MINUTE;
+    steps(a, 60);
+    atomic_fetch_add(&retries, 1);
+    steps(a, 60);
+    event(0, 31, "again");
+    s.now += 5 * TM_MINUTE;
+    steps(a, 60);
+    cr_assert_eq(a->gauges.halted, 0);
+    cr_assert_eq(stage_position(&s, 0, NULL).next[0], f.ends[0][0]);
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+}
+
 /* --- records that the log lost before they were read --- */
 
 /* Retention overtakes a worker that is behind: it goes on by itself, where the log begins. */
