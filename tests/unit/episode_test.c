@@ -541,3 +541,43 @@ Test(episode, names)
     cr_assert_str_eq(tm_reason_name(TM_REASON_REVISED), "revised");
     cr_assert_str_eq(tm_reason_name(TM_REASON_OUT_OF_SCOPE), "out_of_scope");
 }
+
+Test(episode, comes_and_goes_when_one_too_many_was_lately)
+{
+    tm_episode_notes notes = {.raise_count = 2, .raises = {100, 400}};
+    rule.flapping_ms = 1000;
+    e.notes = &notes;
+    cr_assert_not(tm_episode_comes_and_goes(&e, &rule, 500), "the rule does not look");
+    rule.flapping_episodes = 3;
+    cr_assert(tm_episode_comes_and_goes(&e, &rule, 1099));
+    cr_assert_not(tm_episode_comes_and_goes(&e, &rule, 1100), "the first is too long ago");
+    notes.raise_count = 1;
+    cr_assert_not(tm_episode_comes_and_goes(&e, &rule, 500));
+    e.notes = NULL;
+    cr_assert_not(tm_episode_comes_and_goes(&e, &rule, 500));
+}
+
+Test(episode, a_moment_is_raised_and_over)
+{
+    rule.cooldown_ms = 100;
+    rule.inhibitor_count = 1;
+    tm_questions questions = {NULL, answer, answer_held, answer_tier};
+    static const struct {
+        tm_time now;
+        bool when, scope, raised;
+        tm_time held;
+    } table[] = {{1000, false, true, false, TM_TIME_NONE}, {1000, true, false, false, TM_TIME_NONE},
+                 {1000, true, true, false, TM_TIME_NEVER}, {1000, true, true, false, 1001},
+                 {1000, true, true, true, 1000},           {1099, true, true, false, TM_TIME_NONE},
+                 {1100, true, true, true, TM_TIME_NONE}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        answers[WHEN] = tm_value_boolean(table[i].when);
+        answers[SCOPE] = tm_value_boolean(table[i].scope);
+        held_until = table[i].held;
+        tm_episode_moment(&e, &rule, table[i].now, &questions, &step);
+        expect(TM_EPISODE_INACTIVE, table[i].raised ? TM_SIGNAL_RAISED : TM_SIGNAL_NONE, TM_TIME_NEVER);
+        cr_assert_eq(step.changed, table[i].raised, "row %zu", i);
+        if (table[i].raised)
+            cr_assert(e.raised_at == table[i].now && e.cleared_at == table[i].now && e.sequence == 1, "row %zu", i);
+    }
+}

@@ -249,3 +249,23 @@ Test(pack, a_long_circle_is_said_to_be_one)
     cr_assert_str_eq(error.what, "rules inhibit one another in a circle: (too long to show)");
     cr_assert_str_eq(error.where, names[0]);
 }
+
+Test(pack, bands_have_names)
+{
+    cr_assert_str_eq(tm_band_name(TM_BAND_RED), "red");
+    cr_assert_str_eq(tm_band_name(TM_BAND_YELLOW), "yellow");
+    cr_assert_str_eq(tm_band_name(TM_BAND_GREEN), "green");
+    cr_assert_null(tm_band_name(TM_BAND_NONE));
+}
+
+Test(pack, what_reads_the_stage_and_what_other_days)
+{
+    for (int op = TM_OP_CONSTANT; op <= TM_OP_PICK; op++) {
+        bool stage =
+            op == TM_OP_STAGE || op == TM_OP_STAGE_AGE || op == TM_OP_PREVIOUS_STAGE || op == TM_OP_PREVIOUS_STAGE_TIME;
+        bool days =
+            op == TM_OP_SCORE_AGO || op == TM_OP_SCORE_LEAST || op == TM_OP_SCORE_GREATEST || op == TM_OP_SCORE_MEAN;
+        cr_assert_eq(tm_pack_of_stage((tm_op)op), stage, "%d", op);
+        cr_assert_eq(tm_pack_of_days((tm_op)op), days, "%d", op);
+    }
+}

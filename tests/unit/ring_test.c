@@ -10,6 +10,18 @@ static void add(tm_ring *ring, tm_heap *heap, tm_reach reach, int64_t bucket, __
     tm_ring_add(ring, bucket, amount);
 }
 
+Test(ring, a_reach_takes_its_buckets_and_two_ahead)
+{
+    tm_reach reach = {.now = 100, .length = 7};
+    cr_assert_eq(tm_reach_oldest(reach), 94);
+    for (int64_t bucket = 80; bucket < 120; bucket++)
+        cr_assert_eq(tm_reach_takes(reach, bucket), bucket >= 94 && bucket <= 100 + TM_BUCKETS_AHEAD, "%d",
+                     (int)bucket);
+    cr_assert_not(tm_reach_takes((tm_reach){.now = 100, .length = 0}, 100), "no reach, no bucket");
+    cr_assert(tm_reach_takes((tm_reach){.now = 100, .length = 1}, 100));
+    cr_assert_not(tm_reach_takes((tm_reach){.now = 100, .length = 1}, 99));
+}
+
 Test(ring, cells_grow_wider_when_a_sum_needs_it)
 {
     tm_heap *heap = tm_heap_new(0);

@@ -148,3 +148,20 @@ Test(series, one_that_no_window_reads_fits_as_it_is)
     tm_series_free(heap, series);
     cr_assert_eq(tm_heap_used(heap), 0);
 }
+
+/* Five days of events, kept for seven: quiet once all of them are out of reach. */
+Test(series, is_quiet_when_its_days_are_empty)
+{
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        tm_metric metric = {.kind = kinds[k], .of = TM_OF_VALUE, .reach_days = 7};
+        cr_assert(tm_series_quiet(NULL, &metric, &now), "nothing ever counted");
+        tm_series *series = filled(&metric);
+        for (int days = 0; days < 12; days++) {
+            tm_moment later;
+            tm_day_span span = {0};
+            tm_moment_at(&later, tm_zone_utc(), now.t + days * TM_DAY, &span);
+            cr_assert_eq(tm_series_quiet(series, &metric, &later), days >= 7, "kind %zu, %d days later", k, days);
+        }
+        tm_series_free(heap, series);
+    }
+}

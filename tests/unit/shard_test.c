@@ -386,3 +386,32 @@ Test(shard_unit, rules_without_metrics_come_and_go)
     cr_assert_eq(tm_shard_mute(shard, false), TM_OK, "it was not");
     tm_pack_free(none);
 }
+
+Test(shard_unit, another_grid_and_skew_act_from_now_on)
+{
+    tm_shard_start(shard, T0);
+    cr_assert_eq(event("a", "1", T0 + 1), TM_OUTCOME_APPLIED);
+    cr_assert_eq(tm_shard_advance(shard, T0 + M), TM_OK);
+    uint32_t before = out.count;
+    cr_assert_gt(before, 0);
+    tm_shard_settled(shard);
+    tm_shard_settings settings = feed_settings();
+    settings.evaluate_every = 10 * M;
+    settings.max_skew = M;
+    settings.dedup_window = 2 * M;
+    cr_assert_eq(tm_shard_reconfigure(shard, &settings), TM_OK);
+    tm_shard_begin(shard, TM_TIME_NEVER);
+    cr_assert_eq(event("b", "1", T0 + M + 1), TM_OUTCOME_APPLIED);
+    cr_assert_eq(apply(TM_RECORD_EVENT, "b", "2", T0 + M + 2, T0 + M + 2 + M), TM_OUTCOME_APPLIED);
+    cr_assert_eq(apply(TM_RECORD_EVENT, "b", "3", T0 + M + 2, T0 + M + 3 + M), TM_OUTCOME_FUTURE, "the new skew");
+    cr_assert_eq(apply(TM_RECORD_EVENT, "a", "1", T0 + M + 2, T0 + M), TM_OUTCOME_DUPLICATE);
+    cr_assert_eq(apply(TM_RECORD_EVENT, "a", "1", T0 + 4 * M, T0 + M), TM_OUTCOME_APPLIED, "the new window");
+    cr_assert_eq(tm_shard_advance(shard, T0 + 10 * M - 1), TM_OK);
+    cr_assert_eq(out.count, before, "no instant of the new grid has come");
+    cr_assert_eq(tm_shard_advance(shard, T0 + 10 * M), TM_OK);
+    cr_assert_gt(out.count, before);
+    char when[40];
+    snprintf(when, sizeof when, " at %" PRId64 " ", (int64_t)(T0 + 10 * M));
+    for (uint32_t i = before; i < out.count; i++)
+        cr_assert_not_null(strstr(out.lines[i], when), "%s", out.lines[i]);
+}
