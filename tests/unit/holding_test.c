@@ -485,3 +485,42 @@ Test(holding, headers_are_read_where_the_mapping_needs_them)
     cr_assert_eq(tm_reading_init(&a.reading, &s.settings.reading), TM_OK);
     tm_mapping_free(mapping);
 }
+
+Test(holding, how_records_are_read_has_a_hash)
+{
+    uint64_t before = tm_holding_reading_hash(h);
+    cr_assert_eq(tm_holding_reading_hash(h), before);
+    s.settings.mapping = TM_SLICE_LITERAL("other");
+    uint64_t mapped = tm_holding_reading_hash(h);
+    cr_assert_neq(mapped, before);
+    s.settings.key_mismatch = TM_SLICE_LITERAL("ignore");
+    cr_assert_neq(tm_holding_reading_hash(h), mapped);
+    s.settings.mapping = TM_SLICE_LITERAL("native");
+    s.settings.key_mismatch = TM_SLICE_LITERAL("reject");
+    cr_assert_eq(tm_holding_reading_hash(h), before, "of these two, and of nothing else");
+}
+
+Test(holding, other_semantics_are_taken_on_and_laid_down)
+{
+    const tm_shard_settings *wanted = &s.settings.shard;
+    bool changed = true;
+    cr_assert_eq(tm_holding_settle_semantics(h, &changed), TM_OK);
+    cr_assert_not(changed);
+    /* Before there is a shard: it will be made under them. */
+    cr_assert_eq(tm_holding_semantics(h, 10 * TM_MINUTE, TM_MINUTE, 2 * TM_HOUR, 77), TM_OK);
+    cr_assert_eq(h->semantics.evaluate_every, 10 * TM_MINUTE);
+    cr_assert_eq(h->semantics.max_skew, TM_MINUTE);
+    cr_assert_eq(h->semantics.dedup_window, 2 * TM_HOUR);
+    cr_assert_eq(h->semantics.dedup_entries, 77);
+    cr_assert_eq(h->semantics.zone, wanted->zone, "the rest stays");
+    make_live();
+    cr_assert_eq(tm_holding_settle_semantics(h, &changed), TM_OK);
+    cr_assert(changed);
+    cr_assert_eq(h->semantics.evaluate_every, wanted->evaluate_every);
+    cr_assert_eq(h->semantics.dedup_entries, wanted->dedup_entries);
+    cr_assert_eq(tm_holding_semantics(h, wanted->evaluate_every, wanted->max_skew + 1, wanted->dedup_window,
+                                      wanted->dedup_entries),
+                 TM_OK, "and of a shard that lives");
+    cr_assert_eq(tm_holding_settle_semantics(h, &changed), TM_OK);
+    cr_assert(changed);
+}

@@ -321,3 +321,30 @@ Test(intake, an_input_that_is_off_neither_waits_nor_ends)
     expect_none(TM_INTAKE_EMPTY);
     cr_assert(tm_intake_finished(&intake));
 }
+
+Test(intake, who_is_next_is_told_without_taking_it)
+{
+    tm_input input = U;
+    int64_t offset = -7;
+    cr_assert_not(tm_intake_next(&intake, shard, &input, &offset), "nothing is known");
+    push(U, 3, 20, 1);
+    cr_assert_not(tm_intake_next(&intake, shard, &input, &offset), "the other may have an earlier one");
+    push(A, 5, 20, 1);
+    push(A, 6, 30, 1);
+    for (int again = 0; again < 2; again++) {
+        cr_assert(tm_intake_next(&intake, shard, &input, &offset));
+        cr_assert(input == A && offset == 5, "accounts first on a tie");
+    }
+    cr_assert_eq(intake.lanes[A].count, 2);
+    expect(A, 5);
+    cr_assert(tm_intake_next(&intake, shard, &input, &offset));
+    cr_assert(input == U && offset == 3);
+    expect(U, 3);
+    cr_assert_not(tm_intake_next(&intake, shard, &input, &offset));
+    told.end[U] = told.reached[U] = 4;
+    confirm();
+    cr_assert(tm_intake_next(&intake, shard, &input, &offset));
+    cr_assert(input == A && offset == 6);
+    intake.lanes[A].end = 6;
+    cr_assert_not(tm_intake_next(&intake, shard, &input, &offset), "what lies at the end is not taken");
+}

@@ -468,3 +468,30 @@ Test(ledger, a_send_that_cannot_succeed_ends_the_publication_without_a_try_to_ab
     a.publisher = real_publisher;
     (void)real_publisher.abort(real_publisher.context, &error);
 }
+
+Test(ledger, a_halt_stops_the_shard_and_is_said_once_for_all)
+{
+    claim_live(&a);
+    tm_error why;
+    (void)tm_fail(&why, TM_FATAL, "the disc is full");
+    tm_ledger_halt(&a.ledger, a.holding, TM_HALT_INVARIANT, &why);
+    cr_assert_eq(a.holding->state, TM_HOLDING_HALTED);
+    cr_assert_eq(a.holding->halt, TM_HALT_INVARIANT);
+    cr_assert_str_eq(a.holding->halted.what, "the disc is full");
+    cr_assert_eq(a.halts, 1, "shard_halted");
+    cr_assert_null(a.holding->shard, "its memory is freed");
+}
+
+Test(ledger, a_publication_of_nothing_is_none)
+{
+    tm_error error;
+    cr_assert_eq(tm_ledger_publish(&a.ledger, NULL, 0, &error), TM_OK);
+    claim_live(&a);
+    tm_holding *holdings[] = {a.holding};
+    cr_assert_eq(tm_ledger_publish(&a.ledger, holdings, 1, &error), TM_OK);
+    cr_assert_eq(tm_world_output_count(s.world, TM_TOPIC_JOURNAL, 0), 0);
+    (void)solo_apply(&a, SOLO_WALL);
+    cr_assert_eq(solo_commit(&a, SOLO_WALL, &error), TM_OK);
+    cr_assert_eq(tm_ledger_publish(&a.ledger, holdings, 1, &error), TM_OK);
+    cr_assert_eq(a.holding->published.commit, 1);
+}

@@ -239,3 +239,65 @@ Test(proof, a_mark_that_does_not_read_back)
     cr_assert_str_eq(tm_heap_tripped(tm_shard_heap(h->shard))->name, "marks_read_back");
     tm_buffer_done(&bytes);
 }
+
+/* --- each proof by itself; a heap remembers the first check that tripped --- */
+
+static void trips(tm_status status, const char *check)
+{
+    cr_assert_eq(status, TM_BROKEN, "%s", check);
+    cr_assert_str_eq(tm_heap_tripped(tm_shard_heap(h->shard))->name, check);
+}
+
+static tm_status prove_record(int64_t further, int32_t partition, tm_time t, uint64_t records)
+{
+    tm_source_record record = {
+        .input = TM_INPUT_USAGE, .partition = partition, .offset = h->marks[TM_INPUT_USAGE].offset + further};
+    return tm_proof_record(h, &record, tm_shard_time(h->shard) + t, tm_shard_counted(h->shard)->records - 1 + records);
+}
+
+Test(proof, a_record_that_was_applied)
+{
+    cr_assert_eq(prove_record(1, 0, 0, 0), TM_OK);
+    cr_assert_eq(prove_record(100, 0, -1, 0), TM_OK, "offsets have gaps");
+    trips(prove_record(0, 0, 0, 0), "record_order");
+    cr_assert_eq(prove_record(1, 0, 0, 0), TM_OK);
+}
+
+Test(proof, a_record_that_took_time_back)
+{
+    trips(prove_record(1, 0, 1, 0), "record_time");
+}
+
+Test(proof, a_record_that_was_not_counted)
+{
+    trips(prove_record(1, 0, 0, 1), "record_counted");
+}
+
+Test(proof, a_record_that_another_shard_has)
+{
+    trips(prove_record(1, 1, 0, 0), "record_partition");
+}
+
+Test(proof, an_end_whose_number_is_taken)
+{
+    commits();
+    trips(tm_proof_seal(h, true), "commit_number");
+}
+
+Test(proof, a_commit_is_settled_when_nothing_of_it_is_left)
+{
+    trips(tm_proof_settled(h), "settled_accounts");
+    tm_shard_settled(h->shard);
+    cr_assert_eq(tm_proof_settled(h), TM_OK);
+}
+
+Test(proof, nothing_is_published_that_is_not_written)
+{
+    commits();
+    cr_assert_eq(tm_proof_settled(h), TM_OK);
+    h->published.commit = h->stored.commit + 1;
+    h->publishing = false;
+    cr_assert_eq(tm_proof_settled(h), TM_OK, "a past commit that is replayed publishes nothing");
+    h->publishing = true;
+    trips(tm_proof_settled(h), "published_order");
+}
