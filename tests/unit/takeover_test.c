@@ -427,6 +427,34 @@ Test(claim, where_nothing_is_left_it_counts_from_now_on)
     tm_journal_line_free(line);
 }
 
+Test(claim, a_run_whose_end_was_reached_has_nothing_to_wait_for)
+{
+    live_once();
+    solo_buy(&s, 70, "lost");
+    tm_world_trim(s.world, TM_INPUT_USAGE, 0, 3);
+    claim_live();
+    cr_assert(a.holding->gap);
+    a.holding->intake.lanes[TM_INPUT_USAGE].finished = true;
+    uint32_t count;
+    tm_intake_answer answer;
+    tm_error error;
+    tm_holding_begin(a.holding, SOLO_WALL + TM_DAY);
+    cr_assert_eq(tm_holding_apply(a.holding, 10, &count, &answer, &error), TM_OK);
+    cr_assert_not(a.holding->gap);
+    cr_assert_eq(a.holding->count_from, SOLO_WALL + TM_DAY);
+}
+
+Test(claim, facts_that_retention_took_leave_what_is_counted_as_it_is)
+{
+    solo_append(&s, TM_INPUT_ACCOUNTS, SOLO_MORNING, "{\"account\":\"a0\",\"seats\":5}");
+    live_once();
+    solo_append(&s, TM_INPUT_ACCOUNTS, SOLO_MORNING + TM_HOUR, "{\"account\":\"a0\",\"seats\":6}");
+    tm_world_trim(s.world, TM_INPUT_ACCOUNTS, 0, 2);
+    claim_live();
+    cr_assert_eq(a.gone, 1, "it is said");
+    cr_assert_not(a.holding->gap);
+}
+
 /* Before the first answer to a fetch a source does not know how far it came. */
 static tm_status bounds_unread(void *context, tm_input input, int32_t partition, int64_t *ret_first, int64_t *ret_end,
                                int64_t *ret_reached, tm_error *error)
