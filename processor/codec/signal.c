@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "tidemark/base/sha1.h"
+#include "tidemark/codec/healthrecord.h"
 
 /* A literal appended without measuring it. */
 #define PUT(out, literal) tm_buffer_append((out), "" literal, sizeof(literal) - 1)
@@ -321,45 +322,15 @@ static void put_facts(tm_buffer *out, const tm_signal *signal)
     tm_buffer_append_char(out, '}');
 }
 
-static void put_factor(tm_buffer *out, const tm_health_factor *factor)
-{
-    PUT(out, "{\"factor\":");
-    tm_buffer_append_json_string(out, factor->factor->name);
-    PUT(out, ",\"value\":");
-    tm_value_encode(factor->value, out);
-    PUT(out, ",\"points\":");
-    tm_value_encode(factor->points, out);
-    PUT(out, ",\"weight\":");
-    tm_buffer_append_json_number(out, factor->weight);
-    PUT(out, ",\"contribution\":");
-    tm_buffer_append_json_number(out, factor->contribution);
-    tm_buffer_append_char(out, '}');
-}
-
 static void put_health(tm_buffer *out, const tm_health *health)
 {
     if (!health->card) {
         PUT(out, "null");
         return;
     }
-    const char *band = tm_band_name(health->band);
-    PUT(out, "{\"score\":");
-    tm_value_encode(health->score, out);
-    PUT(out, ",\"band\":");
-    tm_buffer_append_json_string(out, band ? tm_slice_of(band) : (tm_slice){NULL, 0});
-    PUT(out, ",\"coverage\":");
-    tm_buffer_append_json_number(out, health->coverage);
-    PUT(out, ",\"change\":{\"7d\":");
-    tm_value_encode(health->change_week, out);
-    PUT(out, ",\"28d\":");
-    tm_value_encode(health->change_month, out);
-    PUT(out, "},\"factors\":[");
-    for (uint32_t i = 0; i < health->factor_count; i++) {
-        if (i > 0)
-            tm_buffer_append_char(out, ',');
-        put_factor(out, &health->factors[i]);
-    }
-    PUT(out, "]}");
+    tm_buffer_append_char(out, '{');
+    tm_health_members_encode(health, out);
+    tm_buffer_append_char(out, '}');
 }
 
 static tm_slice by_tier(const tm_by_tier *texts, tm_slice tier)

@@ -2,7 +2,7 @@
 #include "stateroom.h"
 
 /* A day and what lies before it, with room for days that were not trimmed yet. */
-enum { SCORE_RUNS_MAX = 2 * TM_REACH_DAYS_MAX, FORM_BANDS = 2 };
+enum { SCORE_RUNS_MAX = 2 * TM_REACH_DAYS_MAX, FORM_BANDS = 2, FORM_TOLD = 4 };
 
 static void put_runs(tm_buffer *out, const tm_track *track)
 {
@@ -41,6 +41,9 @@ void tm_stateroom_put_scores(tm_buffer *out, const tm_tracks *tracks)
                 tm_stateroom_put_identity(out, tenure->card);
         }
         put_runs(out, track);
+        tm_buffer_put_varint(out, (uint64_t)(track->told - TM_SCORE_UNTOLD));
+        if (track->told != TM_SCORE_UNTOLD)
+            tm_buffer_put_signed(out, track->told_day - day);
     }
 }
 
@@ -97,6 +100,23 @@ static tm_status get_runs(tm_track *track, tm_heap *heap, tm_reader *in)
     return TM_OK;
 }
 
+/* After the tenures, of which it has the last one's day. */
+static tm_status get_told(tm_track *track, tm_reader *in)
+{
+    uint64_t told = tm_reader_varint(in);
+    if (in->failed || told > (uint64_t)(1000 - TM_SCORE_UNTOLD))
+        return TM_REJECT;
+    if (told == 0)
+        return TM_OK;
+    int64_t after = tm_reader_signed(in), day = track->tenure_count ? track->tenures[track->tenure_count - 1].day : 0;
+    if (in->failed || after < DAY_MIN - DAY_MAX || after > DAY_MAX - DAY_MIN || day + after < DAY_MIN ||
+        day + after > DAY_MAX)
+        return TM_REJECT;
+    track->told = (int16_t)((int64_t)told + TM_SCORE_UNTOLD);
+    track->told_day = (int32_t)(day + after);
+    return TM_OK;
+}
+
 tm_status tm_stateroom_get_scores(tm_tracks *tracks, tm_heap *heap, unsigned form, tm_reader *in)
 {
     uint32_t count = tm_stateroom_get_count(in, TM_CARDS_MAX);
@@ -124,6 +144,8 @@ tm_status tm_stateroom_get_scores(tm_tracks *tracks, tm_heap *heap, unsigned for
         tm_status status = get_tenures(track, heap, in);
         if (status == TM_OK)
             status = get_runs(track, heap, in);
+        if (status == TM_OK && form >= FORM_TOLD)
+            status = get_told(track, in);
         if (status != TM_OK)
             return status;
     }

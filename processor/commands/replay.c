@@ -3,39 +3,40 @@
 #include <sysexits.h>
 
 #include "tidemark/adapters/file/writer.h"
+#include "tidemark/codec/healthrecord.h"
 #include "tidemark/codec/signal.h"
 #include "tidemark/commands/commands.h"
 #include "tidemark/commands/feed.h"
 #include "tidemark/commands/setup.h"
 
-/* Signals of one instant, until the next begins: they come out ordered by account and rule, as made within these. */
-typedef struct waiting_signal {
+/* Lines of one instant, until the next begins: they come out ordered by account and rule, as made within these. */
+typedef struct waiting_line {
     size_t account, account_length, rule_length, length; /* at `account`: account, rule name, then the JSON */
-} waiting_signal;
+} waiting_line;
 
-typedef struct sorter {
-    const char *bytes;
-} sorter;
-
-typedef struct replay {
-    const tm_command *command;
-    tm_writer *signals;
-    tm_error *error;
-    tm_buffer encoded; /* one signal */
+typedef struct ordered {
+    tm_writer *writer; /* NULL: nobody wants them */
     tm_buffer texts;   /* of all waiting */
-    waiting_signal *waiting;
+    waiting_line *waiting;
     size_t waiting_count, waiting_room;
     tm_time instant;
     uint64_t written;
+} ordered;
+
+typedef struct replay {
+    const tm_command *command;
+    tm_error *error;
+    tm_buffer encoded; /* one line */
+    ordered signals, health;
 } replay;
 
-static int order_signals(const void *a, const void *b, void *context)
+static int order_lines(const void *a, const void *b, void *context)
 {
-    const waiting_signal *x = a;
-    const waiting_signal *y = b;
-    const sorter *texts = context;
-    const char *p = texts->bytes + x->account;
-    const char *q = texts->bytes + y->account;
+    const waiting_line *x = a;
+    const waiting_line *y = b;
+    const tm_buffer *texts = context;
+    const char *p = texts->data + x->account;
+    const char *q = texts->data + y->account;
     int by = tm_slice_compare((tm_slice){p, x->account_length}, (tm_slice){q, y->account_length});
     if (by == 0)
         by = tm_slice_compare((tm_slice){p + x->account_length, x->rule_length},
@@ -45,51 +46,89 @@ static int order_signals(const void *a, const void *b, void *context)
     return by;
 }
 
-static tm_status write_waiting(replay *r)
+static tm_status write_waiting(ordered *lines, tm_error *error)
 {
-    sorter texts = {r->texts.data};
-    if (r->waiting_count) /* qsort wants an array even of nothing */
-        qsort_r(r->waiting, r->waiting_count, sizeof *r->waiting, order_signals, &texts);
+    if (lines->waiting_count) /* qsort wants an array even of nothing */
+        qsort_r(lines->waiting, lines->waiting_count, sizeof *lines->waiting, order_lines, &lines->texts);
     tm_status status = TM_OK;
-    for (size_t i = 0; i < r->waiting_count && status == TM_OK; i++) {
-        const waiting_signal *w = &r->waiting[i];
-        tm_slice line = {r->texts.data + w->account + w->account_length + w->rule_length, w->length};
-        status = tm_writer_line(r->signals, line, r->error);
-        r->written++;
+    for (size_t i = 0; i < lines->waiting_count && status == TM_OK; i++) {
+        const waiting_line *w = &lines->waiting[i];
+        tm_slice line = {lines->texts.data + w->account + w->account_length + w->rule_length, w->length};
+        status = tm_writer_line(lines->writer, line, error);
+        lines->written++;
     }
-    r->waiting_count = 0;
-    tm_buffer_reset(&r->texts);
+    lines->waiting_count = 0;
+    tm_buffer_reset(&lines->texts);
     return status;
+}
+
+/* What is in r->encoded, made at `time` about the account by the rule (absent: by none). */
+static tm_status take_line(replay *r, ordered *lines, tm_time time, tm_slice account, tm_slice rule)
+{
+    if (time != lines->instant) {
+        tm_status status = write_waiting(lines, r->error);
+        if (status != TM_OK)
+            return status;
+        lines->instant = time;
+    }
+    if (lines->waiting_count == lines->waiting_room) {
+        size_t wanted = lines->waiting_room ? lines->waiting_room * 2 : 256;
+        waiting_line *bigger = realloc(lines->waiting, wanted * sizeof *bigger);
+        if (!bigger)
+            return tm_fail(r->error, TM_FATAL, "out of memory");
+        lines->waiting = bigger;
+        lines->waiting_room = wanted;
+    }
+    waiting_line w = {lines->texts.length, account.length, rule.length, r->encoded.length};
+    tm_buffer_append_slice(&lines->texts, account);
+    tm_buffer_append_slice(&lines->texts, rule);
+    tm_buffer_append_slice(&lines->texts, tm_buffer_slice(&r->encoded));
+    if (lines->texts.overflowed || r->encoded.overflowed)
+        return tm_fail(r->error, TM_FATAL, "what one instant brings does not fit into memory");
+    lines->waiting[lines->waiting_count++] = w;
+    return TM_OK;
 }
 
 static tm_status take_signal(void *context, const tm_signal *signal)
 {
     replay *r = context;
-    if (signal->time != r->instant) {
-        tm_status status = write_waiting(r);
-        if (status != TM_OK)
-            return status;
-        r->instant = signal->time;
-    }
     static const tm_signal_origin nowhere; /* no group: a replay */
     tm_buffer_reset(&r->encoded);
     tm_signal_encode(signal, &nowhere, &r->encoded);
-    if (r->waiting_count == r->waiting_room) {
-        size_t wanted = r->waiting_room ? r->waiting_room * 2 : 256;
-        waiting_signal *bigger = realloc(r->waiting, wanted * sizeof *bigger);
-        if (!bigger)
-            return tm_fail(r->error, TM_FATAL, "out of memory");
-        r->waiting = bigger;
-        r->waiting_room = wanted;
+    return take_line(r, &r->signals, signal->time, signal->account->key, signal->rule_name);
+}
+
+static tm_status take_health(void *context, const tm_health_record *record)
+{
+    replay *r = context;
+    tm_buffer_reset(&r->encoded);
+    tm_health_record_encode(record, &r->encoded);
+    return take_line(r, &r->health, record->at, record->account, (tm_slice){0});
+}
+
+static tm_status open_lines(ordered *lines, const char *path, tm_error *error)
+{
+    lines->instant = TM_TIME_NONE;
+    tm_buffer_init(&lines->texts, SIZE_MAX / 4);
+    return path ? tm_writer_open(path, &lines->writer, error) : TM_OK;
+}
+
+/* What waits is written, and the file ended. */
+static tm_status end_lines(ordered *lines, tm_error *error)
+{
+    tm_status status = write_waiting(lines, error);
+    if (status == TM_OK && lines->writer) {
+        status = tm_writer_close(lines->writer, error);
+        lines->writer = NULL;
     }
-    waiting_signal w = {r->texts.length, signal->account->key.length, signal->rule_name.length, r->encoded.length};
-    tm_buffer_append_slice(&r->texts, signal->account->key);
-    tm_buffer_append_slice(&r->texts, signal->rule_name);
-    tm_buffer_append_slice(&r->texts, tm_buffer_slice(&r->encoded));
-    if (r->texts.overflowed || r->encoded.overflowed)
-        return tm_fail(r->error, TM_FATAL, "the signals of one instant do not fit into memory");
-    r->waiting[r->waiting_count++] = w;
-    return TM_OK;
+    return status;
+}
+
+static void drop_lines(ordered *lines)
+{
+    (void)tm_writer_close(lines->writer, NULL);
+    tm_buffer_done(&lines->texts);
+    free(lines->waiting);
 }
 
 static tm_status feed_all(replay *r, tm_feed *feed, tm_shard *shard, tm_time *ret_last)
@@ -127,26 +166,27 @@ static void summarise(const replay *r, const tm_feed *feed, const tm_shard *shar
         fprintf(stderr, "  %llu event ids were forgotten before dedup.window ended: raise dedup.entries\n",
                 (unsigned long long)counts->shed);
     fprintf(stderr, "%u accounts, %llu signals, open now:", tm_shard_account_count(shard),
-            (unsigned long long)r->written);
+            (unsigned long long)r->signals.written);
     for (int kind = 0; kind < TM_KINDS; kind++)
         fprintf(stderr, " %s %lld", tm_kind_name((tm_kind)kind), (long long)tm_shard_open(shard, (tm_kind)kind));
     fputc('\n', stderr);
 }
 
 static int replay_files(const tm_command *command, const tm_setup *setup, const tm_feed_options *files,
-                        const char *signals)
+                        const char *signals, const char *health)
 {
     tm_error error;
     tm_error_clear(&error);
-    replay r = {.command = command, .error = &error, .instant = TM_TIME_NONE};
+    replay r = {.command = command, .error = &error};
     tm_buffer_init(&r.encoded, TM_SIGNAL_BYTES_MAX);
-    tm_buffer_init(&r.texts, SIZE_MAX / 4);
     tm_feed *feed = NULL;
     tm_shard *shard = NULL;
     tm_status status = tm_feed_open(files, &feed, &error);
     int failed = status == TM_REJECT ? EX_NOINPUT : EX_OK;
     if (status == TM_OK) {
-        status = tm_writer_open(signals, &r.signals, &error);
+        status = open_lines(&r.signals, signals, &error);
+        if (status == TM_OK)
+            status = open_lines(&r.health, health, &error);
         failed = status == TM_REJECT ? EX_CANTCREAT : EX_OK;
     }
     if (status != TM_OK)
@@ -159,6 +199,8 @@ static int replay_files(const tm_command *command, const tm_setup *setup, const 
         goto out;
     }
     tm_shard_set_sink(shard, take_signal, &r);
+    if (r.health.writer)
+        tm_shard_set_health_sink(shard, take_health);
     tm_shard_begin(shard, TM_TIME_NEVER);
     if (first != TM_TIME_NONE && first <= files->until) {
         tm_time last;
@@ -168,12 +210,11 @@ static int replay_files(const tm_command *command, const tm_setup *setup, const 
             status = tm_shard_advance(shard, files->until == TM_TIME_NEVER ? last : files->until);
         (void)tm_feed_refused(shard, NULL, status, &error);
     }
-    if (status == TM_OK)
-        status = write_waiting(&r);
     tm_cli_progress_end();
     if (status == TM_OK) {
-        status = tm_writer_close(r.signals, &error);
-        r.signals = NULL;
+        status = end_lines(&r.signals, &error);
+        if (status == TM_OK)
+            status = end_lines(&r.health, &error);
         failed = status == TM_REJECT ? EX_IOERR : EX_OK;
     }
     if (status == TM_OK)
@@ -185,11 +226,10 @@ out:
     } else {
         (void)tm_feed_close(feed, NULL);
     }
-    (void)tm_writer_close(r.signals, NULL);
+    drop_lines(&r.signals);
+    drop_lines(&r.health);
     tm_shard_free(shard);
     tm_buffer_done(&r.encoded);
-    tm_buffer_done(&r.texts);
-    free(r.waiting);
     if (status == TM_OK)
         return EX_OK;
     int said = tm_cli_fail(command, status, &error);
@@ -200,6 +240,7 @@ static int run(const tm_command *command, int argc, char **argv)
 {
     tm_setup_options options = {.offline = true};
     const char *signals = "-";
+    const char *health = NULL;
     const char *until = NULL;
     bool every_instant = false;
     tm_feed_options files = {.until = TM_TIME_NEVER};
@@ -211,6 +252,7 @@ static int run(const tm_command *command, int argc, char **argv)
         {"config", "FILE", "tidemark.yaml: time zone, grid, mapping and limits; no server is used", TM_OPTION_TEXT,
          &options.configuration},
         {"signals", "FILE", "where signals go (default '-', standard output)", TM_OPTION_TEXT, &signals},
+        {"health", "FILE", "where records of health scores go (default: nowhere)", TM_OPTION_TEXT, &health},
         {"dead-letters", "FILE", "where records that cannot be used go (default: they are only counted)",
          TM_OPTION_TEXT, &files.dead_letters},
         {"until", "TIME", "read no record later than this and end exactly there", TM_OPTION_TEXT, &until},
@@ -244,7 +286,7 @@ static int run(const tm_command *command, int argc, char **argv)
     setup.shard.max_skew = -1; /* files have no wall clock that an event could be ahead of */
     setup.shard.every_instant = every_instant;
     files.reading = tm_setup_reading(&setup, true);
-    status = replay_files(command, &setup, &files, signals);
+    status = replay_files(command, &setup, &files, signals, health);
     tm_setup_done(&setup);
     return status;
 }

@@ -209,14 +209,23 @@ static tm_status step_stage(tm_judge *judge, tm_account *account, tm_time now, t
 static tm_status step_scores(tm_judge *judge, const tm_moment *now, tm_account *account, tm_time *due,
                              uint64_t *stirred)
 {
-    bool changed;
+    bool changed, told;
     tm_time moves;
     const tm_stage_change *stage = tm_stage_present(&account->stages);
     tm_status status = tm_tracks_step(&account->tracks, judge->heap, judge->pack, stage ? stage->stage : 0, now,
-                                      judge->evaluator, stirred, &moves, &changed);
+                                      judge->evaluator, stirred, &moves, &told, &changed);
     account->changed = account->changed || changed;
     *due = moves < *due ? moves : *due;
-    return status;
+    if (status != TM_OK || !told || !judge->health_sink)
+        return status;
+    tm_health health;
+    tm_health_find(&health, &account->tracks, judge->pack, now, judge->evaluator);
+    tm_health_record record = {.account = account->key,
+                               .at = now->t,
+                               .stage = tm_stage_name(judge->pack, stage),
+                               .health = &health,
+                               .rules_version = judge->pack->version};
+    return judge->health_sink(judge->sink_context, &record);
 }
 
 /* The first grid instant after now at which `due` has come. */

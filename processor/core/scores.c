@@ -1,6 +1,7 @@
 #include "tidemark/core/scores.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tidemark/base/check.h"
@@ -38,6 +39,7 @@ tm_track *tm_tracks_make(tm_tracks *tracks, tm_heap *heap, uint64_t score)
     tm_track *track = &tracks->list[tracks->count - 1];
     memset(track, 0, sizeof *track);
     track->score = score;
+    track->told = TM_SCORE_UNTOLD;
     return track;
 }
 
@@ -327,6 +329,8 @@ static tm_status step_tenure(tm_track *track, tm_heap *heap, const tm_score *sco
     if (status == TM_OK && other) {
         *stirred |= score->day_stirs;
         *changed = true;
+        if (track->told != TM_SCORE_UNTOLD)
+            track->told = TM_SCORE_OUTDATED;
     }
     if (other_card && track->band) {
         track->band = TM_BAND_NONE;
@@ -335,22 +339,54 @@ static tm_status step_tenure(tm_track *track, tm_heap *heap, const tm_score *sco
     return status;
 }
 
-static tm_status step_score(tm_track *track, tm_heap *heap, const tm_score *score, int32_t day, tm_evaluator *evaluator,
-                            uint64_t *stirred, bool *ret_moved, bool *changed)
+/* Whether the score is as far from what was told that it is told again. */
+static bool has_moved(const tm_track *track, int16_t tenths)
+{
+    if (track->told == TM_SCORE_NULL || tenths == TM_SCORE_NULL)
+        return track->told != tenths;
+    return abs(track->told - tenths) >= TM_SCORE_TELL_TENTHS;
+}
+
+/* Whether the score is to be told at this instant; *ret_later: not any more today, but at midnight if it stays. */
+static bool tell(tm_track *track, bool has_card, bool band_moved, int16_t tenths, int32_t day, bool *ret_later)
+{
+    *ret_later = false;
+    if (track->told == TM_SCORE_UNTOLD ? !has_card : track->told != TM_SCORE_OUTDATED && !band_moved) {
+        if (track->told == TM_SCORE_UNTOLD || !has_moved(track, tenths))
+            return false;
+        *ret_later = track->told_day == day;
+        if (*ret_later)
+            return false;
+    }
+    track->told = tenths;
+    track->told_day = day;
+    return true;
+}
+
+typedef struct scored {
+    bool moved; /* the day's score is another */
+    bool told, told_later;
+} scored;
+
+static tm_status step_score(tm_track *track, tm_heap *heap, const tm_score *score, bool tells, int32_t day,
+                            tm_evaluator *evaluator, uint64_t *stirred, scored *ret_scored, bool *changed)
 {
     const tm_card *card = card_of(score, evaluator);
     tm_value value = card ? tm_evaluator_value(evaluator, card->score) : tm_value_null();
     int16_t tenths = tm_value_is_null(value) ? TM_SCORE_NULL : (int16_t)rint(value.as.number * 10);
     tm_band band = card && tenths != TM_SCORE_NULL ? tm_band_next(card, (tm_band)track->band, tenths) : TM_BAND_NONE;
-    if (band != track->band) {
+    bool band_moved = band != track->band;
+    if (band_moved) {
         track->band = (uint8_t)band;
         *stirred |= score->stirs;
         *changed = true;
     }
+    ret_scored->told = tells && tell(track, card != NULL, band_moved, tenths, day, &ret_scored->told_later);
+    *changed = *changed || ret_scored->told;
     if (!track->reach)
         return TM_OK;
-    tm_status status = tm_track_put(track, heap, day, tenths, ret_moved);
-    if (*ret_moved) {
+    tm_status status = tm_track_put(track, heap, day, tenths, &ret_scored->moved);
+    if (ret_scored->moved) {
         *stirred |= score->day_stirs;
         *changed = true;
     }
@@ -358,9 +394,10 @@ static tm_status step_score(tm_track *track, tm_heap *heap, const tm_score *scor
 }
 
 tm_status tm_tracks_step(tm_tracks *tracks, tm_heap *heap, const tm_pack *pack, uint64_t stage, const tm_moment *now,
-                         tm_evaluator *evaluator, uint64_t *stirred, tm_time *ret_due, bool *ret_changed)
+                         tm_evaluator *evaluator, uint64_t *stirred, tm_time *ret_due, bool *ret_told,
+                         bool *ret_changed)
 {
-    *ret_changed = false;
+    *ret_changed = *ret_told = false;
     *ret_due = TM_TIME_NEVER;
     if (tracks->count && drop_others(tracks, heap, pack, ret_changed) != TM_OK)
         return TM_FATAL;
@@ -368,17 +405,19 @@ tm_status tm_tracks_step(tm_tracks *tracks, tm_heap *heap, const tm_pack *pack, 
         for (uint32_t i = 0; i < pack->score_count; i++) {
             const tm_score *score = &pack->scores[i];
             tm_track *track = score->tracked ? tm_tracks_make(tracks, heap, score->identity) : NULL;
-            bool moved = false;
+            scored found = {0};
+            bool tells = score == pack->health;
             if (!score->tracked)
                 continue;
             if (!track)
                 return TM_FATAL;
-            tm_status status = pass == 0
-                                   ? step_tenure(track, heap, score, stage, now->day, evaluator, stirred, ret_changed)
-                                   : step_score(track, heap, score, now->day, evaluator, stirred, &moved, ret_changed);
+            tm_status status =
+                pass == 0 ? step_tenure(track, heap, score, stage, now->day, evaluator, stirred, ret_changed)
+                          : step_score(track, heap, score, tells, now->day, evaluator, stirred, &found, ret_changed);
             if (status != TM_OK)
                 return status;
-            if (moved && score->days_read)
+            *ret_told = *ret_told || found.told;
+            if ((found.moved && score->days_read) || found.told_later)
                 *ret_due = now->next_midnight;
         }
     }

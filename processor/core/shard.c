@@ -51,6 +51,11 @@ void tm_shard_set_sink(tm_shard *shard, tm_signal_sink sink, void *context)
     shard->judge.sink_context = context;
 }
 
+void tm_shard_set_health_sink(tm_shard *shard, tm_health_sink sink)
+{
+    shard->judge.health_sink = sink;
+}
+
 tm_heap *tm_shard_heap(tm_shard *shard)
 {
     return shard->heap;

@@ -6,6 +6,7 @@
 
 #include "tidemark/base/crashpoint.h"
 #include "tidemark/codec/deadletter.h"
+#include "tidemark/codec/healthrecord.h"
 #include "tidemark/codec/signal.h"
 #include "tidemark/pipeline/poison.h"
 #include "tidemark/pipeline/proof.h"
@@ -102,7 +103,7 @@ void tm_holding_drop(tm_holding *holding)
     holding->shard = NULL;
     tm_arena_reset(holding->arena);
     holding->signal_count = holding->erasure_count = holding->span_count = 0;
-    holding->letter_count = holding->skip_count = holding->told_count = 0;
+    holding->letter_count = holding->health_count = holding->skip_count = holding->told_count = 0;
     holding->open = holding->done = holding->sealed = holding->apart = false;
     holding->records = 0;
     holding->publishing = true;
@@ -208,6 +209,26 @@ static tm_status take_signal(void *context, const tm_signal *signal)
     return status == TM_OK ? note_signal(holding, signal) : status;
 }
 
+/* Of an account's health the topic keeps the last record alone, so the journal needs no word of it. */
+static tm_status take_health(void *context, const tm_health_record *record)
+{
+    tm_holding *holding = context;
+    tm_buffer *text = &holding->reading->text;
+    tm_buffer_reset(text);
+    tm_health_record_encode(record, text);
+    if (text->overflowed)
+        return TM_FATAL;
+    tm_output output = {.topic = TM_TOPIC_HEALTH,
+                        .partition = -1,
+                        .key = record->account,
+                        .value = tm_buffer_slice(text),
+                        .timestamp = record->at,
+                        .headers = {{"content-type", TM_SLICE_LITERAL("application/json")}},
+                        .header_count = 1};
+    holding->health_count++;
+    return add_output(holding, &output);
+}
+
 static tm_status add_dead_letter(tm_holding *holding, const tm_source_record *record, tm_dead_reason reason,
                                  const char *detail)
 {
@@ -249,6 +270,7 @@ tm_status tm_holding_make_shard(tm_holding *holding, const tm_pack *pack, tm_tim
     if (!holding->shard)
         return TM_FATAL;
     tm_shard_set_sink(holding->shard, take_signal, holding);
+    tm_shard_set_health_sink(holding->shard, take_health);
     if (meta)
         tm_shard_restore_time(holding->shard, meta->time, meta->judged);
     return TM_OK;
@@ -294,6 +316,7 @@ void tm_holding_begin(tm_holding *holding, tm_time wall)
     holding->t_before = tm_shard_time(holding->shard);
     holding->records = 0;
     holding->signal_count = holding->erasure_count = holding->letter_count = holding->skip_count = 0;
+    holding->health_count = 0;
     holding->apart = false;
     tm_arena_reset(holding->arena);
     for (int i = 0; i < TM_INPUTS; i++)

@@ -32,7 +32,8 @@ tm_status tm_proof_seal(const tm_holding *holding, bool configuration)
     uint32_t told = 0;
     for (uint32_t i = outbox->count; i-- > 0 && outbox->entries[i].commit >= holding->next.commit; told++)
         TM_CHECK(heap, outbox->entries[i].commit == holding->next.commit, "outbox_commit");
-    uint32_t expected = holding->signal_count + holding->erasure_count + holding->letter_count + 1 + configuration;
+    uint32_t expected = holding->signal_count + holding->health_count + holding->erasure_count + holding->letter_count +
+                        1 + configuration;
     TM_CHECK(heap, !holding->publishing || told == expected, "outbox_count");
     TM_CHECK(heap, holding->skip_count <= holding->letter_count, "skips_told");
     for (uint32_t i = 1; i < holding->span_count; i++)

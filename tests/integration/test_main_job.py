@@ -2,6 +2,7 @@
 a change to summer time, goes through a real broker and a real Redis. A foreign client reads the signals; `replay` and
 the independent model must have the same ones."""
 
+import collections
 import contextlib
 import io
 import pathlib
@@ -38,6 +39,21 @@ class MainJob(jobs.TestCase):
         self.addCleanup(child.kill)
         return child, out
 
+    def assert_same_health(self, topics, files, config):
+        """Every record of scores, in each account's order; of the erased ones a tombstone, which files cannot hold."""
+        out = self.dir / "health.ndjson"
+        self.replayed(files, config, "--health", out)
+        told, expected = collections.defaultdict(list), collections.defaultdict(list)
+        for r in self.records(topics, ("health",))["health"]:
+            if r.value is not None:
+                told[r.key].append(r.json())
+        for record in jobs.read_ndjson(out):
+            expected[record["account"]].append(record)
+        self.assertGreater(len(expected), 1000)
+        self.assertEqual(told.keys(), expected.keys())
+        for account, records in expected.items():
+            self.assertEqual(told[account], records, account)
+
     def test_signals_of_kafka_replay_and_model_are_the_same(self):
         # The same seed gives the same bytes: once into files, once to the broker with the timestamps of a loader.
         files = self.population(**POPULATION)
@@ -50,7 +66,8 @@ class MainJob(jobs.TestCase):
         self.tidemark.run("run", "--config", config, "--once", timeout=900)
         signals = self.signals(topics)
         self.assert_same_signals(signals, self.replayed(files, config), minimum=2000)
-        self.assert_valid(topics, minimum={"churn_risk": 1000, "expansion": 10, "advisories": 10, "journal": PARTITIONS})
+        self.assert_same_health(topics, files, config)
+        self.assert_valid(topics, minimum={"churn_risk": 1000, "expansion": 10, "advisories": 10, "health": 1000, "journal": PARTITIONS})
         self.assertEqual({s["data"]["state"] for s in signals}, {"raised", "updated", "cleared"})
         self.assertIn("erased", {s["data"]["reason"] for s in signals if s["data"]["state"] == "cleared"})
         self.assertEqual(model_child.wait(2400), 0, model_child.stderr)

@@ -66,6 +66,7 @@ static void assert_same_scores(const tm_account *a, const tm_account *b)
         const tm_track *x = &a->tracks.list[i], *y = &b->tracks.list[i];
         cr_assert(x->score == y->score && x->band == y->band && x->reach == y->reach &&
                   x->tenure_count == y->tenure_count && x->run_count == y->run_count);
+        cr_assert(x->told == y->told && x->told_day == y->told_day);
         for (uint32_t k = 0; k < x->tenure_count; k++)
             cr_assert(x->tenures[k].card == y->tenures[k].card && x->tenures[k].stage == y->tenures[k].stage &&
                       x->tenures[k].version == y->tenures[k].version && x->tenures[k].day == y->tenures[k].day);
@@ -260,7 +261,7 @@ Test(state, the_form_is_told)
     blob.length -= 4;
     tm_buffer_put_u32(&blob, tm_checksum(tm_buffer_slice(&blob)));
     cr_assert_eq(tm_state_decode(heap, &pack, key, tm_buffer_slice(&blob), &decoded, &error), TM_REJECT);
-    cr_assert_str_eq(error.what, "account state has form 4, this program reads the forms up to 3");
+    cr_assert_str_eq(error.what, "account state has form 5, this program reads the forms up to 4");
     /* What the first form had is what the present one has without scores. */
     blob.data[0] = TM_STATE_FORM_FIRST;
     blob.length -= 4;

@@ -158,7 +158,8 @@ class ReplayAgainstModel(unittest.TestCase):
         arguments = case.arguments()
         if case.until is not None:
             arguments += ["--until", str(case.until)]
-        done = self.tidemark.run("replay", *arguments)
+        told = case.folder / "health.ndjson"
+        done = self.tidemark.run("replay", *arguments, "--health", told)
         theirs = [json.loads(line) for line in done.stdout.splitlines()]
         self.assertEqual(theirs, sorted(theirs, key=order_of), f"seed {seed}: not in order of time, account, rule")
         w = worlds.World(packs.Pack(case.pack, ()), packs.Config(case.settings))
@@ -166,23 +167,28 @@ class ReplayAgainstModel(unittest.TestCase):
         said = io.StringIO()
         if model.compare(ours, [model.from_cloudevent(s) for s in theirs], out=said, limit=8):
             self.fail(f"seed {seed} in {case.folder}, {case.settings}, until {case.until}:\n{said.getvalue()}")
-        return len(theirs)
+        scores = [json.loads(line) for line in told.read_text(encoding="utf-8").splitlines()]
+        for i, (a, b) in enumerate(zip([h[2] for h in w.health], scores)):
+            self.assertEqual(a, b, f"seed {seed} in {case.folder}, {case.settings}: record of health {i}")
+        self.assertEqual(len(w.health), len(scores), f"seed {seed} in {case.folder}: records of health")
+        return len(theirs), len(scores)
 
     def test_signals(self):
-        count = signals = 0
+        count = signals = scores = 0
         for seed in seeds():
-            signals += self.compare(Case(seed, harness.temp_dir()), seed)
-            count += 1
-        print(f"  {count} populations, {signals} signals, all as the model's", flush=True)
-        self.assertGreater(signals, 0, "nothing was raised, so nothing was compared")
+            found = self.compare(Case(seed, harness.temp_dir()), seed)
+            signals, scores, count = signals + found[0], scores + found[1], count + 1
+        print(f"  {count} populations, {signals} signals and {scores} records of health, all as the model's", flush=True)
+        self.assertGreater(min(signals, scores), 0, "nothing was raised, so nothing was compared")
 
     def test_every_instant_changes_nothing(self):
         """Due times and dirty marks only skip instants at which nothing can change."""
         until, signals = time.monotonic() + SECONDS / 3, 0
         for seed in range(FIRST, FIRST + ROUNDS):
             case = Case(seed, harness.temp_dir())
-            short = self.tidemark.run("replay", *case.arguments()).stdout
-            full = self.tidemark.run("replay", *case.arguments(), "--every-instant").stdout
+            told = case.folder / "health.ndjson"
+            short = self.tidemark.run("replay", *case.arguments(), "--health", told).stdout + told.read_text(encoding="utf-8")
+            full = self.tidemark.run("replay", *case.arguments(), "--every-instant", "--health", told).stdout + told.read_text(encoding="utf-8")
             if short != full:
                 a, b = short.splitlines(), full.splitlines()
                 at = next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))

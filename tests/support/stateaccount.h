@@ -198,6 +198,10 @@ static inline tm_account *state_account(state_world *w, tm_heap *heap)
         track->reach = state_below(w, 3) ? 400 : 0;
         track->band = (uint8_t)state_below(w, TM_BANDS);
         int32_t day = w->now.day - (int32_t)state_below(w, 900);
+        if (state_below(w, 2)) {
+            track->told = (int16_t)(state_below(w, 1002) - 1);
+            track->told_day = w->now.day - (int32_t)state_below(w, 100);
+        }
         for (int64_t k = 0; k < (track->reach ? 300 : 1); k++) {
             day += (int32_t)(state_below(w, 3) ? 1 : state_below(w, 20));
             /* Few of them, so that one comes back, at times within the day. */

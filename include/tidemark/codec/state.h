@@ -17,13 +17,16 @@
               varint tenures, each: signed day less the one before, 40 bits of the stage, varint version of the card
               (0: none), then 40 bits of the card's identity;
               varint runs, from the first run's signed day on each: varint of twice the zigzag difference in tenths to
-              the one before (0 at first), plus one where more than a day lies between, then varint days less two
+              the one before (0 at first), plus one where more than a day lies between, then varint days less two;
+              varint 0 where the score was never told, else its tenths and two (1: null was), then the signed day of it
+              less that of the last tenure
      u32      tm_checksum of everything before
 
    Numbers are the varints of bytes.h. The key is not in it: it is the key under which the blob is stored. Encoding what
    was decoded, at the same moment, gives the same bytes. Form 1 had no scores; form 2 had of each identity, band,
-   version and card, which are found anew. */
-enum { TM_STATE_FORM = 3, TM_STATE_FORM_FIRST = 1 /* the oldest that is read */ };
+   version and card, which are found anew;
+   form 3 did not know what was told. */
+enum { TM_STATE_FORM = 4, TM_STATE_FORM_FIRST = 1 /* the oldest that is read */ };
 
 /* Appends the account's blob to `out`, without the buckets that are out of reach at `now`. `pack` is the one whose
    metrics account->series follows. The caller looks at out->overflowed. */

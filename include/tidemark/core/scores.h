@@ -14,7 +14,9 @@ typedef struct tm_tenure {
     int32_t day;
 } tm_tenure;
 
-enum { TM_SCORE_NULL = -1 };
+enum { TM_SCORE_NULL = -1, TM_SCORE_UNTOLD = -2, TM_SCORE_OUTDATED = -3 };
+/* A score is told again once it lies so many tenths from what was told, at most once a local day. */
+enum { TM_SCORE_TELL_TENTHS = 10 };
 
 /* From the track's origin + `after` days on each day's score was this. */
 typedef struct tm_score_run {
@@ -32,6 +34,10 @@ typedef struct tm_track {
     uint16_t reach; /* days before today that are kept */
     uint8_t tenure_count, tenure_capacity;
     uint8_t band; /* tm_band */
+    /* What subscribers of the score were told, in tenths: TM_SCORE_UNTOLD nothing yet, TM_SCORE_OUTDATED (within a
+       judgement) something that another gave; and the local day of it. Of the score health only. */
+    int16_t told;
+    int32_t told_day;
 } tm_track;
 
 /* Zero-initialised: nothing is kept. Only scores that the pack tracks are here. */
@@ -73,9 +79,11 @@ tm_band tm_band_next(const tm_card *card, tm_band former, int32_t tenths);
 /* Looks at the tracked scores (docs/semantics.md, Bands and Days): the evaluator has begun for the account and this
    instant, and the account's stage (0: none) is found. *ret_changed: something of it differs from before. *stirred
    gains the rules that this is a change for. *ret_due: the next midnight where the day's score was another until now,
-   else TM_TIME_NEVER. TM_OK, or TM_FATAL without memory. */
+   or where the score named health is to be told then, else TM_TIME_NEVER. *ret_told: it is to be told now (Records of
+   scores), and counts as told. TM_OK, or TM_FATAL without memory. */
 tm_status tm_tracks_step(tm_tracks *tracks, tm_heap *heap, const tm_pack *pack, uint64_t stage, const tm_moment *now,
-                         tm_evaluator *evaluator, uint64_t *stirred, tm_time *ret_due, bool *ret_changed);
+                         tm_evaluator *evaluator, uint64_t *stirred, tm_time *ret_due, bool *ret_told,
+                         bool *ret_changed);
 
 /* The score named health at an instant, as signals show it. */
 typedef struct tm_health_factor {
@@ -96,6 +104,16 @@ typedef struct tm_health {
 } tm_health;
 
 enum { TM_HEALTH_WEEK = 7, TM_HEALTH_MONTH = 28 };
+
+/* What is told of an account's health: everything points into the account, the pack or the judge's room, valid during
+   the call that hands it over. */
+typedef struct tm_health_record {
+    tm_slice account;
+    tm_time at;
+    tm_slice stage;          /* absent: none */
+    const tm_health *health; /* its card is NULL where none gives the score any more */
+    int64_t rules_version;
+} tm_health_record;
 
 /* What the score named health is made of, after tm_tracks_step of the same instant. */
 void tm_health_find(tm_health *ret_health, const tm_tracks *tracks, const tm_pack *pack, const tm_moment *now,

@@ -60,6 +60,8 @@ tm_shard *tm_shard_new(const tm_shard_settings *settings, const tm_pack *pack, t
                        const tm_counting *counting, uint32_t counting_count);
 void tm_shard_free(tm_shard *shard); /* NULL is allowed */
 void tm_shard_set_sink(tm_shard *shard, tm_signal_sink sink, void *context);
+/* Who gets the records of scores, with the same context; NULL: nobody. */
+void tm_shard_set_health_sink(tm_shard *shard, tm_health_sink sink);
 
 /* --- restoring what a store kept --- */
 /* Stream time, and whether the grid instant T was judged already. */

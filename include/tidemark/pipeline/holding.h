@@ -108,6 +108,7 @@ typedef struct tm_holding {
     bool sealed;      /* its end is decided: journal line, positions and fingerprints stand; only the write is left */
     tm_position next; /* R after it */
     uint32_t letter_count;  /* dead letters */
+    uint32_t health_count;  /* records of scores */
     tm_journal_skip *skips; /* records passed over */
     uint32_t skip_count, skip_capacity;
     const tm_journal_skip *told; /* of the journal line that is replayed: records to be passed over */

@@ -137,6 +137,7 @@ class Account:
         self.tenures = {}  # score -> [(day, (stage, card, version)), ...], each other than the one before
         self.daily = {}  # score -> [(day, value at its last judgement), ...]: days between are as the one before
         self.tracks = {}  # score -> ((card, version) or None, band or None), as the last look at it found
+        self.told = None  # (score, band, by) of the last record of health, and its day
         self.remembered = {}  # baselines.py: what full days said
 
     # --- what expressions ask for
@@ -326,6 +327,8 @@ class Account:
             self.step_tenure(name, score)
         for name, score in kept:
             self.step_score(name, score)
+        if "health" in self.tracks:
+            self.tell_health(t)
         changed = self.changed
         for r in self.world.pack.order:
             s = self.states[r.index]
@@ -380,6 +383,26 @@ class Account:
                 daily.pop()
             daily.append((self.day, value))
             self.changed |= expr.Env.TRACK
+
+    def tell_health(self, t):
+        """A record of the score health, where it says something else than the last one."""
+        by, band = self.tracks["health"]
+        by, value = (self.stage(), by), self.daily["health"][-1][1]
+        if self.told is None:
+            if by[1] is None:
+                return
+        else:
+            (score, *rest), day = self.told
+            if rest == [band, by]:
+                far = (score is None) != (value is None) or score is not None and abs(round(score * 10) - round(value * 10)) >= 10
+                if not far or day == self.day:
+                    return
+        self.told = (value, band, by), self.day
+        health = self.health() or {"score": None, "band": None, "coverage": 0, "change": {"7d": None, "28d": None}, "factors": []}
+        card, version = by[1] or (None, None)
+        self.world.health.append((t, self.name, {"account": self.name, "at": zone.format_time(t), "stage": self.stage(),
+                                                 "card": card, "card_version": version, **health,
+                                                 "rules_version": self.world.pack.version}))
 
     def moment(self, r, s, t):
         """A rule on a change of stage: raised, and over."""
@@ -571,6 +594,7 @@ class World:
         self.pack, self.zone, self.grid, self.config, self.literal = pack, config.zone, config.grid, config, literal
         self.accounts, self.dups = {}, {}
         self.signals, self.dead, self.duplicates = [], {}, 0
+        self.health = []  # (instant, account, record)
         self.count_day = None  # local day of the counting start; None: no usage yet, no window can answer
         self.count_from = None  # with history DATE: the local day from which windowless values take events
         self.midnights = []
@@ -669,6 +693,7 @@ class World:
             for a in self.accounts.values():
                 a.advance(limit)
         self.signals.sort(key=lambda s: s[:4])
+        self.health.sort(key=lambda h: h[:2])
         return [s[4] for s in self.signals]
 
     def _midnights_to(self, a, b):
