@@ -914,8 +914,8 @@ class TestCase(unittest.TestCase):
         tidemark's own to create."""
         names = {role: f"{prefix or self.prefix}-{role.replace('_', '-')}" for role in TOPICS}
         # Records of long ago are old enough to be compacted at once, and segments roll by their records' timestamps.
-        compacted = {"accounts": {"cleanup.policy": "compact", "min.compaction.lag.ms": str(36500 * DAY_MS)},
-                     "health": {"cleanup.policy": "compact"}}
+        lasting = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(36500 * DAY_MS)}
+        compacted = {"accounts": lasting, "health": lasting}
         self.kafka.create_topics({names[role]: compacted.get(role, {}) for role in TOPICS if role not in without},
                                  partitions=partitions)
         return names
