@@ -1,7 +1,6 @@
 #include "tidemark/core/scores.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tidemark/base/check.h"
@@ -344,7 +343,7 @@ static bool has_moved(const tm_track *track, int16_t tenths)
 {
     if (track->told == TM_SCORE_NULL || tenths == TM_SCORE_NULL)
         return track->told != tenths;
-    return abs(track->told - tenths) >= TM_SCORE_TELL_TENTHS;
+    return track->told - tenths >= TM_SCORE_TELL_TENTHS || tenths - track->told >= TM_SCORE_TELL_TENTHS;
 }
 
 /* Whether the score is to be told at this instant; *ret_later: not any more today, but at midnight if it stays. */

@@ -13,10 +13,10 @@ typedef struct tm_judge {
     tm_heap *heap;
     tm_evaluator *evaluator;
     void *sink_context;
-    tm_signal_sink sink;    /* called in order of judgement; a return other than TM_OK ends the judgement with it */
+    tm_signal_sink sink;        /* called in order of judgement; a return other than TM_OK ends the judgement with it */
     tm_health_sink health_sink; /* likewise, with the same context; of an instant it comes before its signals */
-    int64_t open[TM_KINDS]; /* open episodes, kept up to date */
-    uint64_t (*signals)[4]; /* counted by kind and tm_signal_state; NULL: not counted */
+    int64_t open[TM_KINDS];     /* open episodes, kept up to date */
+    uint64_t (*signals)[4];     /* counted by kind and tm_signal_state; NULL: not counted */
 } tm_judge;
 
 /* Judges `account` by the rules of the pack at environment->now, which is a grid instant: by all of them when the
