@@ -229,3 +229,15 @@ Test(healthrecord, told_is_kept)
     tm_shard_free(next);
     tm_buffer_done(&blob);
 }
+
+/* The members as a signal has them, of an account that nothing is known of. */
+Test(healthrecord, members_without_a_card)
+{
+    tm_health nothing = {0};
+    tm_buffer out;
+    tm_buffer_init(&out, 1 << 10);
+    tm_health_members_encode(&nothing, &out);
+    cr_assert(tm_slice_equal_text(tm_buffer_slice(&out), "\"score\":null,\"band\":null,\"coverage\":0,\"change\":{"
+                                                         "\"7d\":null,\"28d\":null},\"factors\":[]"));
+    tm_buffer_done(&out);
+}
