@@ -57,12 +57,14 @@ static void noon(int day, int seats, int mrr)
 
 static uint64_t stirred;
 static tm_time due;
+static bool told;
 
 static void step(uint64_t stage, bool changes)
 {
     bool changed = !changes;
     stirred = 0;
-    cr_assert_eq(tm_tracks_step(&account->tracks, heap, pack, stage, &now, evaluator, &stirred, &due, &changed), TM_OK);
+    cr_assert_eq(tm_tracks_step(&account->tracks, heap, pack, stage, &now, evaluator, &stirred, &due, &told, &changed),
+                 TM_OK);
     cr_assert_eq(changed, changes);
 }
 
@@ -167,7 +169,8 @@ Test(standing, without_memory_a_step_says_so)
     noon(0, 90, 90);
     tm_heap *none = tm_heap_new(1);
     bool changed;
-    cr_assert_eq(tm_tracks_step(&account->tracks, none, pack, 1, &now, evaluator, &stirred, &due, &changed), TM_FATAL);
+    cr_assert_eq(tm_tracks_step(&account->tracks, none, pack, 1, &now, evaluator, &stirred, &due, &told, &changed),
+                 TM_FATAL);
     tm_heap_free_all(none);
 }
 
