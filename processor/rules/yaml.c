@@ -269,6 +269,29 @@ static void take_parser_errors(builder *b, struct fy_diag *diag)
     }
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* Where libfyaml 0.7 frees what it has freed: behind a '?' that stands alone (a key of its own line), at a tab that
+   follows a ':'. Every text of eight characters that it fell over had both (checked over the characters that mean
+   something to it). SIZE_MAX: nowhere. */
+static size_t fatal_tab(tm_slice text)
+{
+    bool alone = false;
+    for (size_t i = 0; i < text.length; i++) {
+        alone = alone || (text.data[i] == '?' && (i == 0 || is_space(text.data[i - 1])) &&
+                          (i + 1 == text.length || is_space(text.data[i + 1])));
+        size_t at = i + 1;
+        while (alone && text.data[i] == ':' && at < text.length && text.data[at] == ' ')
+            at++;
+        if (alone && text.data[i] == ':' && at < text.length && text.data[at] == '\t')
+            return at;
+    }
+    return SIZE_MAX;
+}
+
 static bool text_is_fine(builder *b)
 {
     tm_slice text = b->source->text;
@@ -283,6 +306,11 @@ static bool text_is_fine(builder *b)
     }
     if (text.length > 0 && !tm_utf8_valid(text)) {
         tm_diagnostics_add(b->diagnostics, b->source, 0, "the file is not UTF-8");
+        return false;
+    }
+    size_t tab = fatal_tab(text);
+    if (tab != SIZE_MAX) {
+        refuse(b, tab, "a tab after ':', in a file with a '?' that stands alone before it", "write blanks for the tab");
         return false;
     }
     return true;
@@ -349,11 +377,6 @@ bool tm_yaml_is_null(const tm_yaml_node *node)
     }
     return node->kind == TM_YAML_SCALAR && node->style == TM_YAML_PLAIN &&
            (node->text.length == 0 || tm_slice_equal_text(node->text, "~") || tm_slice_equal_text(node->text, "null"));
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
 /* Bytes of source that one escape of a double-quoted scalar takes. */

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { isDeepStrictEqual } from "node:util";
 
 const page = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "docs", "records.md");
-const written = ["signal", "dead-letter", "journal"].flatMap((schema) =>
+const written = ["signal", "health-record", "dead-letter", "journal"].flatMap((schema) =>
   execFileSync(process.argv[2], [schema], { encoding: "utf8" }).trim().split("\n").map((line) => JSON.parse(line)));
 const examples = [...readFileSync(page, "utf8").matchAll(/^```json\n([\s\S]*?)^```$/gm)].map((m) => JSON.parse(m[1]));
 const strange = examples.filter((example) => !written.some((record) => isDeepStrictEqual(record, example)));

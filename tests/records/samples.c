@@ -1,11 +1,12 @@
-/* Prints what the encoders write, of every kind, a line each: record_samples signal|dead-letter|journal. The records
-   are held to their schemas by validate.sh, and are the examples of docs/records.md. */
+/* Prints what the encoders write, of every kind, a line each: record_samples signal|health-record|dead-letter|journal.
+   The records are held to their schemas by validate.sh, and are the examples of docs/records.md. */
 #include <stdio.h>
 #include <string.h>
 
 #include "support/journal_fixture.h"
 #include "support/signal_fixture.h"
 #include "tidemark/codec/deadletter.h"
+#include "tidemark/codec/healthrecord.h"
 
 #define S(text) TM_SLICE_LITERAL(text)
 
@@ -132,6 +133,40 @@ static void print_signals(void)
         }
 }
 
+static void print_health(void)
+{
+    static const tm_factor factors[] = {{.name = TM_SLICE_LITERAL("usage_trend")},
+                                        {.name = TM_SLICE_LITERAL("seat_activation")},
+                                        {.name = TM_SLICE_LITERAL("nps")}};
+    static const tm_card card = {.name = TM_SLICE_LITERAL("adoption"), .version = 2};
+    tm_health health = {.card = &card,
+                        .score = tm_value_number(68),
+                        .coverage = 0.9,
+                        .band = TM_BAND_YELLOW,
+                        .change_week = tm_value_number(-4.5),
+                        .factor_count = 3,
+                        .factors = {{&factors[0], tm_value_number(0.44), tm_value_number(20), 40, 8},
+                                    {&factors[1], tm_value_number(0.7), tm_value_number(100), 60, 60},
+                                    {&factors[2], tm_value_null(), tm_value_null(), 0, 0}}};
+    tm_health_record record = {.account = S("acme"),
+                               .at = INT64_C(1714660680000),
+                               .stage = S("adoption"),
+                               .health = &health,
+                               .rules_version = 7};
+    tm_health_record_encode(&record, &out);
+    end_line();
+    for (tm_band band = TM_BAND_NONE; band < TM_BANDS; band++) {
+        health.band = band;
+        health.factors[0].value = band ? tm_value_duration(TM_DAY) : tm_value_boolean(true);
+        record.stage = band ? S("a \"stage\" ü") : (tm_slice){NULL, 0};
+        tm_health_record_encode(&record, &out);
+        end_line();
+    }
+    health = (tm_health){0};
+    tm_health_record_encode(&record, &out);
+    end_line();
+}
+
 static void print_dead_letters(void)
 {
     static char bytes[1 << 16];
@@ -195,6 +230,8 @@ int main(int argc, char **argv)
     tm_buffer_init(&out, TM_SIGNAL_BYTES_MAX);
     if (argc == 2 && strcmp(argv[1], "signal") == 0)
         print_signals();
+    else if (argc == 2 && strcmp(argv[1], "health-record") == 0)
+        print_health();
     else if (argc == 2 && strcmp(argv[1], "dead-letter") == 0)
         print_dead_letters();
     else if (argc == 2 && strcmp(argv[1], "journal") == 0)

@@ -69,6 +69,7 @@ Test(yaml, makes_a_tree_that_knows_its_places)
     cr_assert(tm_slice_equal_text(tm_yaml_get(root, "h")->tag, "!file"));
     cr_assert_null(parsed(""));
     cr_assert_null(parsed("# nothing\n"));
+    cr_assert_eq(parsed("k:\t a\nq: 'who ?'\n? l\n: what? :\n")->count, 3); /* a '?' alone only behind the tab */
 }
 
 Test(yaml, reads_texts_of_many_pieces)
@@ -106,6 +107,8 @@ Test(yaml, refuses_what_hostile_files_live_on)
     refused("a: [1,\nb: c\n", 2, 1, "not YAML");
     refused("a: b: c\n", 1, 5, "not YAML");
     refused("a: \xff\n", 1, 1, "not UTF-8");
+    refused("a: 1\n? b:\t :1\n", 2, 5, "a tab after ':'");
+    refused("?\n b: \t-\n", 2, 5, "a tab after ':'");
     refused("[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]\n", 1, 17, "nested too deeply");
     tm_yaml_node *root;
     source = (tm_document){.name = "f", .text = {"a: \0b", 5}};
