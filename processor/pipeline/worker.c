@@ -402,7 +402,11 @@ static bool apply_all(worker *w)
             progress |= rebuild_one(w, h);
             continue;
         }
-        if (holding->state != TM_HOLDING_LIVE || holding->done || tm_holding_full(holding))
+        if (holding->state != TM_HOLDING_LIVE || holding->done)
+            continue;
+        if (tm_worker_owes(holding))
+            tm_holding_begin(holding, wall(w)); /* to be committed; nothing more is taken before */
+        if (tm_holding_full(holding))
             continue;
         TM_CRASH_POINT("worker_apply");
         tm_holding_begin(holding, wall(w));

@@ -12,6 +12,11 @@ static uint32_t holdings_of(worker *w, tm_holding **ret_holdings)
     return w->count;
 }
 
+bool tm_worker_owes(const tm_holding *holding)
+{
+    return !holding->open && tm_shard_changed_count(holding->shard) >= holding->settings->commit_accounts;
+}
+
 /* Where T moves at the end of this commit; TM_TIME_NONE: nowhere. */
 static tm_time advance_for(worker *w, held *h, tm_time clock_end)
 {
@@ -72,7 +77,8 @@ static bool commit_shard(worker *w, held *h)
     TM_CRASH_POINT("commit_confirmed");
     tm_time clock_end = wall(w);
     tm_time advance = advance_for(w, h, clock_end);
-    if (holding->records == 0 && advance == TM_TIME_NONE) {
+    bool owed = tm_shard_changed_count(holding->shard) >= w->settings->commit_accounts;
+    if (holding->records == 0 && advance == TM_TIME_NONE && !owed) {
         holding->open = false; /* nothing happened: the next commit reads the clock anew */
         holding->done = at_end(w, holding);
         return true;

@@ -110,6 +110,9 @@ void tm_worker_look_at_waits(worker *w);
 void tm_worker_answered(worker *w, held *h, tm_waiting what);
 /* Asks the brokers for the ends of the shard's inputs where that is to be known. TM_OK, TM_RETRY. */
 tm_status tm_worker_confirm(worker *w, held *h);
+/* Whether new rules changed so many accounts between two commits that the shard is full before it began: what they
+   changed has to be written before it takes a record. */
+bool tm_worker_owes(const tm_holding *holding);
 /* Waits before a call is tried again, as a member of the group. False when there is no more time, or no more
  * membership. */
 bool tm_worker_wait(worker *w, int64_t *backoff);

@@ -458,6 +458,26 @@ Test(worker, newer_rules_act_from_the_next_commit_on_and_are_told)
     tm_pack_free(newer);
 }
 
+/* As many accounts as a commit takes are changed by the rules alone: they are written, and records go on. */
+Test(worker, newer_rules_that_change_all_accounts_are_written_first)
+{
+    s.settings.reloaded = &reloaded;
+    s.settings.commit_accounts = 1;
+    tm_pack *newer = feed_pack(newer_rules);
+    actor *a = stage_hire(&s, "only");
+    steps(a, 60);
+    atomic_store(&reloaded, newer);
+    s.now += 2 * TM_MINUTE;
+    steps(a, 60);
+    event(0, 63, "3");
+    s.now += 2 * TM_MINUTE;
+    steps(a, 60);
+    cr_assert_eq(stage_position(&s, 0, NULL).next[0], f.ends[0][0], "the record was taken");
+    cr_assert_eq(stage_stop(&s, a), TM_OK, "%s", a->error.what);
+    atomic_store(&reloaded, NULL);
+    tm_pack_free(newer);
+}
+
 /* The least memory that a shard of the first rules lives in is too little for rules with many metrics. */
 Test(worker, newer_rules_without_memory_for_them_halt)
 {
