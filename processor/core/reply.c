@@ -71,7 +71,9 @@ static tm_time until_of(const tm_event *event, tm_time now)
             return TM_TIME_NONE;
     } else {
         text = text_of(event, TM_SLICE_LITERAL("for"));
-        if (!text.data || tm_duration_parse(text, &length) != TM_OK)
+        if (text.data && tm_slice_equal_text(text, "0"))
+            length = 0;
+        else if (!text.data || tm_duration_parse(text, &length) != TM_OK)
             return TM_TIME_NONE;
         until = event->at + length;
     }

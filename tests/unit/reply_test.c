@@ -155,6 +155,9 @@ Test(reply, a_rule_is_snoozed_until_a_time_or_for_a_while)
     cr_assert_eq(snoozed("until", "2020-01-01T00:00:00Z"), TM_TIME_NONE);
     cr_assert(account->changed, "a time that is past ends it");
     cr_assert_eq(account->stands_until, TM_TIME_NONE);
+    (void)snoozed("for", "2h");
+    cr_assert_eq(snoozed("for", "0"), TM_TIME_NONE);
+    cr_assert(account->changed, "so does no time at all");
 }
 
 /* Whatever the memory is enough for: all of it is noted, or the word is that there is none. */
