@@ -70,8 +70,11 @@ class TestCase(jobs.TestCase):
         return sum(offset for (topic, _), (offset, _) in offsets.items() if topic == self.topics["usage"])
 
     def caught_up(self, timeout=harness.PATIENCE):
-        harness.wait_until(f"{len(self.sent)} events to be committed and published",
-                           lambda: self.alive() and self.published() == len(self.sent), timeout=timeout, interval=0.05)
+        try:
+            harness.wait_until(f"{len(self.sent)} events to be committed and published",
+                               lambda: self.alive() and self.published() == len(self.sent), timeout=timeout, interval=0.05)
+        except harness.TimedOut as late:
+            raise harness.TimedOut(f"{late}: {self.published()} were\n{self.run_.stderr[-4000:]}") from late
 
     def alive(self):
         if self.run_.returncode is not None:
