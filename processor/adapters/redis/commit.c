@@ -1,13 +1,16 @@
-/* The commit: two exchanges, of which only the second can write.
+/* The commit: three exchanges, of which only the last can write.
 
-     1  WATCH meta · HMGET meta position epoch buckets · MULTI · writes …     the server queues, nothing is written
-        the answers say: R, n and epoch as expected? every write queued?      no -> DISCARD, TM_REJECT or TM_RETRY
-     2  EXEC                                                                  nil -> meta was touched: TM_REJECT
+     1  WATCH meta · HMGET meta position epoch buckets · MULTI     R, n and epoch as expected? MULTI taken?
+     2  writes …                                                   every one queued?
+     3  EXEC                                                       nil -> meta was touched: TM_REJECT
 
-   An answer lost in 1 is certainly no commit; an answer lost in 2 is unknown, and the EXEC may even still lie unread
-   before a server that was held up: read() touches meta first, so that it fails if it comes after. A check by script in
-   the same exchange as EXEC would save one round trip, but whatever keeps the script from running (busy, not permitted,
-   unknown after a restart) would let EXEC write unchecked. */
+   What is not as it should be after 1 or 2: DISCARD or a closed connection, TM_REJECT or TM_RETRY. Writes are not sent
+   in one piece with MULTI: where it is refused and they are not (a user without the right, a script that ends just
+   then), each would be executed by itself.
+   An answer lost in 1 or 2 is certainly no commit; an answer lost in 3 is unknown, and the EXEC may even still lie
+   unread before a server that was held up: read() touches meta first, so that it fails if it comes after. A check by
+   script in the same exchange as EXEC would save round trips, but whatever keeps the script from running (busy, not
+   permitted, unknown after a restart) would let EXEC write unchecked. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,13 +180,11 @@ static void note_held(tm_redis_store *store, const tm_store_commit *commit, uint
     }
 }
 
-/* The first exchange; returns how many writes were put behind MULTI, and how many keys have to be there. */
-static uint32_t put_commit(tm_redis_store *store, const tm_store_commit *commit, uint32_t buckets, uint32_t *ret_held)
+/* The first exchange; returns how many keys have to be there. */
+static uint32_t put_check(tm_redis_store *store, const tm_store_commit *commit, uint32_t buckets)
 {
     tm_redis_connection *connection = store->connection;
     int32_t partition = commit->partition;
-    uint32_t writes = 0;
-    char position[POSITION_TEXT];
     tm_redis_begin(connection);
     tm_redis_command(connection, 2);
     tm_redis_argument_text(connection, "WATCH");
@@ -194,9 +195,20 @@ static uint32_t put_commit(tm_redis_store *store, const tm_store_commit *commit,
     tm_redis_argument_text(connection, "position");
     tm_redis_argument_text(connection, "epoch");
     tm_redis_argument_text(connection, "buckets");
-    *ret_held = put_exists(store, commit, buckets);
+    uint32_t held = put_exists(store, commit, buckets);
     tm_redis_command(connection, 1);
     tm_redis_argument_text(connection, "MULTI");
+    return held;
+}
+
+/* The second exchange; returns how many writes it has. */
+static uint32_t put_writes(tm_redis_store *store, const tm_store_commit *commit, uint32_t buckets)
+{
+    tm_redis_connection *connection = store->connection;
+    int32_t partition = commit->partition;
+    uint32_t writes = 0;
+    char position[POSITION_TEXT];
+    tm_redis_begin(connection);
     if (commit->expected.commit == 0) {
         /* The first: what may be left of another, whose meta is gone, is not of this one. */
         writes += tm_redis_put_unlink(store, partition, buckets);
@@ -279,22 +291,22 @@ static tm_status judge_held(tm_redis_store *store, const tm_store_commit *commit
     return TM_RETRY;
 }
 
-/* Reads the answers of the first exchange to the last. Only with *ret_check GO everything is queued. */
-static tm_status read_check(tm_redis_store *store, const tm_store_commit *commit, uint32_t buckets, uint32_t writes,
-                            uint32_t held, check *ret_check, tm_error *error)
+/* Reads the answers of the first exchange to the last. */
+static tm_status read_check(tm_redis_store *store, const tm_store_commit *commit, uint32_t buckets, uint32_t held,
+                            check *ret_check, tm_error *error)
 {
     tm_status status = TM_OK;
     tm_redis_reply *reply = NULL;
     uint32_t exists = held > 0 ? 2 : UINT32_MAX; /* where EXISTS is, if it is */
     uint32_t multi = held > 0 ? 3 : 2;
     *ret_check = NOT_OURS;
-    for (uint32_t i = 0; i <= multi + writes && status == TM_OK; i++) {
+    for (uint32_t i = 0; i <= multi && status == TM_OK; i++) {
         status = tm_redis_receive(store->connection, &reply, error);
         if (status != TM_OK) {
             break;
         }
         if (tm_redis_reply_type(reply) == TM_REDIS_ERROR) {
-            const char *doing = i == 0 ? "WATCH" : i == 1 ? "HMGET" : "a commit";
+            const char *doing = i == 0 ? "WATCH" : i == 1 ? "HMGET" : i == multi ? "MULTI" : "EXISTS";
             status = tm_redis_refused(store, tm_redis_reply_text(reply), doing, error);
         } else if (i == 1) {
             status = judge(store, commit, buckets, reply, ret_check, error);
@@ -302,7 +314,36 @@ static tm_status read_check(tm_redis_store *store, const tm_store_commit *commit
         } else if (i == exists) {
             status = *ret_check == GO ? judge_held(store, commit, held, reply, error) : TM_OK;
         } else if (tm_redis_reply_type(reply) != TM_REDIS_TEXT ||
-                   !tm_slice_equal_text(tm_redis_reply_text(reply), i <= multi ? "OK" : "QUEUED")) {
+                   !tm_slice_equal_text(tm_redis_reply_text(reply), "OK")) {
+            status = tm_redis_strange(store, i == 0 ? "WATCH" : "MULTI", error);
+        }
+        tm_redis_reply_free(reply);
+        reply = NULL;
+    }
+    if (status != TM_OK) {
+        tm_redis_disconnect(store->connection); /* and with it the WATCH and what MULTI began */
+    }
+    return status;
+}
+
+/* Sends the writes behind the MULTI that was taken, and reads that each is queued. */
+static tm_status queue_writes(tm_redis_store *store, const tm_store_commit *commit, uint32_t buckets,
+                              uint32_t *ret_writes, tm_error *error)
+{
+    tm_redis_reply *reply = NULL;
+    *ret_writes = put_writes(store, commit, buckets);
+    TM_CRASH_POINT("redis_commit_put");
+    tm_status status = tm_redis_send_more(store->connection, error);
+    TM_CRASH_POINT("redis_commit_queue_sent");
+    for (uint32_t i = 0; i < *ret_writes && status == TM_OK; i++) {
+        status = tm_redis_receive(store->connection, &reply, error);
+        if (status != TM_OK) {
+            break;
+        }
+        if (tm_redis_reply_type(reply) == TM_REDIS_ERROR) {
+            status = tm_redis_refused(store, tm_redis_reply_text(reply), "a commit", error);
+        } else if (tm_redis_reply_type(reply) != TM_REDIS_TEXT ||
+                   !tm_slice_equal_text(tm_redis_reply_text(reply), "QUEUED")) {
             status = tm_redis_strange(store, "a commit", error);
         }
         tm_redis_reply_free(reply);
@@ -314,7 +355,7 @@ static tm_status read_check(tm_redis_store *store, const tm_store_commit *commit
     return status;
 }
 
-/* The second exchange. */
+/* The third exchange. */
 static tm_status execute(tm_redis_store *store, const tm_store_commit *commit, uint32_t writes, tm_error *error)
 {
     tm_redis_reply *reply = NULL;
@@ -404,13 +445,14 @@ tm_status tm_redis_commit(void *context, const tm_store_commit *commit, tm_error
     if (status != TM_OK) {
         return tm_redis_patient(status);
     }
-    uint32_t held = 0;
-    uint32_t writes = put_commit(store, commit, buckets, &held);
-    TM_CRASH_POINT("redis_commit_put");
+    uint32_t writes = 0;
+    uint32_t held = put_check(store, commit, buckets);
     status = tm_redis_send(store->connection, error);
-    TM_CRASH_POINT("redis_commit_queue_sent");
     if (status == TM_OK) {
-        status = read_check(store, commit, buckets, writes, held, &found, error);
+        status = read_check(store, commit, buckets, held, &found, error);
+    }
+    if (status == TM_OK && found == GO) {
+        status = queue_writes(store, commit, buckets, &writes, error);
         TM_CRASH_POINT("redis_commit_queued");
     }
     if (status != TM_OK) {
